@@ -1,0 +1,28 @@
+/* json_scan.h - private to json.c and json_scan.c. */
+#ifndef BM_JSON_SCAN_H
+#define BM_JSON_SCAN_H
+
+#include <stdbool.h>
+
+#include "bm_json.h"
+
+#define BM_JSON_MAX_DEPTH 2048u /* values within values; jansson's own limit */
+
+enum bm_json_scan_result {
+	BM_JSON_SCAN_CLEAN,
+	BM_JSON_SCAN_FAULTS, /* fault was called at least once */
+	BM_JSON_SCAN_NOMEM   /* fault may have been called */
+};
+
+/* Reads the text once: calls fault for every duplicate key and for the first syntax error. check_numbers: also for a
+ * number too large for jansson. */
+enum bm_json_scan_result bm_json_scan(const char *text, size_t len, bool check_numbers, bm_json_fault_fn fault,
+                                      void *ctx);
+
+/* Decodes the string whose opening '"' is at text[at] onto out (NULL: only passes over it). *end is the byte after the
+ * closing '"', or the byte at fault. Returns NULL, or what is wrong with it; *what_len bytes from *end are the
+ * culprit. */
+const char *bm_json_string_decode(const char *text, size_t len, size_t at, struct bm_buf *out, size_t *end,
+                                  size_t *what_len);
+
+#endif
