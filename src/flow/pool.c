@@ -1,0 +1,338 @@
+/*
+ * pool.c - the threads, their permits, and what a thread does next.
+ *
+ * There are as many permits as CPUs, and io_depth threads more than permits. A thread runs callbacks only with a permit,
+ * but for the time between bm_worker_block() and bm_worker_unblock(), when it sits in the kernel and another thread has
+ * its permit. Coming back it goes on at once and looks for a permit when its callback has returned: if there is none, its
+ * chunk is queued as ready, and the thread, not the chunk's turn, waits.
+ *
+ * An idle thread waits in one place, for a grant: a permit that was taken on its behalf by the thread that saw the work
+ * (bm_pool_wake_locked). So a wake-up is never lost, never doubled, and costs nothing while all permits are in use, which
+ * is the normal state. A woken thread that finds more work than its own wakes the next one.
+ *
+ * What next, in this order: a chunk that is ready (it holds a token: the sooner it is done the better); room in the
+ * oldest open stream; the next stream; listing streams ahead. Listing comes before opening when the list is nearly used
+ * up, so that the other threads do not run dry while a large directory is read. Flows take turns.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow_internal.h"
+
+enum work_kind { WORK_NONE, WORK_ITEM, WORK_CLOSE, WORK_FINISH, WORK_DROP, WORK_FILL, WORK_OPEN, WORK_LIST };
+
+struct work {
+	enum work_kind kind;
+	struct bm_flow *flow;
+	struct bm_stream *stream;
+	unsigned segment;
+};
+
+static struct work flow_find_work_locked(struct bm_flow *f)
+{
+	struct work k = {WORK_NONE, f, NULL, 0};
+
+	if (f->drained != NULL) {
+		k.kind = WORK_CLOSE;
+		return k;
+	}
+	if (bm_flow_is_over_locked(f)) {
+		k.kind = WORK_FINISH;
+		return k;
+	}
+	if (f->planned_count > 0 && atomic_load_explicit(&f->cancelled, memory_order_relaxed)) {
+		k.kind = WORK_DROP;
+		return k;
+	}
+	for (struct bm_stream *s = f->fillable_head; s != NULL; s = s->fill_next) {
+		if (bm_stream_can_fill_locked(s, &k.segment)) {
+			k.kind = WORK_FILL;
+			k.stream = s;
+			return k;
+		}
+	}
+	bool list = bm_flow_wants_list_locked(f);
+	bool open = bm_flow_can_open_locked(f);
+	if (open && !(list && f->planned_count < BM_FLOW_PLANNED / 8))
+		k.kind = WORK_OPEN;
+	else if (list && (open || f->planned_count < BM_FLOW_PLANNED / 2))
+		k.kind = WORK_LIST;
+	return k;
+}
+
+static struct work find_work_locked(struct bm_pool *p)
+{
+	struct work none = {WORK_NONE, NULL, NULL, 0};
+
+	if (p->ready.head != NULL) {
+		none.kind = WORK_ITEM;
+		return none;
+	}
+	for (struct bm_flow *f = p->flows_head; f != NULL; f = f->next) {
+		struct work k = flow_find_work_locked(f);
+
+		if (k.kind != WORK_NONE)
+			return k;
+	}
+	return none;
+}
+
+static void flow_to_tail_locked(struct bm_flow *f)
+{
+	struct bm_pool *p = f->pool;
+
+	if (p->flows_tail == f)
+		return;
+	*(f->prev != NULL ? &f->prev->next : &p->flows_head) = f->next;
+	f->next->prev = f->prev;
+	f->prev = p->flows_tail;
+	f->next = NULL;
+	p->flows_tail->next = f;
+	p->flows_tail = f;
+}
+
+static struct bm_item *pop_ready_locked(struct bm_pool *p)
+{
+	struct bm_item *it = p->ready.head;
+
+	p->ready.head = it->next;
+	if (p->ready.head == NULL)
+		p->ready.tail = NULL;
+	it->next = NULL;
+	return it;
+}
+
+void bm_pool_push_ready_locked(struct bm_pool *p, struct bm_item *it)
+{
+	it->next = it->prev = NULL;
+	if (p->ready.tail != NULL)
+		p->ready.tail->next = it;
+	else
+		p->ready.head = it;
+	p->ready.tail = it;
+	bm_pool_wake_locked(p);
+}
+
+/* ---- threads ---- */
+
+static bool work_once_locked(struct bm_worker *w)
+{
+	struct bm_pool *p = w->pool;
+	struct work k = find_work_locked(p);
+
+	if (k.kind == WORK_NONE)
+		return false;
+	if (k.flow != NULL)
+		flow_to_tail_locked(k.flow);
+	switch (k.kind) {
+	case WORK_ITEM: {
+		struct bm_item *it = pop_ready_locked(p);
+
+		bm_pool_wake_locked(p);
+		bm_item_run_locked(w, it);
+		break;
+	}
+	case WORK_CLOSE: {
+		struct bm_stream *s = k.flow->drained;
+
+		k.flow->drained = s->fill_next;
+		s->fill_next = NULL;
+		s->in_drained = false;
+		bm_stream_maybe_close_locked(w, s);
+		break;
+	}
+	case WORK_FINISH:
+		bm_flow_maybe_finish_locked(w, k.flow);
+		break;
+	case WORK_DROP:
+		bm_flow_drop_planned_locked(w, k.flow);
+		break;
+	case WORK_FILL:
+		bm_stream_fill_locked(w, k.stream, k.segment);
+		break;
+	case WORK_OPEN:
+		bm_flow_open_locked(w, k.flow);
+		break;
+	case WORK_LIST:
+		bm_flow_list_locked(w, k.flow);
+		break;
+	case WORK_NONE:
+		break;
+	}
+	return true;
+}
+
+static void *worker_main(void *arg)
+{
+	struct bm_worker *w = arg;
+	struct bm_pool *p = w->pool;
+
+	pthread_mutex_lock(&p->lock);
+	for (;;) {
+		while (p->grants == 0 && !p->stopping)
+			pthread_cond_wait(&p->work_cond, &p->lock);
+		if (p->grants == 0)
+			break;
+		p->grants--;
+		p->idle--;
+		w->has_permit = true;
+		while (bm_worker_regain_locked(w) && work_once_locked(w))
+			;
+		if (w->has_permit) {
+			w->has_permit = false;
+			p->active--;
+		}
+		p->idle++;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* A new thread, with all signals blocked: they are the program's business. False where none can be had. */
+static bool start_thread_locked(struct bm_pool *p)
+{
+	struct bm_worker *w = &p->workers[p->threads];
+	sigset_t all, old;
+	int rc;
+
+	w->pool = p;
+	w->index = p->threads;
+	sigfillset(&all);
+	rc = pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (rc != 0)
+		return false;
+	rc = pthread_create(&w->thread, NULL, worker_main, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (rc != 0) {
+		/* Fewer threads do the same work. With none yet, the next start may have more luck. */
+		if (p->threads > 0)
+			p->max_threads = p->threads;
+		return false;
+	}
+	p->threads++;
+	p->idle++; /* it will look for a grant before it sleeps */
+	return true;
+}
+
+bool bm_pool_ensure_thread_locked(struct bm_pool *p)
+{
+	return p->threads > 0 || start_thread_locked(p);
+}
+
+void bm_pool_wake_locked(struct bm_pool *p)
+{
+	if (p->active >= p->permits || find_work_locked(p).kind == WORK_NONE)
+		return;
+	if (p->idle > p->grants)
+		pthread_cond_signal(&p->work_cond);
+	else if (p->threads >= p->max_threads || !start_thread_locked(p))
+		return;
+	p->grants++;
+	p->active++;
+}
+
+bool bm_worker_regain_locked(struct bm_worker *w)
+{
+	if (!w->has_permit && w->pool->active < w->pool->permits) {
+		w->pool->active++;
+		w->has_permit = true;
+	}
+	return w->has_permit;
+}
+
+void bm_worker_block(struct bm_worker *w)
+{
+	struct bm_pool *p = w->pool;
+
+	if (!w->has_permit)
+		return; /* given up earlier in the same callback */
+	pthread_mutex_lock(&p->lock);
+	w->has_permit = false;
+	p->active--;
+	bm_pool_wake_locked(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void bm_worker_unblock(struct bm_worker *w)
+{
+	(void)w; /* the permit is taken again when the callback has returned: see above */
+}
+
+struct bm_flow *bm_worker_flow(struct bm_worker *w)
+{
+	return w->flow;
+}
+
+unsigned bm_worker_index(const struct bm_worker *w)
+{
+	return w->index;
+}
+
+/* ---- the pool ---- */
+
+enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool **out, struct bm_error *err)
+{
+	struct bm_pool *p = NULL;
+	int rc;
+
+	*out = NULL;
+	if (opt->permits < 1 || opt->permits > 1024 || opt->io_depth > 1024)
+		return bm_error_set(err, BM_ERR_USAGE, NULL,
+		                    "%u threads and %u for I/O; allowed: 1 to 1024, and up to 1024", opt->permits,
+		                    opt->io_depth);
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return bm_error_set_nomem(err);
+	p->permits = opt->permits;
+	p->max_threads = opt->permits + opt->io_depth;
+	p->window = 2 * opt->permits + opt->io_depth + 2;
+	p->max_open = 2 * p->max_threads + 8;
+	p->budget = opt->memory_bytes;
+	p->workers = calloc(p->max_threads, sizeof(*p->workers));
+	if (p->workers == NULL) {
+		free(p);
+		return bm_error_set_nomem(err);
+	}
+	rc = pthread_mutex_init(&p->lock, NULL);
+	if (rc == 0) {
+		rc = pthread_cond_init(&p->work_cond, NULL);
+		if (rc != 0)
+			pthread_mutex_destroy(&p->lock);
+	}
+	if (rc != 0) {
+		free(p->workers);
+		free(p);
+		return bm_error_set_errno(err, rc, NULL, "cannot make a lock");
+	}
+	*out = p;
+	return BM_OK;
+}
+
+void bm_pool_destroy(struct bm_pool *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stopping = true;
+	pthread_cond_broadcast(&p->work_cond);
+	unsigned threads = p->threads;
+	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < threads; i++)
+		pthread_join(p->workers[i].thread, NULL);
+	pthread_cond_destroy(&p->work_cond);
+	pthread_mutex_destroy(&p->lock);
+	free(p->workers);
+	free(p);
+}
+
+void bm_pool_get_stats(struct bm_pool *p, struct bm_pool_stats *out)
+{
+	pthread_mutex_lock(&p->lock);
+	out->memory_peak_bytes = p->allocated_peak;
+	out->threads = p->threads;
+	out->chunks = p->chunks;
+	out->parked = p->parked;
+	pthread_mutex_unlock(&p->lock);
+}
