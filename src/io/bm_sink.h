@@ -1,0 +1,86 @@
+/*
+ * bm_sink.h - writing one output so that its final name only ever means complete bytes.
+ *
+ * Regular target: missing directories made (0777 & ~umask), a temp file in the target's directory
+ * (BM_TEMP_PREFIX + run + "-" + number + ".tmp", 0600, O_EXCL|O_NOFOLLOW|O_CLOEXEC), data, owner, xattrs, mode, times,
+ * fsync, rename, fsync of the directory. The old file stays untouched until the rename. The first fsync error is final.
+ * An existing target that is not a regular file (FIFO, device, /dev/null) is written in place. A target that is a
+ * symlink: the link's target is replaced where the link stands for a file, and the link stays. umask() is never called.
+ * One thread at a time per sink; a sink set (struct bm_sink_set) is shared by all sinks of a run.
+ */
+#ifndef BM_SINK_H
+#define BM_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "bm_mem.h"
+#include "bm_source.h"
+
+#define BM_TEMP_PREFIX ".bytemill-"
+
+enum bm_if_exists { BM_EXISTS_REPLACE, BM_EXISTS_SKIP, BM_EXISTS_FAIL, BM_EXISTS_APPEND };
+enum bm_durability { BM_DURABLE_NONE, BM_DURABLE_BATCH /* for now as FILE */, BM_DURABLE_FILE };
+
+/* What the sinks of one run share (run_id: part of the temp names; 1 to 160 bytes, no '/'): the temp names, the list of
+ * temp files alive (so that a signal or a cancel removes them), the directories still to be synced (LRU, bounded),
+ * descriptors of recent target directories. Any thread. */
+struct bm_sink_set;
+enum bm_status bm_sink_set_create(const char *run_id, enum bm_durability d, struct bm_sink_set **out,
+                                  struct bm_error *err) BM_NODISCARD;
+/* fsync of every directory that a rename or mkdir changed and that was not synced yet (a commit does not do it itself:
+ * many files of one directory share one fsync). Called at the end of a run, before it may be called a success, and
+ * before a source may be removed. The first error of any of them is final: every later call returns it again. May
+ * sleep. */
+enum bm_status bm_sink_set_sync(struct bm_sink_set *s, struct bm_error *err) BM_NODISCARD;
+/* Removes every temp file now and lets no rename and no new temp file happen any more, whatever other threads are doing
+ * with their sinks (their next commit fails with BM_ERR_CANCELLED): for the moment before the process ends itself. Any
+ * thread, but no signal handler. */
+void bm_sink_set_abort_all(struct bm_sink_set *s);
+/* Removes from one directory the temp files (of any run) that nobody holds any more: what a killed run left. A live
+ * sink holds a lock (flock) on its temp file. *removed may be NULL. BM_ERR_SYSTEM: the directory cannot be read. */
+enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error *err) BM_NODISCARD;
+void bm_sink_set_destroy(struct bm_sink_set *s); /* removes temp files that are left; NULL is fine */
+
+struct bm_sink_options {
+	enum bm_if_exists if_exists;
+	bool preserve;      /* mode, owner, times, xattrs of the source stat/fd given to bm_sink_commit */
+	uint32_t mode;      /* where nothing is preserved; masked with the process's umask */
+	bool make_holes;    /* 4 KiB blocks of zeros become holes */
+	uint64_t size_hint; /* expected bytes, 0: unknown; > 1 MiB and no holes: posix_fallocate-free, only a hint */
+	/* Of the input that is written, or NULL; borrowed while the sink lives. A target that is this very file, under
+	 * whatever name, is refused with BM_ERR_CONFLICT. */
+	const struct stat *input;
+};
+
+struct bm_sink;
+/* Opens the temp file (or the stream "-": standard output). BM_ERR_EXISTS with if_exists FAIL; with SKIP *skipped is
+ * set and *out is NULL, status BM_OK. APPEND: the temp starts as a copy of the old file (reflink or copy_file_range),
+ * so that an append is as safe as a replace. The path is bytes; longer than PATH_MAX is done component by component. */
+enum bm_status bm_sink_open(struct bm_sink_set *set, const char *path, const struct bm_sink_options *opt,
+                            const struct bm_blocker *b, struct bm_sink **out, bool *skipped, struct bm_error *err)
+	BM_NODISCARD;
+/* Appends. hole: data is all zero and stands for a hole. A pipe may block (block/unblock around it); EPIPE is
+ * BM_ERR_SYSTEM with sys_errno EPIPE (SIGPIPE is the program's business: pool threads block it). */
+enum bm_status bm_sink_write(struct bm_sink *s, const void *data, size_t len, bool hole, const struct bm_blocker *b,
+                             struct bm_error *err) BM_NODISCARD;
+/* Copies all of a regular source in the kernel: FICLONE, then copy_file_range hole by hole, then read/write through
+ * scratch; each fall-back only on errnos that mean "not here" (EXDEV EINVAL EOPNOTSUPP ENOSYS EBADF ETXTBSY EPERM).
+ * cancelled is asked between pieces. *bytes is advanced while it goes (relaxed atomic; for progress). */
+enum bm_status bm_sink_copy_from(struct bm_sink *s, struct bm_source *src, uint8_t *scratch, size_t scratch_len,
+                                 bool (*cancelled)(void *), void *arg, uint64_t *bytes, const struct bm_blocker *b,
+                                 struct bm_error *err) BM_NODISCARD;
+/* Metadata, fsync, rename. src_stat may be NULL (nothing to preserve); src_fd for xattrs, -1: none. *warnings (may be
+ * NULL) gets a text a line of what could not be preserved ("owner: Operation not permitted"). Frees the sink, also on
+ * error (then the temp is gone and the old file as it was). */
+enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
+                              const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+/* Cuts a regular output back to its first `bytes` bytes (<= bm_sink_size); writing goes on from there. */
+enum bm_status bm_sink_truncate(struct bm_sink *s, uint64_t bytes, struct bm_error *err) BM_NODISCARD;
+/* Bytes in the output so far; with APPEND those of the old file are counted. */
+uint64_t bm_sink_size(const struct bm_sink *s);
+void bm_sink_abort(struct bm_sink *s); /* removes the temp file, frees; NULL is fine */
+
+#endif

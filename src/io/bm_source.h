@@ -1,0 +1,50 @@
+/*
+ * bm_source.h - reading one input in chunks: no whole file in memory, every count checked, no promise broken in
+ * silence.
+ *
+ * A regular file is read with read-ahead hints; what is in the page cache is read without giving up the CPU permit
+ * (openat2 RESOLVE_CACHED, preadv2 RWF_NOWAIT), anything else between block() and unblock(). A file whose size, mtime
+ * or ctime is another at the end than at the start, or that ends early or late, fails with BM_ERR_CHANGED. Below a
+ * walked root the last component is opened O_NOFOLLOW unless links are followed, with O_NONBLOCK first where a FIFO
+ * could hang. One thread at a time per source.
+ */
+#ifndef BM_SOURCE_H
+#define BM_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include <bytemill/error.h>
+
+struct bm_entry;
+struct bm_source;
+
+/* How to give up the permit around a call that may sleep. Both may be NULL. */
+struct bm_blocker {
+	void (*block)(void *arg);
+	void (*unblock)(void *arg);
+	void *arg;
+	/* A descriptor that becomes readable when the caller wants to be let go: sleeping in a pipe or terminal then
+	 * ends with BM_ERR_CANCELLED. 0: none. */
+	int cancel_fd;
+};
+
+/* Opens. The entry is borrowed for this call only. */
+enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
+                              struct bm_source **out, struct bm_error *err) BM_NODISCARD;
+/* Reads up to cap bytes (all of cap, unless the end comes first), *last set where no byte follows: known without a
+ * further call, so that a file that is a whole number of chunks long does not get an empty extra chunk. *hole is set
+ * where all of it is a hole; buf is zeroed then too. cap > 0. */
+enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
+                              const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+void bm_source_close(struct bm_source *s);                    /* NULL is fine */
+const struct stat *bm_source_stat(const struct bm_source *s); /* as at open; borrowed */
+int bm_source_fd(const struct bm_source *s);
+bool bm_source_is_sparse(const struct bm_source *s); /* regular, and fewer blocks than bytes */
+bool bm_source_is_regular(const struct bm_source *s);
+/* Compares with the file as it is now; BM_ERR_CHANGED. For copies in the kernel; bm_source_read does it at the end. */
+enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_error *err) BM_NODISCARD;
+
+#endif

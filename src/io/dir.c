@@ -1,0 +1,144 @@
+/*
+ * Directory handles and entries.
+ *
+ * An entry holds its parent directory, so that its file is opened by one component: fast, and no rename or symbolic
+ * link further up can lead the open elsewhere. Entries live as long as the chunks in flight do, so with one file in
+ * each directory the handles could use up the descriptors. They are therefore capped over the whole process
+ * (descriptors are a limit of the process, not of a walk). Past the cap a handle has no descriptor; its entries'
+ * directory is then opened by path and has to be the same by device and inode, so that the promise is the same, only
+ * slower.
+ */
+#include "io_dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "io_sys.h"
+
+#define OPEN_DIRS_MAX 256
+
+static atomic_int open_dirs; /* handles that have a descriptor */
+
+/* An eighth of the descriptors that this process may have now, at most OPEN_DIRS_MAX. */
+static int cap(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur / 8 < OPEN_DIRS_MAX)
+		return (int)(r.rlim_cur / 8);
+	return OPEN_DIRS_MAX;
+}
+
+struct bm_dir *bm_dir_create(int fd, dev_t dev, ino_t ino)
+{
+	struct bm_dir *d = malloc(sizeof *d);
+	if (!d)
+		return NULL;
+	atomic_init(&d->refs, 1);
+	d->dev = dev;
+	d->ino = ino;
+	d->fd = fd;
+	if (atomic_fetch_add_explicit(&open_dirs, 1, memory_order_relaxed) >= cap()) {
+		atomic_fetch_sub_explicit(&open_dirs, 1, memory_order_relaxed);
+		d->fd = -1;
+	}
+	return d;
+}
+
+struct bm_dir *bm_dir_ref(struct bm_dir *d)
+{
+	if (d)
+		atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
+	return d;
+}
+
+void bm_dir_unref(struct bm_dir *d)
+{
+	if (!d || atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	if (d->fd >= 0) {
+		bm_io_close(d->fd);
+		atomic_fetch_sub_explicit(&open_dirs, 1, memory_order_relaxed);
+	}
+	free(d);
+}
+
+int bm_dir_open_leaf(const struct bm_entry *e, int flags, bool cached_only)
+{
+	int at = AT_FDCWD, by_path = -1;
+	const char *name = e->display;
+	size_t len = e->display_len;
+	if (e->dir) {
+		name = e->leaf;
+		len = strlen(e->leaf);
+		at = e->dir->fd;
+	}
+	if (e->dir && at < 0) {
+		if (cached_only) {
+			errno = EAGAIN;
+			return -1;
+		}
+		size_t dir_len =
+			(size_t)(e->leaf - e->display); /* leaf points into display on entries that have a dir */
+		char *dir = strndup(dir_len ? e->display : "./", dir_len ? dir_len : 2);
+		if (!dir)
+			return -1;
+		by_path = bm_io_open(AT_FDCWD, dir, strlen(dir), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+		free(dir);
+		struct stat st;
+		if (by_path < 0)
+			return -1;
+		if (fstat(by_path, &st) != 0 || st.st_dev != e->dir->dev || st.st_ino != e->dir->ino) {
+			bm_io_close(by_path);
+			errno = ESTALE;
+			return -1;
+		}
+		at = by_path;
+	}
+	int fd = cached_only ? bm_io_open_cached(at, name, len, flags) : bm_io_open(at, name, len, flags, 0);
+	bm_io_close(by_path);
+	return fd;
+}
+
+struct bm_entry *bm_entry_create(enum bm_entry_kind kind, const char *path, size_t path_len, const char *display,
+                                 size_t display_len)
+{
+	/* One allocation: the strings stand behind the entry, and path shares display's bytes where it is its tail. */
+	bool tail = path_len <= display_len && memcmp(display + display_len - path_len, path, path_len) == 0;
+	size_t room;
+	if (!bm_add_size(sizeof(struct bm_entry) + 2, display_len, &room) ||
+	    !bm_add_size(room, tail ? 0 : path_len, &room))
+		return NULL;
+	struct bm_entry *e = malloc(room);
+	if (!e)
+		return NULL;
+	memset(e, 0, sizeof *e);
+	e->kind = kind;
+	e->display = (char *)(e + 1);
+	memcpy(e->display, display, display_len);
+	e->display[display_len] = '\0';
+	e->display_len = display_len;
+	if (tail) {
+		e->path = e->display + (display_len - path_len);
+	} else {
+		e->path = e->display + display_len + 1;
+		memcpy(e->path, path, path_len);
+		e->path[path_len] = '\0';
+	}
+	e->path_len = path_len;
+	const char *slash = memrchr(e->display, '/', display_len);
+	e->leaf = slash ? slash + 1 : e->display;
+	return e;
+}
+
+void bm_entry_destroy(struct bm_entry *e)
+{
+	if (!e)
+		return;
+	bm_dir_unref(e->dir);
+	free(e->error);
+	free(e);
+}

@@ -1,0 +1,156 @@
+/*
+ * Putting a finished output in its place.
+ *
+ * Size, owner, attributes, mode, times, fsync, rename; the directory is marked for bm_sink_set_sync. Until the rename
+ * the old file is as it was, and any failure removes the temp. An fsync that fails is not tried again: the kernel
+ * reports a write-back error once and then drops the pages (fsyncgate), so a second success would mean nothing. Without
+ * fsync the errors of a network file system that come with close are still asked for, by closing a duplicate: the
+ * descriptor itself has to live on, for its lock says that the temp is in use.
+ *
+ * A target that did not exist at open, or must not be replaced, is renamed to with RENAME_NOREPLACE, or with link and
+ * unlink where the file system does not know that. An append also fails where the old file is another than the one
+ * whose bytes the temp starts with.
+ */
+#include "sink_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "bm_error.h"
+#include "io_sys.h"
+
+static int sync_file(int fd)
+{
+	int r;
+	do
+		r = fsync(fd);
+	while (r != 0 && errno == EINTR);
+	return r;
+}
+
+/* Everything before the rename. */
+static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
+                               struct bm_error *err)
+{
+	int r;
+	if (s->failed)
+		return bm_io_refuse(err, BM_ERR_FAILED, s->path, s->path_len,
+		                    "not put in place: writing it has failed before");
+	if (s->offset > s->data_end) {
+		do
+			r = ftruncate(s->fd, (off_t)s->offset);
+		while (r != 0 && errno == EINTR);
+		if (r != 0)
+			return bm_sink_fail(s, errno, err, "cannot set its size");
+	}
+	if (s->old_fd >= 0) /* an append leaves all but the content as it was */
+		bm_sink_copy_metadata(s, &s->old_st, s->old_fd, false, warnings);
+	else if (s->opt.preserve && src_stat)
+		bm_sink_copy_metadata(s, src_stat, src_fd, true, warnings);
+	else if (fchmod(s->fd, s->opt.mode & 07777 & ~s->set->umask) != 0)
+		return bm_sink_fail(s, errno, err, "cannot set its mode");
+	if (s->set->durability != BM_DURABLE_NONE) {
+		if (sync_file(s->fd) != 0)
+			return bm_sink_fail(s, errno, err,
+			                    "fsync failed, so its data may not be on the disk: not put in place");
+	} else {
+		int again = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+		if (again >= 0 && close(again) != 0 && errno != EINTR)
+			return bm_sink_fail(s, errno, err, "cannot write (close)");
+	}
+	return BM_OK;
+}
+
+static enum bm_status check_old(struct bm_sink *s, struct bm_error *err)
+{
+	struct stat now, named;
+	if (s->old_fd < 0)
+		return BM_OK;
+	if (fstat(s->old_fd, &now) != 0)
+		return bm_sink_fail(s, errno, err, "cannot stat the file to append to");
+	if (!bm_io_same_state(&now, &s->old_st) || fstatat(s->dir->fd, s->leaf, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    named.st_dev != now.st_dev || named.st_ino != now.st_ino)
+		return bm_io_refuse(
+			err, BM_ERR_CHANGED, s->path, s->path_len,
+			"was changed by somebody else while this was appended to it: left as it is now; run again");
+	return BM_OK;
+}
+
+static int rename_temp(const struct bm_sink *s)
+{
+	const int dir = s->dir->fd;
+	if (s->opt.if_exists == BM_EXISTS_REPLACE || s->old_fd >= 0)
+		return renameat(dir, s->temp, dir, s->leaf);
+	if (renameat2(dir, s->temp, dir, s->leaf, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (linkat(dir, s->temp, dir, s->leaf, 0) != 0)
+		return -1;
+	(void)unlinkat(dir, s->temp, 0);
+	return 0;
+}
+
+static enum bm_status publish(struct bm_sink *s, struct bm_error *err)
+{
+	enum bm_status status = check_old(s, err);
+	if (status != BM_OK)
+		return status;
+	if (rename_temp(s) != 0) {
+		if (errno == EEXIST)
+			return bm_io_refuse(
+				err, BM_ERR_EXISTS, s->path, s->path_len,
+				"was created by somebody else while it was written, and is not to be replaced");
+		return bm_sink_fail(s, errno, err, "cannot rename the temporary file to it");
+	}
+	s->has_temp = false;
+	bm_sink_set_leave(s);
+	bm_sink_dir_mark(s->set, s->dir);
+	/* A directory without read permission cannot be synced by itself: all of its file system is. */
+	if (s->dir->is_path_only && s->set->durability != BM_DURABLE_NONE && syncfs(s->fd) != 0)
+		return bm_sink_fail(s, errno, err, "in place, but its name may be lost in a crash (syncfs)");
+	return BM_OK;
+}
+
+static enum bm_status finish_in_place(struct bm_sink *s, struct bm_error *err)
+{
+	struct stat st;
+	if (s->failed)
+		return bm_io_refuse(err, BM_ERR_FAILED, s->path, s->path_len,
+		                    "not complete: writing it has failed before");
+	if (s->set->durability != BM_DURABLE_NONE && fstat(s->fd, &st) == 0 &&
+	    (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) && sync_file(s->fd) != 0 && errno != EINVAL && errno != EROFS)
+		return bm_sink_fail(s, errno, err, "fsync failed");
+	if (s->owns_fd) {
+		s->owns_fd = false;
+		if (close(s->fd) != 0 && errno != EINTR)
+			return bm_sink_fail(s, errno, err, "cannot write (close)");
+	}
+	return BM_OK;
+}
+
+enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
+                              const struct bm_blocker *b, struct bm_error *err)
+{
+	enum bm_status status;
+	bm_io_block(b);
+	if (s->kind == SINK_IN_PLACE) {
+		status = finish_in_place(s, err);
+	} else {
+		status = complete(s, src_stat, src_fd, warnings, err);
+		if (status == BM_OK) {
+			if (bm_sink_set_begin(s->set)) {
+				status = publish(s, err);
+				bm_sink_set_end(s->set);
+			} else {
+				status = bm_io_refuse(err, BM_ERR_CANCELLED, s->path, s->path_len,
+				                      "not put in place: the run was cancelled");
+			}
+		}
+	}
+	bm_sink_abort(s); /* after a rename there is no temp to remove */
+	bm_io_unblock(b);
+	return status;
+}

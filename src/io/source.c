@@ -1,0 +1,421 @@
+/*
+ * Reading one input.
+ *
+ * Three ways to read, chosen at open and never left:
+ * - SIZED, a regular file whose stat gives a size: preadv2 at offsets, exactly the bytes up to that size. The end is
+ *   known without a further call, and a last fstat proves that nothing changed; a file of one chunk that is in the page
+ *   cache costs openat2, fstat, preadv2, fstat, close.
+ * - UNSIZED, a regular file with size 0: mostly just empty, but /proc and the like give content all the same. Read by
+ *   file position until the end; one byte is read ahead, so that the last chunk can say that it is the last.
+ * - STREAM, standard input, FIFO, device: the same without a check for changes.
+ *
+ * The permit: RWF_NOWAIT gives what is in the page cache (or in the pipe) and nothing else; only what is missing is
+ * read between block() and unblock(), after the pages to come have been asked for. Where the file system does not know
+ * RWF_NOWAIT the source remembers it.
+ *
+ * Opening: O_NONBLOCK, so that a FIFO that took the place of a file since it was listed cannot hang the opener; it is
+ * then refused. The flag means nothing to reads of most regular files, but is cleared before the first read that may
+ * wait, for those file systems where it does.
+ *
+ * Holes: in a sparse file SEEK_DATA and SEEK_HOLE are asked once a segment, not once a chunk, and a chunk that lies
+ * wholly in a hole is not read. The blocks of a file say nothing about where holes are, so they only decide whether to
+ * ask.
+ *
+ * A file that ends before its size, though its stat has not changed, is damaged or a pseudo-file: sysfs says 4096 for
+ * every file. Only there (by file system type) the early end is believed.
+ */
+#include "source_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "bm_error.h"
+#include "io_dir.h"
+#include "io_sys.h"
+
+#define HINT_BYTES ((off_t)1 << 20) /* larger files get read-ahead hints */
+
+enum mode { SIZED, UNSIZED, STREAM };
+
+struct bm_source {
+	int fd;
+	bool owns_fd;
+	bool is_sparse;
+	bool no_nowait; /* RWF_NOWAIT is not supported here */
+	bool ended;
+	bool failed;
+	enum mode mode;
+	struct stat st;  /* at open */
+	uint64_t offset; /* bytes given out */
+	/* SIZED and sparse: offset .. data_start is a hole, data_start .. data_end is data; known up to data_end. */
+	bool ask_holes;
+	uint64_t data_start, data_end;
+	/* UNSIZED, STREAM: the byte that was read ahead. */
+	bool has_ahead;
+	uint8_t ahead;
+	size_t name_len;
+	char name[];
+};
+
+/* ---- open ---- */
+
+/* A FIFO has no content and no end before a writer comes: wait for him (a blocking open could not be cancelled). */
+static int open_fifo(const struct bm_entry *e, int flags, const struct bm_blocker *b)
+{
+	int fd = bm_dir_open_leaf(e, flags | O_NONBLOCK, false);
+	if (fd >= 0 && (bm_io_wait(fd, POLLIN, b) != 0 || fcntl(fd, F_SETFL, 0) != 0)) {
+		bm_io_close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static int open_entry(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b)
+{
+	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY;
+	/* A FIFO opens at once, and is waited for where it is read: there a cancel can end the wait. Regular files do
+	 * not care about O_NONBLOCK once they are open. */
+	flags |= O_NONBLOCK;
+	if (e->dir && !follow_symlinks)
+		flags |= O_NOFOLLOW;
+	int fd = -1;
+	errno = EAGAIN;
+	if (e->kind == BM_ENTRY_FILE)
+		fd = bm_dir_open_leaf(e, flags, true);
+	if (fd < 0 && errno == EAGAIN) {
+		bm_io_block(b);
+		struct stat st;
+		if (e->kind == BM_ENTRY_STREAM && bm_io_stat(AT_FDCWD, e->display, e->display_len, &st, 0) == 0 &&
+		    S_ISFIFO(st.st_mode))
+			fd = open_fifo(e, flags, b);
+		else
+			fd = bm_dir_open_leaf(e, flags, false);
+		if (fd < 0 && errno == EWOULDBLOCK) /* somebody holds a lease (Samba): wait until it is given back */
+			fd = bm_dir_open_leaf(e, flags & ~O_NONBLOCK, false);
+		bm_io_unblock(b);
+	}
+	return fd;
+}
+
+enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
+                              struct bm_source **out, struct bm_error *err)
+{
+	*out = NULL;
+	if (e->kind == BM_ENTRY_ERROR) {
+		if (err && e->error && err->status == BM_OK)
+			*err = *e->error;
+		return e->error && e->error->status != BM_OK ? e->error->status : BM_ERR_FAILED;
+	}
+	struct bm_source *s = malloc(sizeof *s + e->display_len + 1);
+	if (!s)
+		return bm_error_set_nomem(err);
+	memset(s, 0, sizeof *s);
+	s->name_len = e->display_len;
+	memcpy(s->name, e->display, e->display_len + 1);
+	enum bm_status status = BM_OK;
+	bool is_stdin = e->kind == BM_ENTRY_STREAM && !e->dir && strcmp(e->display, "-") == 0;
+	s->owns_fd = !is_stdin;
+	s->fd = is_stdin ? STDIN_FILENO : open_entry(e, follow_symlinks, b);
+	if (s->fd < 0 && errno == ECANCELED) {
+		status = bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
+		goto fail;
+	}
+	if (s->fd < 0) {
+		const char *text = "cannot open";
+		if (errno == ESTALE)
+			text = "cannot open, its directory was moved or replaced after it was listed";
+		else if (errno == ELOOP && e->dir && !follow_symlinks)
+			text = "cannot open, it became a symbolic link after it was listed";
+		status = bm_io_fail(err, errno, s->name, s->name_len, "%s", text);
+		goto fail;
+	}
+	if (fstat(s->fd, &s->st) != 0) {
+		status = bm_io_fail(err, errno, s->name, s->name_len, "cannot stat");
+		goto fail;
+	}
+	if (S_ISDIR(s->st.st_mode)) {
+		status = bm_io_fail(err, EISDIR, s->name, s->name_len, "cannot read");
+		goto fail;
+	}
+	if (e->kind == BM_ENTRY_STREAM) {
+		s->mode = STREAM;
+	} else if (!S_ISREG(s->st.st_mode)) {
+		status = bm_io_refuse(err, BM_ERR_CHANGED, s->name, s->name_len,
+		                      "was listed as a regular file and is now %s: not read",
+		                      bm_io_kind_text(s->st.st_mode));
+		goto fail;
+	} else {
+		s->mode = s->st.st_size > 0 ? SIZED : UNSIZED;
+		s->is_sparse = s->st.st_blocks < (s->st.st_size + 511) / 512;
+		s->ask_holes = s->is_sparse;
+		if (s->st.st_size > HINT_BYTES)
+			(void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
+	}
+	*out = s;
+	return BM_OK;
+fail:
+	bm_source_close(s);
+	return status;
+}
+
+void bm_source_close(struct bm_source *s)
+{
+	if (!s)
+		return;
+	if (s->owns_fd)
+		bm_io_close(s->fd);
+	free(s);
+}
+
+const struct stat *bm_source_stat(const struct bm_source *s)
+{
+	return &s->st;
+}
+
+int bm_source_fd(const struct bm_source *s)
+{
+	return s->fd;
+}
+
+bool bm_source_is_sparse(const struct bm_source *s)
+{
+	return s->is_sparse;
+}
+
+bool bm_source_is_regular(const struct bm_source *s)
+{
+	return s->mode != STREAM;
+}
+
+const char *bm_source_name(const struct bm_source *s)
+{
+	return s->name;
+}
+
+void bm_source_seek(struct bm_source *s, uint64_t offset)
+{
+	s->offset = offset;
+	s->data_start = s->data_end = 0;
+}
+
+enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_error *err)
+{
+	struct stat now;
+	if (s->mode == STREAM)
+		return BM_OK;
+	if (fstat(s->fd, &now) != 0)
+		return bm_io_fail(err, errno, s->name, s->name_len, "cannot stat after reading");
+	if (bm_io_same_state(&s->st, &now))
+		return BM_OK;
+	if (now.st_size != s->st.st_size)
+		return bm_io_refuse(
+			err, BM_ERR_CHANGED, s->name, s->name_len,
+			"changed while it was read: it had %lld bytes and now has %lld; run again when nobody writes",
+			(long long)s->st.st_size, (long long)now.st_size);
+	return bm_io_refuse(
+		err, BM_ERR_CHANGED, s->name, s->name_len,
+		"changed while it was read (its time of change is another); run again when nobody writes it");
+}
+
+/* ---- reading ---- */
+
+/* One read into iov at offset (-1: at the file position): first what needs no waiting, then, if that was nothing,
+ * between block() and unblock(). Bytes, 0 at the end, -1 and errno. */
+static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_count, off_t offset, bool *blocked,
+                         uint64_t ahead_bytes, const struct bm_blocker *b)
+{
+	ssize_t n;
+	if (!*blocked && !s->no_nowait) {
+		do
+			n = preadv2(s->fd, iov, iov_count, offset, RWF_NOWAIT);
+		while (n < 0 && errno == EINTR);
+		if (n > 0 || (n == 0 && s->mode != SIZED))
+			return n;
+		if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE))
+			s->no_nowait = true;
+		else if (n < 0 && errno != EAGAIN)
+			return n;
+	}
+	if (!*blocked) {
+		bm_io_block(b);
+		*blocked = true;
+		if (ahead_bytes)
+			(void)posix_fadvise(s->fd, offset, (off_t)ahead_bytes, POSIX_FADV_WILLNEED);
+	}
+	for (;;) {
+		/* A pipe may have nothing to give for ever: then a cancel must find its way in. */
+		if (s->mode != SIZED && bm_io_wait(s->fd, POLLIN, b) != 0)
+			return -1;
+		n = offset >= 0 ? preadv(s->fd, iov, iov_count, offset) : readv(s->fd, iov, iov_count);
+		if (n >= 0 || (errno != EINTR && errno != EAGAIN))
+			return n;
+	}
+}
+
+/* Finds the next segment of data at or after offset. */
+static void find_data(struct bm_source *s, const struct bm_blocker *b)
+{
+	uint64_t size = (uint64_t)s->st.st_size;
+	bm_io_block(b);
+	off_t start = lseek(s->fd, (off_t)s->offset, SEEK_DATA);
+	if (start >= 0) {
+		off_t end = lseek(s->fd, start, SEEK_HOLE);
+		s->data_start = (uint64_t)start;
+		s->data_end = end > start ? (uint64_t)end : size;
+	} else if (errno == ENXIO) { /* a hole up to the end */
+		s->data_start = s->data_end = size;
+	} else {
+		s->ask_holes = false;
+	}
+	bm_io_unblock(b);
+}
+
+/* sysfs and its kin give a size that means nothing. */
+static bool on_pseudo_fs(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) != 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case SYSFS_MAGIC:
+	case PROC_SUPER_MAGIC:
+	case DEBUGFS_MAGIC:
+	case TRACEFS_MAGIC:
+	case SECURITYFS_MAGIC:
+	case CGROUP_SUPER_MAGIC:
+	case CGROUP2_SUPER_MAGIC:
+	case 0x62656570: /* configfs */
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum bm_status read_error(struct bm_source *s, uint64_t at, struct bm_error *err)
+{
+	if (errno == ECANCELED)
+		return bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
+	return bm_io_fail(err, errno, s->name, s->name_len, "cannot read at byte %llu", (unsigned long long)at);
+}
+
+static enum bm_status read_sized(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *hole,
+                                 const struct bm_blocker *b, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+	uint64_t size = (uint64_t)s->st.st_size, left = s->offset < size ? size - s->offset : 0;
+	size_t want = left < cap ? (size_t)left : cap, got = 0;
+	bool blocked = false;
+	if (s->ask_holes) {
+		if (s->offset >= s->data_end)
+			find_data(s, b);
+		if (s->ask_holes && s->offset + want <= s->data_start) {
+			memset(buf, 0, want);
+			*hole = want > 0;
+			got = want;
+		}
+	}
+	while (got < want) {
+		struct iovec iov = {buf + got, want - got};
+		/* Cold and more than a chunk: have the disk at work on the next ones while this one is processed. */
+		uint64_t ahead = left > cap ? (left < 3 * (uint64_t)cap ? left : 3 * (uint64_t)cap) : 0;
+		ssize_t n = read_some(s, &iov, 1, (off_t)(s->offset + got), &blocked, ahead, b);
+		if (n > 0) {
+			got += (size_t)n;
+			continue;
+		}
+		if (n < 0)
+			status = read_error(s, s->offset + got, err);
+		break;
+	}
+	if (blocked)
+		bm_io_unblock(b);
+	if (status != BM_OK)
+		return status;
+	s->offset += got;
+	*len = got;
+	if (got < want) { /* the end came early */
+		status = bm_source_check_unchanged(s, err);
+		if (status == BM_OK && !on_pseudo_fs(s->fd))
+			status = bm_io_refuse(err, BM_ERR_CHANGED, s->name, s->name_len,
+			                      "ended early: %llu of %llu bytes could be read",
+			                      (unsigned long long)s->offset, (unsigned long long)size);
+		s->ended = true;
+		return status;
+	}
+	if (s->offset >= size) {
+		s->ended = true;
+		status = bm_source_check_unchanged(s, err);
+	}
+	return status;
+}
+
+static enum bm_status read_unsized(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len,
+                                   const struct bm_blocker *b, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+	size_t got = 0;
+	bool blocked = false;
+	if (s->has_ahead) {
+		buf[got++] = s->ahead;
+		s->has_ahead = false;
+	}
+	/* One byte more than fits: it tells whether anything follows. */
+	while (!s->has_ahead) {
+		struct iovec iov[2] = {{buf + got, cap - got}, {&s->ahead, 1}};
+		bool full = got == cap; /* an empty first part would look like the end to some drivers */
+		ssize_t n = read_some(s, full ? iov + 1 : iov, full ? 1 : 2, -1, &blocked, 0, b);
+		if (n < 0) {
+			status = read_error(s, s->offset + got, err);
+			break;
+		}
+		if (n == 0) {
+			s->ended = true;
+			break;
+		}
+		if ((size_t)n > cap - got) {
+			s->has_ahead = true;
+			got = cap;
+		} else {
+			got += (size_t)n;
+		}
+		if (blocked && s->mode == STREAM && !s->has_ahead) {
+			/* What has come in meanwhile can be taken without waiting. */
+			bm_io_unblock(b);
+			blocked = false;
+		}
+	}
+	if (blocked)
+		bm_io_unblock(b);
+	if (status != BM_OK)
+		return status;
+	s->offset += got;
+	*len = got;
+	return s->ended ? bm_source_check_unchanged(s, err) : BM_OK;
+}
+
+enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
+                              const struct bm_blocker *b, struct bm_error *err)
+{
+	*len = 0;
+	*last = false;
+	*hole = false;
+	if (s->failed)
+		return bm_io_refuse(err, BM_ERR_FAILED, s->name, s->name_len, "reading it has failed before");
+	if (s->ended) {
+		*last = true;
+		return BM_OK;
+	}
+	enum bm_status status =
+		s->mode == SIZED ? read_sized(s, buf, cap, len, hole, b, err) : read_unsized(s, buf, cap, len, b, err);
+	s->failed = status != BM_OK;
+	if (status == BM_OK)
+		*last = s->ended;
+	return status;
+}

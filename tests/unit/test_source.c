@@ -1,0 +1,529 @@
+/* Tests of bm_source.h. preadv2, preadv and readv are defined here, in front of the C library's, to inject what a disk
+ * and a kernel may do. */
+#include "io_test.h"
+
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "bm_walk.h"
+
+/* ---- injection ---- */
+
+static struct {
+	int nowait_errno;    /* preadv2 fails so */
+	int read_errno;      /* preadv fails so ... */
+	unsigned read_after; /* ... from this call on */
+	size_t most;         /* no read gives more, 0: no limit */
+	bool eintr;          /* every second call is interrupted */
+	unsigned nowaits, reads, calls;
+} inject;
+
+static ssize_t limited(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	struct iovec cut = iov[0];
+	if (inject.most && cut.iov_len > inject.most) {
+		cut.iov_len = inject.most;
+		iov = &cut;
+		count = 1;
+	}
+	/* The kernel takes the offset as two longs, of which it uses one on 64-bit machines. */
+	return syscall(SYS_preadv2, fd, iov, count, (long)offset, 0L, flags);
+}
+
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
+{
+	inject.nowaits++;
+	assert_int_equal(flags, RWF_NOWAIT);
+	assert_int_equal(blocked_now, 0);
+	if (inject.eintr && inject.calls++ % 2 == 0) {
+		errno = EINTR;
+		return -1;
+	}
+	if (inject.nowait_errno) {
+		errno = inject.nowait_errno;
+		return -1;
+	}
+	return limited(fd, iov, count, offset, flags);
+}
+
+static ssize_t waiting(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	if (inject.eintr && inject.calls++ % 2 == 0) {
+		errno = EINTR;
+		return -1;
+	}
+	if (inject.read_errno && inject.reads >= inject.read_after) {
+		errno = inject.read_errno;
+		return -1;
+	}
+	inject.reads++;
+	return limited(fd, iov, count, offset, 0);
+}
+
+ssize_t preadv(int fd, const struct iovec *iov, int count, off_t offset)
+{
+	return waiting(fd, iov, count, offset);
+}
+
+ssize_t readv(int fd, const struct iovec *iov, int count)
+{
+	return waiting(fd, iov, count, -1);
+}
+
+static int setup(void **state)
+{
+	memset(&inject, 0, sizeof inject);
+	blocked_now = 0;
+	blocked_count = 0;
+	return enter_scratch(state);
+}
+
+#define SOURCE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, leave_scratch)
+
+/* ---- helpers ---- */
+
+static struct bm_source *open_kind(const char *path, enum bm_entry_kind kind)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_source *s;
+	struct bm_entry *e = bm_entry_create(kind, path, strlen(path), path, strlen(path));
+	assert_non_null(e);
+	if (bm_source_open(e, false, &test_blocker, &s, &err) != BM_OK)
+		fail_msg("%s: %s", err.where, err.text);
+	bm_entry_destroy(e); /* only borrowed */
+	return s;
+}
+
+static struct bm_source *open_file(const char *path)
+{
+	return open_kind(path, BM_ENTRY_FILE);
+}
+
+static uint8_t pattern(size_t i)
+{
+	return (uint8_t)(i * 7 + i / 251);
+}
+
+static void make_pattern(const char *path, size_t size)
+{
+	uint8_t *data = malloc(size + 1);
+	assert_non_null(data);
+	for (size_t i = 0; i < size; i++)
+		data[i] = pattern(i);
+	make_file_len(path, data, size);
+	free(data);
+}
+
+/* Reads all in chunks of cap, which must all be full but the last; gives the number of chunks. */
+static size_t read_all(struct bm_source *s, size_t cap, size_t size)
+{
+	uint8_t *buf = malloc(cap); /* exactly: the sanitizer sees a byte too many */
+	size_t chunks = 0, at = 0;
+	assert_non_null(buf);
+	for (bool last = false, hole; !last; chunks++) {
+		struct bm_error err = BM_ERROR_INIT;
+		size_t len;
+		if (bm_source_read(s, buf, cap, &len, &last, &hole, &test_blocker, &err) != BM_OK)
+			fail_msg("%s: %s", err.where, err.text);
+		assert_int_equal(blocked_now, 0);
+		assert_true(last || len == cap);
+		assert_false(hole);
+		for (size_t i = 0; i < len; i++)
+			if (buf[i] != pattern(at + i))
+				fail_msg("byte %zu is wrong", at + i);
+		at += len;
+	}
+	assert_int_equal(at, size);
+	free(buf);
+	return chunks;
+}
+
+static enum bm_status read_one(struct bm_source *s, size_t cap, size_t *len, bool *last, struct bm_error *err)
+{
+	uint8_t *buf = malloc(cap);
+	bool hole;
+	*err = (struct bm_error)BM_ERROR_INIT;
+	enum bm_status status = bm_source_read(s, buf, cap, len, last, &hole, &test_blocker, err);
+	assert_int_equal(blocked_now, 0);
+	free(buf);
+	return status;
+}
+
+static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 8192, 8193, 12288, 70000};
+
+static void check_sizes(void)
+{
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		size_t want = sizes[i] ? (sizes[i] + 4095) / 4096 : 1;
+		make_pattern("f", sizes[i]);
+		struct bm_source *s = open_file("f");
+		assert_int_equal(bm_source_stat(s)->st_size, sizes[i]);
+		assert_true(bm_source_is_regular(s));
+		assert_false(bm_source_is_sparse(s));
+		assert_int_equal(read_all(s, 4096, sizes[i]), want);
+		size_t len = 1;
+		bool last = false;
+		struct bm_error err;
+		assert_int_equal(read_one(s, 10, &len, &last, &err), BM_OK); /* after the end: the end */
+		assert_int_equal(len, 0);
+		assert_true(last);
+		bm_source_close(s);
+	}
+}
+
+/* ---- tests ---- */
+
+static void every_size(void **state)
+{
+	(void)state;
+	check_sizes();
+	assert_int_equal(inject.reads, 0); /* just written: all in the cache, so nothing waited */
+	assert_int_equal(blocked_count, 0);
+}
+
+static void every_size_the_hard_way(void **state)
+{
+	(void)state;
+	inject.most = 1000;
+	inject.eintr = true;
+	check_sizes();
+	inject.nowait_errno = EAGAIN; /* cold */
+	check_sizes();
+	assert_true(blocked_count > 0);
+	inject.nowait_errno = EOPNOTSUPP; /* a file system without it: found out once a source */
+	inject.nowaits = 0;
+	inject.eintr = false;
+	make_pattern("f", 40960);
+	struct bm_source *s = open_file("f");
+	assert_int_equal(read_all(s, 4096, 40960), 10);
+	assert_int_equal(inject.nowaits, 1);
+	bm_source_close(s);
+}
+
+static void an_error_is_final(void **state)
+{
+	(void)state;
+	size_t len;
+	bool last;
+	struct bm_error err;
+	make_pattern("f", 20000);
+	inject.nowait_errno = EAGAIN;
+	inject.read_errno = EIO;
+	inject.read_after = 2;
+	struct bm_source *s = open_file("f");
+	assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_OK);
+	assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_OK);
+	assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_ERR_SYSTEM);
+	assert_int_equal(err.sys_errno, EIO);
+	assert_string_equal(err.where, "f");
+	assert_non_null(strstr(err.text, "8192"));
+	inject.read_errno = 0;
+	assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_ERR_FAILED); /* no second chance */
+	bm_source_close(s);
+}
+
+static void a_changing_file_is_told(void **state)
+{
+	(void)state;
+	size_t len;
+	bool last;
+	struct bm_error err;
+	for (int how = 0; how < 6; how++) {
+		make_pattern("f", 10000);
+		struct bm_source *s = open_file("f");
+		assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_OK);
+		int fd = open("f", O_WRONLY | O_CLOEXEC);
+		const struct timespec when[2] = {{.tv_sec = 5}, {.tv_sec = 5}};
+		const struct timespec old[2] = {bm_source_stat(s)->st_atim, bm_source_stat(s)->st_mtim};
+		switch (how) {
+		case 0:
+			assert_int_equal(pwrite(fd, "x", 1, 10000), 1);
+			break; /* grows */
+		case 1:
+			assert_int_equal(ftruncate(fd, 9999), 0);
+			break;
+		case 2:
+			assert_int_equal(ftruncate(fd, 4096), 0);
+			break; /* ends where a chunk does */
+		case 3:
+			assert_int_equal(ftruncate(fd, 0), 0);
+			break;
+		case 4:
+			assert_int_equal(futimens(fd, when), 0);
+			break;
+		default: /* another content, mtime put back: ctime tells */
+			assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+			assert_int_equal(futimens(fd, old), 0);
+		}
+		(void)close(fd);
+		enum bm_status status = BM_OK;
+		last = false;
+		while (status == BM_OK && !last)
+			status = read_one(s, 4096, &len, &last, &err);
+		if (how != 5 || status != BM_OK) /* ctime has the clock's tick: 5 may fall into the same one */
+			assert_int_equal(status, BM_ERR_CHANGED);
+		assert_string_equal(err.where, "f");
+		bm_source_close(s);
+	}
+	/* Empty at open, not empty when read. */
+	make_file("f", "");
+	struct bm_source *s = open_file("f");
+	make_file("f", "new");
+	assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_ERR_CHANGED);
+	bm_source_close(s);
+	/* One chunk, all read, and then it grows: only a check by hand can see that. */
+	make_file("f", "abc");
+	s = open_file("f");
+	assert_int_equal(read_one(s, 4096, &len, &last, &err), BM_OK);
+	assert_true(last);
+	assert_int_equal(bm_source_check_unchanged(s, NULL), BM_OK);
+	make_file("f", "abcd");
+	assert_int_equal(bm_source_check_unchanged(s, &err), BM_ERR_CHANGED);
+	bm_source_close(s);
+}
+
+static void pseudo_files(void **state)
+{
+	(void)state;
+	size_t len;
+	bool last;
+	struct bm_error err;
+	/* Size 0, and content all the same: in chunks of every size. */
+	size_t whole = 0;
+	for (size_t cap = 4096; cap > 0; cap /= 4) {
+		struct bm_source *s = open_file("/proc/filesystems");
+		size_t total = 0;
+		do {
+			assert_int_equal(read_one(s, cap, &len, &last, &err), BM_OK);
+			assert_true(len == cap || last);
+			assert_true(len > 0); /* the last chunk is never an extra empty one */
+			total += len;
+		} while (!last);
+		assert_true(total > 20);
+		assert_true(whole == 0 || whole == total);
+		whole = total;
+		bm_source_close(s);
+	}
+	/* Size 4096, a few bytes of content. */
+	struct stat st;
+	if (stat("/sys/kernel/mm/transparent_hugepage/enabled", &st) != 0 || st.st_size != 4096) {
+		print_message("skipped: no sysfs here\n");
+		return;
+	}
+	struct bm_source *s = open_file("/sys/kernel/mm/transparent_hugepage/enabled");
+	assert_int_equal(read_one(s, 8192, &len, &last, &err), BM_OK);
+	assert_true(len > 5 && len < 100);
+	assert_true(last);
+	bm_source_close(s);
+}
+
+struct writer {
+	const char *path;
+	size_t size, piece;
+};
+
+static void *write_slowly(void *arg)
+{
+	const struct writer *w = arg;
+	int fd = open(w->path, O_WRONLY | O_CLOEXEC);
+	for (size_t at = 0; at < w->size;) {
+		uint8_t buf[5000];
+		size_t n = w->size - at < w->piece ? w->size - at : w->piece;
+		for (size_t i = 0; i < n; i++)
+			buf[i] = pattern(at + i);
+		ssize_t done = write(fd, buf, n);
+		if (done < 0)
+			break;
+		at += (size_t)done;
+		(void)sched_yield();
+	}
+	(void)close(fd);
+	return NULL;
+}
+
+static void fifos(void **state)
+{
+	(void)state;
+	const struct writer writers[] = {{"p", 0, 1},       {"p", 1, 1},       {"p", 300, 1},
+	                                 {"p", 4096, 1024}, {"p", 8192, 5000}, {"p", 300000, 3777}};
+	assert_int_equal(mkfifo("p", 0600), 0);
+	for (size_t i = 0; i < sizeof writers / sizeof writers[0]; i++) {
+		pthread_t t;
+		struct writer w = writers[i];
+		assert_int_equal(pthread_create(&t, NULL, write_slowly, &w), 0);
+		struct bm_source *s = open_kind("p", BM_ENTRY_STREAM);
+		assert_false(bm_source_is_regular(s));
+		assert_int_equal(read_all(s, 4096, w.size), w.size ? (w.size + 4095) / 4096 : 1);
+		bm_source_close(s);
+		assert_int_equal(pthread_join(t, NULL), 0);
+	}
+}
+
+static void standard_input(void **state)
+{
+	(void)state;
+	int saved = dup(STDIN_FILENO);
+	int p[2];
+	assert_int_equal(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0); /* non-blocking: EAGAIN must not be an error */
+	assert_int_equal(dup2(p[0], STDIN_FILENO), STDIN_FILENO);
+	struct bm_source *s = open_kind("-", BM_ENTRY_STREAM);
+	assert_int_equal(bm_source_fd(s), STDIN_FILENO);
+	uint8_t data[3000];
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = pattern(i);
+	assert_int_equal(write(p[1], data, sizeof data), sizeof data);
+	(void)close(p[1]);
+	assert_int_equal(read_all(s, 1000, sizeof data), 3);
+	bm_source_close(s);
+	assert_int_equal(fcntl(STDIN_FILENO, F_GETFD), 0); /* still open */
+	/* A file there, with the position moved: read from where it stands, by whoever opened it. */
+	make_file("f", "skipped:rest");
+	int fd = open("f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(lseek(fd, 8, SEEK_SET), 8);
+	assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
+	s = open_kind("-", BM_ENTRY_STREAM);
+	uint8_t buf[16];
+	size_t len;
+	bool last, hole;
+	assert_int_equal(bm_source_read(s, buf, sizeof buf, &len, &last, &hole, NULL, NULL), BM_OK);
+	assert_int_equal(len, 4);
+	assert_memory_equal(buf, "rest", 4);
+	assert_true(last);
+	bm_source_close(s);
+	(void)dup2(saved, STDIN_FILENO);
+	(void)close(saved);
+	(void)close(fd);
+	(void)close(p[0]);
+}
+
+/* Nobody writes: without the cancel these would sleep for ever. */
+static void a_cancel_ends_the_wait(void **state)
+{
+	(void)state;
+	struct bm_blocker b = cancelled_blocker();
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_source *s;
+	assert_int_equal(mkfifo("p", 0600), 0);
+	struct bm_entry *e = bm_entry_create(BM_ENTRY_STREAM, "p", 1, "p", 1);
+	(void)alarm(20);
+	assert_int_equal(bm_source_open(e, false, &b, &s, &err), BM_ERR_CANCELLED);
+	assert_null(s);
+	int w = open("p", O_RDWR | O_CLOEXEC); /* a writer that stops after half a chunk */
+	assert_int_equal(write(w, "half", 4), 4);
+	assert_int_equal(bm_source_open(e, false, &test_blocker, &s, NULL), BM_OK);
+	uint8_t buf[8];
+	size_t len;
+	bool last, hole;
+	assert_int_equal(bm_source_read(s, buf, sizeof buf, &len, &last, &hole, &b, NULL), BM_ERR_CANCELLED);
+	assert_int_equal(blocked_now, 0);
+	(void)alarm(0);
+	bm_source_close(s);
+	bm_entry_destroy(e);
+	(void)close(w);
+	(void)close(b.cancel_fd);
+}
+
+static void holes_are_not_read(void **state)
+{
+	(void)state;
+	const off_t size = (off_t)5 << 30, mark = (off_t)3 << 30;
+	const size_t cap = (size_t)64 << 20;
+	int fd = open("s", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (ftruncate(fd, size) != 0) {
+		print_message("skipped: no sparse files here\n");
+		skip();
+	}
+	assert_int_equal(pwrite(fd, "data", 4, mark + 100), 4);
+	struct bm_source *s = open_file("s");
+	assert_true(bm_source_is_sparse(s));
+	uint8_t *buf = malloc(cap);
+	assert_non_null(buf);
+	off_t at = 0;
+	unsigned holes = 0;
+	for (bool last = false, hole; !last;) {
+		size_t len;
+		memset(buf, 0xee, 200);
+		assert_int_equal(bm_source_read(s, buf, cap, &len, &last, &hole, &test_blocker, NULL), BM_OK);
+		if (at == mark) {
+			assert_false(hole);
+			assert_memory_equal(buf + 100, "data", 4);
+		} else {
+			assert_true(hole);
+			assert_int_equal(buf[0], 0);
+			assert_int_equal(buf[100], 0);
+		}
+		holes += hole;
+		at += (off_t)len;
+	}
+	assert_int_equal(at, size);
+	assert_int_equal(holes, 79);
+	assert_true(inject.nowaits + inject.reads < 70); /* one chunk, not eighty */
+	bm_source_close(s);
+	free(buf);
+	/* A hole at the very end, and a chunk that is half hole. */
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+	(void)close(fd);
+	s = open_file("s");
+	uint8_t small[8192];
+	size_t len, total = 0;
+	for (bool last = false, hole; !last; total += len) {
+		assert_int_equal(bm_source_read(s, small, sizeof small, &len, &last, &hole, NULL, NULL), BM_OK);
+		assert_int_equal(hole, total > 0);
+		assert_int_equal(small[0], total == 0 ? 'x' : 0);
+		assert_int_equal(small[8191], 0);
+	}
+	assert_int_equal(total, 1 << 20);
+	bm_source_close(s);
+}
+
+static void cannot_open(void **state)
+{
+	(void)state;
+	struct bm_source *s;
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_entry *e = bm_entry_create(BM_ENTRY_FILE, "n\x1b", 2, "n\x1b", 2);
+	assert_int_equal(bm_source_open(e, false, &test_blocker, &s, &err), BM_ERR_SYSTEM);
+	assert_null(s);
+	assert_int_equal(err.sys_errno, ENOENT);
+	assert_null(strchr(err.where, 0x1b));
+	bm_entry_destroy(e);
+	make_dir("d");
+	e = bm_entry_create(BM_ENTRY_FILE, "d", 1, "d", 1);
+	err = (struct bm_error)BM_ERROR_INIT;
+	assert_int_equal(bm_source_open(e, false, &test_blocker, &s, &err), BM_ERR_SYSTEM);
+	assert_int_equal(err.sys_errno, EISDIR);
+	bm_entry_destroy(e);
+	/* An error entry gives its own error on. */
+	struct bm_walk_root r = {.path = "missing"};
+	struct bm_walk_options o = {.roots = &r, .root_count = 1};
+	struct bm_walk *w;
+	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
+	e = bm_walk_next(w, NULL, NULL, NULL);
+	err = (struct bm_error)BM_ERROR_INIT;
+	assert_int_equal(bm_source_open(e, false, &test_blocker, &s, &err), BM_ERR_SYSTEM);
+	assert_string_equal(err.text, e->error->text);
+	bm_entry_destroy(e);
+	bm_walk_destroy(w);
+	bm_source_close(NULL);
+	assert_int_equal(blocked_now, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SOURCE_TEST(every_size),
+		SOURCE_TEST(every_size_the_hard_way),
+		SOURCE_TEST(an_error_is_final),
+		SOURCE_TEST(a_changing_file_is_told),
+		SOURCE_TEST(pseudo_files),
+		SOURCE_TEST(fifos),
+		SOURCE_TEST(standard_input),
+		SOURCE_TEST(holes_are_not_read),
+		SOURCE_TEST(a_cancel_ends_the_wait),
+		SOURCE_TEST(cannot_open),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
