@@ -1,0 +1,110 @@
+/*
+ * bm_gzip.h - gzip (RFC 1952, RFC 1951) in pieces that may be made and read in parallel. Engine: zlib.
+ *
+ * Layouts written:
+ *   indexed  every chunk is a member of its own, whose extra field "IG" (4 bytes, little endian) holds the whole
+ *            member's size in bytes, header and trailer included, as python's pgzip writes it
+ *   single   one member; chunk n's deflate is primed with the 32 KiB before it, ends on a byte boundary (sync flush),
+ *            and the last one ends the stream; the CRC-32s of the chunks are combined for the trailer
+ * MTIME 0, OS 255, no name in the header: output depends on the input and the options only.
+ * A codec object is one thread's at a time; all state that a call needs is in it (no allocation per call). The other
+ * functions are for any thread. Nothing here blocks or keeps a pointer into the caller's buffers.
+ *
+ * Statuses: BM_ERR_USAGE for a level, a length or a buffer size against what is said here, BM_ERR_NOMEM from create;
+ * those of reading are with their functions. Readers take any bytes: what comes from a file is never trusted.
+ */
+#ifndef BM_GZIP_H
+#define BM_GZIP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bytemill/error.h>
+
+struct bm_gzip_encoder; /* about 270 KB */
+
+/* level 0 ... 9. The caller destroys what *out is set to. An encoder serves both layouts, in any order. */
+enum bm_status bm_gzip_encoder_create(int level, struct bm_gzip_encoder **out, struct bm_error *err) BM_NODISCARD;
+void bm_gzip_encoder_destroy(struct bm_gzip_encoder *e); /* NULL is fine */
+size_t bm_gzip_encoder_bytes(void);                      /* memory of one encoder, for the budget */
+
+/* The most bytes that one chunk of in_len bytes becomes, in either layout, at any level: in_len, 0.03 % and 60 bytes.
+ * SIZE_MAX where that is no size. */
+size_t bm_gzip_bound(size_t in_len);
+
+/* layout indexed: in (also 0 bytes) -> one whole member in out. out_cap >= bm_gzip_bound(in_len). in_len <= 1 GiB.
+ * in and out do not overlap. */
+enum bm_status bm_gzip_member(struct bm_gzip_encoder *e, const void *in, size_t in_len, void *out, size_t out_cap,
+                              size_t *out_len, struct bm_error *err) BM_NODISCARD;
+
+/* layout single: the deflate data of one chunk, no header or trailer. dict: the up to 32 KiB of plain bytes before it
+ * (dict_len 0 for the first; of a longer one the last 32 KiB count). *crc: CRC-32 of in. The same limits as above.
+ * Header, the pieces in order with exactly one `last` one at the end, and trailer make the file. An empty piece that is
+ * not the last gives 0 bytes; an empty last one gives 2. */
+enum bm_status bm_gzip_piece(struct bm_gzip_encoder *e, const void *dict, size_t dict_len, const void *in,
+                             size_t in_len, bool last, void *out, size_t out_cap, size_t *out_len, uint32_t *crc,
+                             struct bm_error *err) BM_NODISCARD;
+#define BM_GZIP_HEADER_BYTES 10
+#define BM_GZIP_TRAILER_BYTES 8
+void bm_gzip_put_header(uint8_t out[static BM_GZIP_HEADER_BYTES], int level);
+void bm_gzip_put_trailer(uint8_t out[static BM_GZIP_TRAILER_BYTES], uint32_t crc, uint64_t total_bytes);
+
+/* ---- reading ---- */
+
+/* What a look at the start of a member tells. */
+struct bm_gzip_header {
+	size_t header_bytes; /* where the deflate data begins */
+	/* Header and trailer included, from the IG field or (BGZF) the BC field; 0: not told, or too small to be true.
+	 * Not to be trusted: it may be wrong, and reach past the end of the file. */
+	size_t member_bytes;
+	bool bgzf; /* there is a BC field with a possible size: this is a BGZF block */
+};
+enum bm_gzip_peek {
+	BM_GZIP_PEEK_OK,
+	BM_GZIP_PEEK_SHORT, /* more bytes are needed to tell */
+	BM_GZIP_PEEK_NOT    /* not a gzip member (bad magic, unknown method, reserved flags) */
+};
+/* Parses a member's header from the first len bytes. A header longer than 1 MiB is NOT (for the stream, an error).
+ * FHCRC is checked where there. *out is zeroed unless OK. */
+enum bm_gzip_peek bm_gzip_peek_header(const void *data, size_t len, struct bm_gzip_header *out);
+
+struct bm_gzip_decoder; /* about 50 KB */
+enum bm_status bm_gzip_decoder_create(struct bm_gzip_decoder **out, struct bm_error *err) BM_NODISCARD;
+void bm_gzip_decoder_destroy(struct bm_gzip_decoder *d); /* NULL is fine */
+size_t bm_gzip_decoder_bytes(void);
+
+/* One whole member in memory (as a size field promised): in -> out, CRC and ISIZE checked, every byte of in used.
+ * BM_ERR_FORMAT, BM_ERR_TRUNCATED, BM_ERR_LIMIT (does not fit in out_cap). err->where is "offset N", from the start of
+ * in: the caller adds the member's own. After an error *out_len is 0, and out holds bytes that are not to be used.
+ * Ends a stream that d was decoding. The size to expect is the little-endian number in the last 4 bytes of in (ISIZE);
+ * it is no more to be trusted than the rest before this has returned. */
+enum bm_status bm_gzip_decode_member(struct bm_gzip_decoder *d, const void *in, size_t in_len, void *out,
+                                     size_t out_cap, size_t *out_len, struct bm_error *err) BM_NODISCARD;
+
+/* Streaming, any gzip file: many members, zero padding after the last, trailing garbage. Starts (again) with reset. */
+void bm_gzip_stream_reset(struct bm_gzip_decoder *d);
+struct bm_gzip_stream_result {
+	size_t in_used;
+	size_t out_made;
+	bool member_end; /* a member ended with good CRC and ISIZE right after in_used; the call returns there */
+	/* What follows in_used, after at least one member, is not gzip: the rest is to be ignored with a warning. (A 1f
+	 * that an earlier call took belongs to it.) Said again by every later call, which takes nothing. */
+	bool garbage;
+	/* Nothing is left to do: in_end was given, all input is used, all output made, every member good; or garbage.
+	 * Until then, call again, with in_len 0 where the input is used up. */
+	bool complete;
+};
+/* Inflates until in is used up, out is full, or a member ends. in_end: no more input will come; with it a stream that
+ * stops inside a member (or before the first one, or is empty) is BM_ERR_TRUNCATED. Zero bytes after a member are
+ * skipped (tape padding) as gzip does; a member after them is read. Errors: BM_ERR_FORMAT for what is not gzip from its
+ * first byte on, for a damaged header (1f 8b and then nonsense is damage, not garbage), damaged data, and a wrong CRC
+ * or ISIZE; BM_ERR_TRUNCATED. err->where is "offset N", the input offset since reset.
+ * Progress: a call that returns BM_OK and used no input and made no output either wants more of one of them, or set
+ * garbage or complete. *res is also set with an error: the out_made bytes were inflated, but no CRC vouches for them;
+ * that is true of all output until member_end. After an error only reset is of use (BM_ERR_USAGE). */
+enum bm_status bm_gzip_stream_decode(struct bm_gzip_decoder *d, const void *in, size_t in_len, bool in_end, void *out,
+                                     size_t out_cap, struct bm_gzip_stream_result *res, struct bm_error *err)
+	BM_NODISCARD;
+
+#endif
