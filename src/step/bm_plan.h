@@ -1,0 +1,158 @@
+/*
+ * bm_plan.h - from checked steps to a pipeline of the engine, and what a running job's steps share.
+ *
+ * A PLAN is built once a job by asking each step in turn to add its stages. A FILE is one input on its way: the engine's
+ * stream. Each step has a shared part (made by prepare, one a job) and a part in each file (file->state[step]).
+ */
+#ifndef BM_PLAN_H
+#define BM_PLAN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <bytemill/bytemill.h>
+
+#include "bm_flow.h"
+#include "bm_mem.h"
+#include "bm_sink.h"
+#include "bm_source.h"
+#include "bm_step.h"
+#include "bm_template.h"
+#include "bm_walk.h"
+
+struct bm_plan;
+struct bm_file;
+
+/* What the steps of a running job may use. Constant while it runs, but for the counters. */
+struct bm_job_context {
+	const struct bm_job *job;
+	struct bm_template_values values; /* job, run, date; path is filled in per file */
+	struct bm_sink_set *const *sinks; /* by enum bm_durability */
+	unsigned permits;
+	int cancel_fd; /* readable once the run is cancelled: for sleeps that have no end of their own */
+	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the run's counters */
+	atomic_uint_fast64_t *bytes_written; /* by sinks */
+	void (*tick)(void *arg);             /* after some progress; cheap; any thread */
+	void *tick_arg;
+};
+
+struct bm_step_ops {
+	/* Adds the step's stages to the plan and makes *shared. Touches no output. */
+	enum bm_status (*prepare)(struct bm_plan *plan, const struct bm_step *step, void **shared,
+	                          struct bm_error *err);
+	/* The file is through, or failed (good is false): makes its output final or drops it, frees file->state[]. Called
+	 * for every step of every file once, in step order; a step that fails here makes the file fail, and later steps
+	 * get good = false. May block. May be NULL. */
+	enum bm_status (*close)(void *shared, struct bm_file *f, bool good, struct bm_worker *w, struct bm_error *err);
+	/* In listing order, one call at a time, for each file: lines of a manifest. May be NULL. */
+	enum bm_status (*emit)(void *shared, const struct bm_file_result *r, struct bm_error *err);
+	/* All files are through: publishes what belongs to the whole job, or drops it (good is false). May be NULL. */
+	enum bm_status (*finish)(void *shared, bool good, struct bm_error *err);
+	void (*destroy)(void *shared); /* NULL is fine to pass */
+	/* write and copy: the output's path for this file, appended to out; false: no output of its own. May be NULL. */
+	bool (*target)(void *shared, const char *path, size_t path_len, struct bm_buf *out);
+	size_t (*target_prefix)(void *shared);     /* bytes of every such path that no input changes */
+	bool (*target_is_injective)(void *shared); /* different {path}s always give different targets */
+	/* The n-th output that is the same for all files (manifest, combined output), or NULL. May be NULL. */
+	const char *(*fixed_output)(void *shared, size_t n);
+	/* A line about the step for `validate`. May be NULL. */
+	void (*describe)(void *shared, struct bm_buf *out);
+};
+
+/* One input on its way. Written by the stage that runs, or by end(); never by two at once unless said. */
+struct bm_file {
+	struct bm_job_context *ctx;
+	const struct bm_plan *plan;
+	struct bm_entry *entry;   /* owned */
+	uint64_t index;           /* in listing order */
+	struct bm_source *source; /* owned; NULL before the first chunk */
+	uint64_t bytes_in;        /* read so far */
+	bool skipped;             /* every output exists and is to be kept: was not read */
+	struct bm_buf
+		warnings; /* a line each; by fill() and serial stages and close only, of which one runs at a time ... */
+	struct bm_buf digests; /* filled by close: struct bm_file_digest items, bytes behind (digest_bytes) */
+	struct bm_buf digest_bytes;
+	struct bm_buf outputs; /* filled by close: struct bm_file_output items; paths owned */
+	void *state[];         /* one a step */
+};
+
+void bm_file_warn(struct bm_file *f, const char *fmt, ...) BM_PRINTF(2, 3);
+void bm_file_add_digest(struct bm_file *f, unsigned step, const char *algorithm, const uint8_t *bytes, size_t len,
+                        uint64_t length);
+/* Takes path (heap) over. */
+void bm_file_add_output(struct bm_file *f, unsigned step, char *path, uint64_t bytes, bool skipped);
+
+#define BM_PLAN_MAX_SLOTS 4
+
+struct bm_plan {
+	struct bm_job_context *ctx;
+	const struct bm_job *job;
+	size_t chunk_bytes;
+	struct bm_segment segments[BM_FLOW_MAX_SEGMENTS];
+	size_t segment_count;
+	struct bm_stage stages[BM_FLOW_MAX_STAGES];
+	size_t stage_count;
+	unsigned side;      /* which buffer holds the data at this place */
+	size_t data_bytes;  /* the most that a chunk can hold at this place */
+	size_t state_bytes; /* of codec states, all threads together */
+	unsigned slots;     /* of struct bm_chunk used in this segment */
+	bool kernel_copy;   /* read, one copy or write, nothing else: the kernel can copy whole files */
+	bool skip_early;    /* nothing but outputs that may be skipped: look before reading */
+	void **shared;      /* one a step */
+	size_t step_count;
+};
+
+/* Builds the plan for ctx->job. Touches nothing but memory. */
+enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err) BM_NODISCARD;
+void bm_plan_destroy(struct bm_plan *p); /* NULL is fine */
+/* Opens nothing; the walk's options for the job's read step. The caller destroys the walk. skip lists come from it. */
+enum bm_status bm_plan_walk(const struct bm_plan *p, const char *const *skip_paths, size_t skip_count, bool need_stat,
+                            struct bm_walk **out, struct bm_error *err) BM_NODISCARD;
+/* A file for an entry (taken over, destroyed on failure too: then NULL). */
+struct bm_file *bm_file_create(const struct bm_plan *p, struct bm_entry *e, uint64_t index);
+void bm_file_destroy(struct bm_file *f);
+/* Runs the steps' close; err is the engine's verdict (NULL: good). Returns the file's status, *out its error. */
+enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, struct bm_worker *w,
+                                  const struct bm_error *err, struct bm_error *out);
+enum bm_status bm_plan_emit(const struct bm_plan *p, const struct bm_file_result *r, struct bm_error *err);
+/* All steps' finish, in step order; the first error is returned, the others get good = false. */
+enum bm_status bm_plan_finish(const struct bm_plan *p, bool good, struct bm_error *err);
+
+/* ---- for the steps ---- */
+
+/* A stage at the present place. BM_ERR_LIMIT past BM_FLOW_MAX_STAGES. */
+enum bm_status bm_plan_stage(struct bm_plan *p, enum bm_stage_kind kind,
+                             enum bm_status (*run)(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
+                                                   struct bm_error *err),
+                             void *arg, struct bm_error *err);
+/* The stage just added writes up to bytes into the spare buffer and moves the data there (extra bytes behind them are
+ * its scratch). */
+void bm_plan_changes(struct bm_plan *p, size_t bytes, size_t extra);
+/* From here on chunks are made by fill, up to chunk_bytes of data in buf[0]; other_bytes for buf[1]. */
+enum bm_status bm_plan_segment(struct bm_plan *p,
+                               enum bm_fill_result (*fill)(void *arg, void *stream, struct bm_chunk *out,
+                                                           struct bm_chunk *in, struct bm_worker *w,
+                                                           struct bm_error *err),
+                               void *arg, size_t chunk_bytes, size_t other_bytes, struct bm_error *err);
+/* A free chunk slot, or -1 where all are taken in this segment. */
+int bm_plan_slot(struct bm_plan *p);
+
+/* A stash of interchangeable objects (codec states) for the threads of a job: at most as many exist as are in use at
+ * once. Any thread. */
+struct bm_stash {
+	pthread_mutex_t lock;
+	void **items;
+	size_t count, cap;
+	void (*destroy)(void *);
+};
+enum bm_status bm_stash_init(struct bm_stash *s, void (*destroy)(void *), struct bm_error *err);
+void bm_stash_fini(struct bm_stash *s);
+void *bm_stash_get(struct bm_stash *s);            /* NULL: make a new one */
+void bm_stash_put(struct bm_stash *s, void *item); /* NULL is fine */
+
+/* The permit hand-over of worker w in io's terms. */
+struct bm_blocker bm_blocker_of(const struct bm_job_context *ctx, struct bm_worker *w);
+
+extern const struct bm_step_ops bm_read_ops, bm_hash_ops, bm_write_ops, bm_compress_ops, bm_decompress_ops;
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * bm_step.h - the table of steps and the checked parameters of each.
+ *
+ * One table (steps.c) says for each step kind its options: name, type, range, default, help, and where the value goes in
+ * the parameter struct. Parsing of job files, `bytemill steps`, jobs/job.schema.json and the man page's step section
+ * are all driven by it; there is no second list. A new step is one new file in this folder and one row in the table.
+ */
+#ifndef BM_STEP_H
+#define BM_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bytemill/error.h>
+
+#include "bm_template.h"
+
+enum bm_option_type {
+	BM_OPTION_STRING,   /* char * */
+	BM_OPTION_PATH,     /* char *: made absolute against the job file's directory ("-" stays); no placeholders */
+	BM_OPTION_TEMPLATE, /* char *: a path with placeholders (mask below), made absolute likewise */
+	BM_OPTION_NAME,     /* char *: a template that is not made absolute */
+	BM_OPTION_PATHS,    /* struct bm_strings: one string or an array; each as PATH, but globs are allowed */
+	BM_OPTION_GLOBS,    /* struct bm_strings: one or an array of patterns (bm_glob.h), each compiled as a check */
+	BM_OPTION_STRINGS,  /* struct bm_strings: one string or an array */
+	BM_OPTION_INTEGER,  /* int64_t in [min, max] */
+	BM_OPTION_SIZE,     /* uint64_t bytes in [min, max]: "64KiB" or a number */
+	BM_OPTION_DURATION, /* struct bm_optional_ms: "90s", or a number of seconds */
+	BM_OPTION_BOOL,     /* bool */
+	BM_OPTION_ENUM,     /* int: index into values */
+	BM_OPTION_ENUMS     /* struct bm_enum_list: one of values or an array of them, no repeats */
+};
+
+struct bm_strings {
+	char **items; /* owned, and each item */
+	size_t count;
+};
+struct bm_enum_list {
+	int items[32];
+	size_t count;
+};
+struct bm_optional_ms {
+	bool is_set;
+	uint64_t ms;
+};
+
+struct bm_option {
+	const char *name;
+	enum bm_option_type type;
+	size_t offset;            /* of the value in the parameter struct */
+	const char *default_json; /* "6", "\"gzip\"", "false"; NULL: none (zero) */
+	bool required;
+	int64_t min, max;          /* INTEGER, SIZE; max 0 on SIZE: no upper limit */
+	const char *const *values; /* ENUM, ENUMS: NULL-terminated */
+	unsigned placeholders;     /* TEMPLATE, NAME: mask of enum bm_placeholder */
+	const char *help;          /* one line, no full stop */
+};
+
+/* ---- parameters, one struct a step kind (each is freed by bm_params_fini with its table) ---- */
+
+struct bm_read_params {
+	struct bm_strings from; /* paths, globs, "-" */
+	struct bm_strings include, exclude;
+	char *files_from;
+	bool files_from_null;
+	bool hidden, follow_symlinks, one_filesystem;
+	uint64_t min_size, max_size;
+	struct bm_optional_ms older_than, newer_than;
+	/* Not in the table: set by commands that build a job in memory. */
+	bool literal; /* from holds plain names: no globs */
+};
+enum bm_manifest_format { BM_MANIFEST_GNU, BM_MANIFEST_BSD, BM_MANIFEST_JSON };
+struct bm_hash_params {
+	struct bm_enum_list algorithms; /* indices into bm_digest_algorithms() */
+	char *manifest;                 /* template, "-", or NULL: only in the report */
+	int format;                     /* enum bm_manifest_format */
+	char *name;                     /* template of the name in a manifest line; NULL: see hash.c */
+	bool null;                      /* GNU lines end in NUL and names are not escaped (sha256sum -z) */
+	/* Not in the table: set by commands that build a job in memory. */
+	bool name_as_given; /* names in the manifest are root and path, as sha256sum prints them */
+};
+struct bm_write_params { /* copy and write */
+	char *to;
+	int if_exists; /* enum bm_if_exists */
+	bool combine;
+	bool preserve;
+	int durability; /* enum bm_durability */
+	bool sparse;
+};
+enum bm_gzip_layout { BM_GZIP_INDEXED, BM_GZIP_SINGLE };
+struct bm_compress_params {
+	int format; /* 0: gzip */
+	int64_t level;
+	int layout; /* enum bm_gzip_layout */
+};
+struct bm_decompress_params {
+	int format;        /* 0: gzip */
+	uint64_t max_size; /* of one decoded file; 0: no limit */
+	int64_t max_ratio; /* decoded : encoded, checked past 16 MiB; 0: no limit */
+};
+
+enum bm_on_error { BM_ON_ERROR_CONTINUE, BM_ON_ERROR_STOP };
+struct bm_job_params { /* the job's own keys; "steps" is not an option */
+	char *name;
+	char *description;
+	struct bm_strings after;
+	uint64_t memory; /* 0: not said */
+	uint64_t chunk;  /* 0: chosen by the steps */
+	int on_error;
+};
+
+union bm_step_params {
+	struct bm_read_params read;
+	struct bm_hash_params hash;
+	struct bm_write_params write;
+	struct bm_compress_params compress;
+	struct bm_decompress_params decompress;
+};
+
+enum bm_step_role {
+	BM_ROLE_READ, /* first, and only there */
+	BM_ROLE_LOOK, /* passes the bytes on as they are */
+	BM_ROLE_CHANGE
+};
+
+struct bm_step_ops; /* how it runs: bm_plan.h */
+
+struct bm_step_kind {
+	const char *name;
+	enum bm_step_role role;
+	const char *help; /* one line */
+	const struct bm_option *options;
+	size_t option_count;
+	/* What the table cannot say: combinations. Reports each fault through report(ctx, option name, text, suggestion);
+	 * may be NULL. */
+	void (*check)(const union bm_step_params *p,
+	              void (*report)(void *ctx, const char *option, const char *text, const char *suggestion),
+	              void *ctx);
+	const struct bm_step_ops *ops;
+};
+
+/* All kinds; static. */
+const struct bm_step_kind *bm_step_kinds(size_t *count);
+const struct bm_step_kind *bm_step_find(const char *name); /* or NULL */
+/* The options of a job itself. */
+const struct bm_option *bm_job_options(size_t *count);
+/* Frees what the options own inside params and zeroes it. */
+void bm_params_fini(void *params, const struct bm_option *options, size_t count);
+
+/* One step of a checked job. */
+struct bm_step {
+	const struct bm_step_kind *kind;
+	union bm_step_params p;
+	unsigned index; /* in the job's steps */
+};
+/* A checked job. */
+struct bm_job {
+	struct bm_job_params p;
+	struct bm_step *steps;
+	size_t step_count;
+	char *file;      /* the job file's name, for messages */
+	unsigned number; /* in its file */
+};
+
+#endif

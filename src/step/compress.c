@@ -1,0 +1,218 @@
+/*
+ * compress.c - the step `compress`.
+ *
+ * Layout indexed: each chunk becomes a gzip member of its own, in parallel. An empty last chunk makes a member only where
+ * it is the file's only one.
+ *
+ * Layout single: one member. Three stages: `prime` (serial) hands each chunk the 32 KiB before it as dictionary,
+ * `deflate` (parallel) makes its piece, `seal` (serial) puts the header in front of the first, combines the CRC-32s, and
+ * puts the trailer behind the last. The dictionary waits behind the output's place in the spare buffer.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_digest.h"
+#include "bm_error.h"
+#include "bm_gzip.h"
+#include "step_internal.h"
+
+#define WINDOW ((size_t)32 << 10)
+
+enum { SLOT_DICT, SLOT_CRC, SLOT_LEN };
+
+struct compress_shared {
+	const struct bm_compress_params *p;
+	unsigned index;
+	size_t bound; /* of a piece, header and trailer included */
+	int slot[3];
+	struct bm_stash encoders;
+};
+
+/* Of one file; layout single only. */
+struct compress_file {
+	uint32_t crc;
+	uint64_t total;
+	size_t window_len;
+	uint8_t window[WINDOW];
+};
+
+static struct bm_gzip_encoder *encoder_get(struct compress_shared *cs, struct bm_error *err)
+{
+	struct bm_gzip_encoder *e = bm_stash_get(&cs->encoders);
+
+	if (e == NULL && bm_gzip_encoder_create((int)cs->p->level, &e, err) != BM_OK)
+		return NULL;
+	return e;
+}
+
+static enum bm_status member_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+{
+	struct compress_shared *cs = arg;
+	unsigned spare = bm_chunk_spare(c);
+	enum bm_status status;
+
+	(void)stream;
+	(void)w;
+	c->hole = false;
+	if (c->len == 0 && c->seq > 0)
+		return BM_OK;
+	struct bm_gzip_encoder *e = encoder_get(cs, err);
+	if (e == NULL)
+		return BM_ERR_NOMEM;
+	status = bm_gzip_member(e, c->data, c->len, c->buf[spare], c->cap[spare], &c->len, err);
+	c->data = c->buf[spare];
+	bm_stash_put(&cs->encoders, e);
+	return status;
+}
+
+static enum bm_status prime_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+{
+	struct compress_shared *cs = arg;
+	struct bm_file *f = stream;
+	struct compress_file *cf = f->state[cs->index];
+
+	(void)w;
+	if (cf == NULL) {
+		cf = calloc(1, sizeof(*cf));
+		if (cf == NULL)
+			return bm_error_set_nomem(err);
+		f->state[cs->index] = cf;
+	}
+	memcpy(c->buf[bm_chunk_spare(c)] + cs->bound, cf->window, cf->window_len);
+	c->slot[cs->slot[SLOT_DICT]] = cf->window_len;
+	if (c->len >= WINDOW) {
+		memcpy(cf->window, c->data + c->len - WINDOW, WINDOW);
+		cf->window_len = WINDOW;
+	} else {
+		size_t keep = cf->window_len < WINDOW - c->len ? cf->window_len : WINDOW - c->len;
+
+		memmove(cf->window, cf->window + cf->window_len - keep, keep);
+		memcpy(cf->window + keep, c->data, c->len);
+		cf->window_len = keep + c->len;
+	}
+	return BM_OK;
+}
+
+static enum bm_status deflate_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
+                                  struct bm_error *err)
+{
+	struct compress_shared *cs = arg;
+	uint8_t *out = c->buf[bm_chunk_spare(c)];
+	size_t header = c->seq == 0 ? BM_GZIP_HEADER_BYTES : 0;
+	uint64_t in_len = c->len;
+	uint32_t crc = 0;
+	enum bm_status status;
+
+	(void)stream;
+	(void)w;
+	struct bm_gzip_encoder *e = encoder_get(cs, err);
+	if (e == NULL)
+		return BM_ERR_NOMEM;
+	status = bm_gzip_piece(e, out + cs->bound, (size_t)c->slot[cs->slot[SLOT_DICT]], c->data, c->len, c->last,
+	                       out + header, cs->bound - header - BM_GZIP_TRAILER_BYTES, &c->len, &crc, err);
+	c->data = out;
+	c->slot[cs->slot[SLOT_CRC]] = crc;
+	c->slot[cs->slot[SLOT_LEN]] = in_len;
+	bm_stash_put(&cs->encoders, e);
+	return status;
+}
+
+static enum bm_status seal_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+{
+	struct compress_shared *cs = arg;
+	struct bm_file *f = stream;
+	struct compress_file *cf = f->state[cs->index];
+
+	(void)w;
+	(void)err;
+	c->hole = false;
+	cf->crc = bm_crc32_combine(cf->crc, (uint32_t)c->slot[cs->slot[SLOT_CRC]], c->slot[cs->slot[SLOT_LEN]]);
+	cf->total += c->slot[cs->slot[SLOT_LEN]];
+	if (c->seq == 0) {
+		bm_gzip_put_header(c->data, (int)cs->p->level);
+		c->len += BM_GZIP_HEADER_BYTES;
+	}
+	if (c->last) {
+		bm_gzip_put_trailer(c->data + c->len, cf->crc, cf->total);
+		c->len += BM_GZIP_TRAILER_BYTES;
+	}
+	return BM_OK;
+}
+
+static void encoder_destroy(void *e)
+{
+	bm_gzip_encoder_destroy(e);
+}
+
+static enum bm_status compress_prepare(struct bm_plan *plan, const struct bm_step *step, void **shared,
+                                       struct bm_error *err)
+{
+	struct compress_shared *cs = calloc(1, sizeof(*cs));
+	enum bm_status status;
+
+	*shared = cs;
+	if (cs == NULL)
+		return bm_error_set_nomem(err);
+	cs->p = &step->p.compress;
+	cs->index = step->index;
+	status = bm_stash_init(&cs->encoders, encoder_destroy, err);
+	if (status != BM_OK)
+		return status;
+	plan->state_bytes += plan->ctx->permits * bm_gzip_encoder_bytes();
+	cs->bound = bm_gzip_bound(plan->data_bytes) + BM_GZIP_HEADER_BYTES + BM_GZIP_TRAILER_BYTES;
+	if (cs->p->layout == BM_GZIP_INDEXED) {
+		status = bm_plan_stage(plan, BM_STAGE_PARALLEL, member_run, cs, err);
+		bm_plan_changes(plan, cs->bound, 0);
+		return status;
+	}
+
+	for (int i = 0; i < 3; i++)
+		if ((cs->slot[i] = bm_plan_slot(plan)) < 0)
+			return bm_error_set(
+				err, BM_ERR_UNSUPPORTED, NULL,
+				"two compress steps with layout \"single\" in one job; use \"indexed\" for one of them");
+	status = bm_plan_stage(plan, BM_STAGE_SERIAL, prime_run, cs, err);
+	if (status == BM_OK)
+		status = bm_plan_stage(plan, BM_STAGE_PARALLEL, deflate_run, cs, err);
+	bm_plan_changes(plan, cs->bound, WINDOW);
+	if (status == BM_OK)
+		status = bm_plan_stage(plan, BM_STAGE_SERIAL, seal_run, cs, err);
+	return status;
+}
+
+static enum bm_status compress_close(void *shared, struct bm_file *f, bool good, struct bm_worker *w,
+                                     struct bm_error *err)
+{
+	struct compress_shared *cs = shared;
+
+	(void)good;
+	(void)w;
+	(void)err;
+	free(f->state[cs->index]);
+	f->state[cs->index] = NULL;
+	return BM_OK;
+}
+
+static void compress_destroy(void *shared)
+{
+	struct compress_shared *cs = shared;
+
+	if (cs != NULL)
+		bm_stash_fini(&cs->encoders);
+	free(cs);
+}
+
+static void compress_describe(void *shared, struct bm_buf *out)
+{
+	struct compress_shared *cs = shared;
+
+	bm_buf_printf(out, "gzip level %d, layout %s, engine zlib", (int)cs->p->level,
+	              cs->p->layout == BM_GZIP_INDEXED ? "indexed" : "single");
+}
+
+const struct bm_step_ops bm_compress_ops = {
+	.prepare = compress_prepare,
+	.close = compress_close,
+	.destroy = compress_destroy,
+	.describe = compress_describe,
+};

@@ -1,0 +1,323 @@
+/*
+ * write.c - the steps `write` and `copy`: the bytes as they are at this place, into a file.
+ *
+ * One output an input: a sink each, opened with the first chunk, made final when the whole file is through (close), so
+ * that a file that fails at any step leaves no output behind.
+ *
+ * Combined output, and standard output: one sink for the job, and an IN_ORDER stage, so that the inputs follow each other
+ * in listing order. An input that fails in the middle is cut off again at the next one's start (not on standard output,
+ * which cannot take back what it gave). The file takes its name when all inputs are through.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_error.h"
+#include "bm_text.h"
+#include "step_internal.h"
+
+struct write_shared {
+	struct bm_job_context *ctx;
+	const struct bm_write_params *p;
+	unsigned index;
+	struct bm_template *to; /* NULL: standard output */
+
+	/* Combined; the IN_ORDER stage's, then finish's. */
+	bool combined;
+	struct bm_sink *sink;
+	char *path;
+	uint64_t bytes;       /* in the sink */
+	uint64_t start_bytes; /* where the present input began */
+	bool is_whole;        /* the present input came to its end */
+	uint64_t present;     /* its index */
+	bool any;
+};
+
+struct write_file {
+	struct bm_sink *sink;
+	char *path;
+	uint64_t bytes;
+	bool skipped;
+};
+
+static void count_written(struct write_shared *ws, uint64_t bytes)
+{
+	atomic_fetch_add_explicit(ws->ctx->bytes_written, bytes, memory_order_relaxed);
+	ws->ctx->tick(ws->ctx->tick_arg);
+}
+
+static char *expand_path(struct write_shared *ws, const struct bm_entry *e, struct bm_error *err)
+{
+	struct bm_buf b = {0};
+	char *path;
+
+	bm_step_expand(ws->ctx, ws->to, e != NULL ? e->path : NULL, e != NULL ? e->path_len : 0, &b);
+	path = bm_buf_take(&b);
+	if (path == NULL)
+		(void)bm_error_set_nomem(err);
+	return path;
+}
+
+/* ---- one output an input ---- */
+
+static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, const struct bm_blocker *b,
+                                struct bm_error *err)
+{
+	struct write_file *wf = calloc(1, sizeof(*wf));
+	struct bm_sink_options o = {
+		.if_exists = (enum bm_if_exists)ws->p->if_exists,
+		.preserve = ws->p->preserve,
+		.mode = 0666,
+		.make_holes = ws->p->sparse && f->source != NULL && bm_source_is_sparse(f->source),
+		.input = f->source != NULL ? bm_source_stat(f->source) : NULL,
+	};
+
+	if (wf == NULL)
+		return bm_error_set_nomem(err);
+	f->state[ws->index] = wf;
+	wf->path = expand_path(ws, f->entry, err);
+	if (wf->path == NULL)
+		return BM_ERR_NOMEM;
+	if (f->skipped) { /* read.c looked before it read: every output exists */
+		wf->skipped = true;
+		return BM_OK;
+	}
+	return bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
+}
+
+static bool is_cancelled(void *flow)
+{
+	return bm_flow_is_cancelled(flow);
+}
+
+/* The whole file at once, in the kernel. Its bytes count as read as they go. */
+static enum bm_status copy_whole(struct write_shared *ws, struct write_file *wf, struct bm_file *f, struct bm_chunk *c,
+                                 struct bm_worker *w, const struct bm_blocker *b, struct bm_error *err)
+{
+	uint64_t copied = 0;
+	enum bm_status status = bm_sink_copy_from(wf->sink, f->source, c->buf[0], c->cap[0], is_cancelled,
+	                                          bm_worker_flow(w), &copied, b, err);
+
+	if (status == BM_OK)
+		status = bm_source_check_unchanged(f->source, err);
+	f->bytes_in += copied;
+	wf->bytes += copied;
+	atomic_fetch_add_explicit(ws->ctx->bytes_read, copied, memory_order_relaxed);
+	count_written(ws, copied);
+	return status;
+}
+
+static enum bm_status write_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+{
+	struct write_shared *ws = arg;
+	struct bm_file *f = stream;
+	struct bm_blocker b = bm_blocker_of(f->ctx, w);
+	struct write_file *wf = f->state[ws->index];
+	enum bm_status status = BM_OK;
+
+	if (wf == NULL) {
+		status = file_open(ws, f, &b, err);
+		wf = f->state[ws->index];
+	}
+	if (status != BM_OK || wf->skipped)
+		return status;
+	if (c->tag == BM_TAG_KERNEL_COPY && f->plan->kernel_copy)
+		return copy_whole(ws, wf, f, c, w, &b, err);
+	status = bm_sink_write(wf->sink, c->data, c->len, c->hole && ws->p->sparse, &b, err);
+	if (status == BM_OK) {
+		wf->bytes += c->len;
+		count_written(ws, c->len);
+	}
+	return status;
+}
+
+static enum bm_status write_close(void *shared, struct bm_file *f, bool good, struct bm_worker *w, struct bm_error *err)
+{
+	struct write_shared *ws = shared;
+	struct write_file *wf = f->state[ws->index];
+	struct bm_blocker b = bm_blocker_of(f->ctx, w);
+	enum bm_status status = BM_OK;
+
+	if (wf == NULL)
+		return BM_OK;
+	f->state[ws->index] = NULL;
+	if (good && !wf->skipped)
+		status = bm_sink_commit(wf->sink, f->source != NULL ? bm_source_stat(f->source) : NULL,
+		                        f->source != NULL ? bm_source_fd(f->source) : -1, &f->warnings, &b, err);
+	else
+		bm_sink_abort(wf->sink);
+	if (good && status == BM_OK)
+		bm_file_add_output(f, ws->index, wf->path, wf->bytes, wf->skipped);
+	else
+		free(wf->path);
+	free(wf);
+	return status;
+}
+
+/* ---- combined ---- */
+
+/* Cuts off what an input that failed has left. */
+static enum bm_status combine_undo(struct write_shared *ws, struct bm_error *err)
+{
+	if (!ws->any || ws->is_whole || ws->bytes == ws->start_bytes || ws->to == NULL)
+		return BM_OK;
+	ws->bytes = ws->start_bytes;
+	return bm_sink_truncate(ws->sink, ws->bytes, err);
+}
+
+static enum bm_status combine_open(struct write_shared *ws, const struct bm_blocker *b, struct bm_error *err)
+{
+	struct bm_sink_options o = {.if_exists = (enum bm_if_exists)ws->p->if_exists, .mode = 0666};
+	enum bm_status status;
+	bool skipped;
+
+	if (ws->sink != NULL)
+		return BM_OK;
+	status = bm_sink_open(ws->ctx->sinks[ws->p->durability], ws->path, &o, b, &ws->sink, &skipped, err);
+	if (status == BM_OK)
+		ws->bytes = bm_sink_size(ws->sink);
+	return status;
+}
+
+static enum bm_status combine_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
+                                  struct bm_error *err)
+{
+	struct write_shared *ws = arg;
+	struct bm_file *f = stream;
+	struct bm_blocker b = bm_blocker_of(f->ctx, w);
+	enum bm_status status = combine_open(ws, &b, err);
+
+	if (status == BM_OK && (!ws->any || ws->present != f->index)) {
+		status = combine_undo(ws, err);
+		ws->any = true;
+		ws->present = f->index;
+		ws->start_bytes = ws->bytes;
+		ws->is_whole = false;
+	}
+	if (status == BM_OK)
+		status = bm_sink_write(ws->sink, c->data, c->len, false, &b, err);
+	if (status == BM_OK) {
+		ws->bytes += c->len;
+		ws->is_whole = c->last;
+		count_written(ws, c->len);
+	}
+	return status;
+}
+
+static enum bm_status write_finish(void *shared, bool good, struct bm_error *err)
+{
+	struct write_shared *ws = shared;
+	enum bm_status status = BM_OK;
+
+	if (!ws->combined)
+		return BM_OK;
+	if (good)
+		status = combine_open(ws, NULL, err); /* no inputs: an empty output, not none */
+	if (good && status == BM_OK)
+		status = combine_undo(ws, err);
+	struct bm_sink *s = ws->sink;
+	ws->sink = NULL;
+	if (good && status == BM_OK)
+		status = bm_sink_commit(s, NULL, -1, NULL, NULL, err);
+	else
+		bm_sink_abort(s);
+	return status;
+}
+
+/* ---- preparing ---- */
+
+static enum bm_status write_prepare(struct bm_plan *plan, const struct bm_step *step, void **shared,
+                                    struct bm_error *err)
+{
+	struct write_shared *ws = calloc(1, sizeof(*ws));
+	const struct bm_write_params *p = &step->p.write;
+	enum bm_status status = BM_OK;
+	bool is_stdout = strcmp(p->to, "-") == 0;
+
+	*shared = ws;
+	if (ws == NULL)
+		return bm_error_set_nomem(err);
+	ws->ctx = plan->ctx;
+	ws->p = p;
+	ws->index = step->index;
+	ws->combined = p->combine || is_stdout;
+	if (!is_stdout)
+		status = bm_step_template(plan->ctx, p->to, NULL, BM_STEP_TARGET_PLACEHOLDERS, &ws->to, err);
+	if (status == BM_OK && ws->combined) {
+		ws->path = is_stdout ? bm_memdup0("-", 1) : expand_path(ws, NULL, err);
+		if (ws->path == NULL)
+			status = bm_error_set_nomem(err);
+	}
+	if (status != BM_OK)
+		return status;
+	return ws->combined ? bm_plan_stage(plan, BM_STAGE_IN_ORDER, combine_run, ws, err)
+	                    : bm_plan_stage(plan, BM_STAGE_SERIAL, write_run, ws, err);
+}
+
+static bool write_target(void *shared, const char *path, size_t path_len, struct bm_buf *out)
+{
+	struct write_shared *ws = shared;
+
+	if (ws->combined)
+		return false;
+	bm_step_expand(ws->ctx, ws->to, path, path_len, out);
+	return true;
+}
+
+static size_t write_target_prefix(void *shared)
+{
+	struct write_shared *ws = shared;
+	size_t len;
+
+	(void)bm_template_prefix(ws->to, &len);
+	return len;
+}
+
+static bool write_target_is_injective(void *shared)
+{
+	struct write_shared *ws = shared;
+
+	return bm_template_is_injective(ws->to);
+}
+
+static const char *write_fixed_output(void *shared, size_t n)
+{
+	struct write_shared *ws = shared;
+
+	return n == 0 && ws->combined && ws->to != NULL ? ws->path : NULL;
+}
+
+static void write_describe(void *shared, struct bm_buf *out)
+{
+	struct write_shared *ws = shared;
+	const char *to = ws->to != NULL ? bm_template_text(ws->to) : "standard output";
+
+	bm_buf_puts(out, "to ");
+	bm_escape_display(out, to, strlen(to));
+	if (ws->p->combine)
+		bm_buf_puts(out, ", all inputs joined in listing order");
+}
+
+static void write_destroy(void *shared)
+{
+	struct write_shared *ws = shared;
+
+	if (ws == NULL)
+		return;
+	bm_sink_abort(ws->sink);
+	bm_template_destroy(ws->to);
+	free(ws->path);
+	free(ws);
+}
+
+const struct bm_step_ops bm_write_ops = {
+	.prepare = write_prepare,
+	.close = write_close,
+	.finish = write_finish,
+	.destroy = write_destroy,
+	.target = write_target,
+	.target_prefix = write_target_prefix,
+	.target_is_injective = write_target_is_injective,
+	.fixed_output = write_fixed_output,
+	.describe = write_describe,
+};
