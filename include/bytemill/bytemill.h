@@ -1,0 +1,164 @@
+/*
+ * bytemill/bytemill.h - the C API: load job files, check them, run them, watch and cancel a run.
+ *
+ *	struct bm_error err = BM_ERROR_INIT;
+ *	struct bm_jobs *jobs = NULL;
+ *	struct bm_run *run = NULL;
+ *	struct bm_summary sum;
+ *
+ *	if (bm_jobs_create(NULL, &jobs, &err) == BM_OK && bm_jobs_add_file(jobs, "nightly.json", &err) == BM_OK &&
+ *	    bm_jobs_check(jobs, &err) == BM_OK && bm_run_start(jobs, NULL, &run, &err) == BM_OK)
+ *		bm_run_wait(run, &sum);
+ *	bm_run_destroy(run);
+ *	bm_jobs_destroy(jobs);
+ *
+ * The library has no global state, touches no signal disposition, never calls exit, and writes to stdout only where a
+ * job says "-". Two runs at once in one process are fine. Strings are NUL-terminated; file names are bytes, not text:
+ * they may hold anything but NUL. Unless a call says otherwise it is for one thread at a time per object.
+ */
+#ifndef BYTEMILL_BYTEMILL_H
+#define BYTEMILL_BYTEMILL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <bytemill/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BM_VERSION_STRING "0.1.0"
+BM_API const char *bm_version(void); /* of the library at run time; static */
+
+/* ---- jobs ---- */
+
+struct bm_jobs; /* a set of checked jobs */
+
+/* One fault in a job file. All pointers are borrowed for the call. */
+struct bm_diagnostic {
+	bool is_warning;
+	const char *file;       /* as given to bm_jobs_add_file; "-" stdin; the name given to bm_jobs_add_text */
+	unsigned line, column;  /* 1-based; 0 when not known */
+	const char *pointer;    /* JSON Pointer (RFC 6901): "/jobs/0/steps/2/level"; "" is the whole file */
+	const char *message;    /* what was found and what is allowed; one line, escaped for a terminal */
+	const char *suggestion; /* the nearest allowed word, or NULL */
+};
+typedef void (*bm_diagnostic_fn)(void *ctx, const struct bm_diagnostic *d);
+
+struct bm_jobs_options {
+	const char *const *sets; /* "NAME=VALUE" for ${NAME}; borrowed until bm_jobs_destroy */
+	size_t set_count;
+	bool no_environment;            /* ${NAME} is not looked up in the environment */
+	bm_diagnostic_fn on_diagnostic; /* may be NULL: then only the first fault is told, in err */
+	void *ctx;
+};
+
+/* opt may be NULL and is copied (what it points to is not). */
+BM_API enum bm_status bm_jobs_create(const struct bm_jobs_options *opt, struct bm_jobs **out, struct bm_error *err)
+	BM_NODISCARD;
+BM_API void bm_jobs_destroy(struct bm_jobs *jobs); /* NULL is fine; runs of it must be destroyed first */
+/* Parses one file and checks every key, type, range and combination in it. Relative paths in it are taken from the
+ * file's directory (for "-", standard input: the working directory). BM_ERR_USAGE after every fault was reported to
+ * on_diagnostic, the first one also in err. */
+BM_API enum bm_status bm_jobs_add_file(struct bm_jobs *jobs, const char *path, struct bm_error *err) BM_NODISCARD;
+/* The same from memory. base_dir: for relative paths; NULL leaves them relative to the working directory. */
+BM_API enum bm_status bm_jobs_add_text(struct bm_jobs *jobs, const char *name, const char *text, size_t len,
+                                       const char *base_dir, struct bm_error *err) BM_NODISCARD;
+/* What can only be checked when all files are in: names are unique, "after" names a job and has no cycle, no two jobs
+ * write one manifest. Call once, after the last add. */
+BM_API enum bm_status bm_jobs_check(struct bm_jobs *jobs, struct bm_error *err) BM_NODISCARD;
+BM_API size_t bm_jobs_count(const struct bm_jobs *jobs);
+
+/* ---- a run ---- */
+
+struct bm_run;
+
+enum bm_file_state { BM_FILE_DONE, BM_FILE_SKIPPED, BM_FILE_FAILED };
+
+struct bm_file_digest {
+	const char *algorithm; /* "sha256" */
+	const uint8_t *bytes;
+	size_t len;
+	unsigned step;   /* index in the job's steps of the hash step */
+	uint64_t length; /* bytes that were digested: those at the step's place */
+};
+struct bm_file_output {
+	const char *path; /* as published */
+	uint64_t bytes;
+	bool skipped; /* it existed and if_exists is "skip" */
+	unsigned step;
+};
+/* One input that is finished. Borrowed for the call. */
+struct bm_file_result {
+	const char *job;
+	const char *path;    /* relative to the read root: bytes */
+	const char *display; /* as a user would name it: root and path */
+	enum bm_file_state state;
+	uint64_t bytes; /* read from the input */
+	const struct bm_file_digest *digests;
+	size_t digest_count;
+	const struct bm_file_output *outputs;
+	size_t output_count;
+	const char *warnings;         /* a line each, or NULL: what could not be preserved and the like */
+	const struct bm_error *error; /* BM_FILE_FAILED: why; else NULL */
+};
+
+struct bm_progress {
+	uint64_t files_done, files_failed, files_skipped;
+	uint64_t bytes_read, bytes_written;
+	uint64_t files_total, bytes_total; /* of the inputs listed so far */
+	bool total_is_final;               /* the listing is complete */
+	uint64_t elapsed_ms;
+};
+
+struct bm_run_options {
+	unsigned threads;      /* CPU permits, 1 ... 1024; 0: the CPUs this process may use (affinity, cgroup quota) */
+	unsigned io_depth;     /* further threads for slow reads and fsync, 1 ... 1024; 0: 16 */
+	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB */
+	const char *run_id;    /* for {run} and temp names; NULL: made from time and pid ("20261122T030000Z-4242") */
+	bool count_first;      /* list all inputs beforehand in the background, so that progress has totals */
+	/* Called in listing order within a job, one call at a time, from a pool thread. May be NULL. */
+	void (*on_file)(void *ctx, const struct bm_file_result *file);
+	/* Called at most every progress_interval_ms (0: 100) from a pool thread, one call at a time. May be NULL. */
+	void (*on_progress)(void *ctx, const struct bm_progress *p);
+	unsigned progress_interval_ms;
+	/* Things worth a line that belong to no file: "12 symlinks were skipped". May be NULL. */
+	void (*on_message)(void *ctx, const char *job, const char *text);
+	FILE *report; /* JSON Lines: an object a file, in listing order, and a summary; borrowed; NULL: none */
+	void *ctx;
+};
+
+struct bm_summary {
+	uint64_t jobs_done, jobs_failed, jobs_skipped; /* skipped: a job named in "after" failed */
+	uint64_t files_done, files_failed, files_skipped;
+	uint64_t bytes_read, bytes_written;
+	uint64_t elapsed_ms;
+	bool cancelled;
+	struct bm_error error; /* the first failure that is not one of a file's (a manifest could not be written ...) */
+};
+
+/* Plans (BM_ERR_CONFLICT where two streams would write one path: nothing was written) and starts. opt may be NULL and
+ * is copied. Returns when the run is under way. */
+BM_API enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
+                                   struct bm_error *err) BM_NODISCARD;
+/* Asks the run to stop: files in flight are given up, their temp files removed. Any thread; again and again is fine.
+ * Not async-signal-safe. */
+BM_API void bm_run_cancel(struct bm_run *run);
+/* Blocks until the run is over. BM_OK: every file was done; BM_ERR_FAILED: some were not; BM_ERR_CANCELLED. sum may be NULL. */
+BM_API enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum);
+BM_API void bm_run_get_progress(struct bm_run *run, struct bm_progress *p); /* any thread */
+BM_API const char *bm_run_id(const struct bm_run *run);                     /* borrowed */
+BM_API void bm_run_destroy(struct bm_run *run);                             /* cancels, waits, frees; NULL is fine */
+
+/* What a run would do, without doing it: files and bytes listed, threads, memory, chunk size, a line a step. Prints
+ * to out. With the same conflicts found as by bm_run_start. */
+BM_API enum bm_status bm_run_plan(const struct bm_jobs *jobs, const struct bm_run_options *opt, FILE *out,
+                                  struct bm_error *err) BM_NODISCARD;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,34 @@
+/*
+ * bm_job.h - the inside of the public API's objects, for this folder and for the commands that build jobs in memory.
+ */
+#ifndef BM_JOB_H
+#define BM_JOB_H
+
+#include <bytemill/bytemill.h>
+
+#include "bm_mem.h"
+#include "bm_step.h"
+
+struct bm_jobs {
+	struct bm_jobs_options opt;
+	struct bm_job **jobs; /* owned, each too; in the order of the files and in them */
+	size_t count;
+	bool is_checked;
+};
+
+/* A job that a program builds itself: name is copied; params of each step start at the table's defaults
+ * (bm_job_add_step). Steps are checked by bm_jobs_adopt like parsed ones. */
+struct bm_job *bm_job_create(const char *name);
+void bm_job_destroy(struct bm_job *job); /* NULL is fine */
+/* The new step's parameters (borrowed, valid until the next call for this job), or NULL on no memory or unknown kind. */
+union bm_step_params *bm_job_add_step(struct bm_job *job, const char *kind);
+bool bm_strings_add(struct bm_strings *s, const char *item); /* copies; false on no memory */
+/* jobs takes the job over (destroyed by it, also on error). Checks what can be checked without JSON. */
+enum bm_status bm_jobs_adopt(struct bm_jobs *jobs, struct bm_job *job, struct bm_error *err) BM_NODISCARD;
+
+/* Text made from the tables. */
+enum bm_status bm_schema_print(FILE *out, struct bm_error *err) BM_NODISCARD; /* JSON Schema, draft 2020-12 or 07 */
+void bm_steps_print(FILE *out, const char *step /* NULL: all, a line each */);
+void bm_steps_print_man(FILE *out); /* the STEPS section in man(7) macros */
+
+#endif

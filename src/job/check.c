@@ -1,0 +1,213 @@
+/*
+ * What is wrong between things of one job that are right by themselves: the order of its steps, the options of a step,
+ * two of its steps. It runs while the job's file is read; what lies between jobs is check_set.c's.
+ */
+#include "job_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_text.h"
+
+/* ---- looking into a step ---- */
+
+const void *job_field_of(const struct bm_step *s, const char *name, enum bm_option_type type,
+                         const struct bm_option **option)
+{
+	for (size_t i = 0; i < s->kind->option_count; i++) {
+		const struct bm_option *o = &s->kind->options[i];
+
+		if (o->type == type && strcmp(o->name, name) == 0) {
+			if (option != NULL)
+				*option = o;
+			return (const char *)&s->p + o->offset;
+		}
+	}
+	return NULL;
+}
+
+const char *job_template_of(const struct bm_step *s, const char *name, const struct bm_option **option)
+{
+	const char *const *field = job_field_of(s, name, BM_OPTION_TEMPLATE, option);
+
+	return field != NULL ? *field : NULL;
+}
+
+/* ---- one step ---- */
+
+struct step_report {
+	struct job_report *r;
+	const struct bm_step_kind *kind;
+	uint64_t excused;
+};
+
+static void on_step_fault(void *ctx, const char *option, const char *text, const char *suggestion)
+{
+	struct step_report *s = ctx;
+	size_t mark;
+
+	for (size_t i = 0; i < s->kind->option_count; i++)
+		if (strcmp(s->kind->options[i].name, option) == 0 && s->excused & UINT64_C(1) << i)
+			return;
+	mark = job_report_down(s->r, option);
+	job_fault(s->r, JOB_FAULT, suggestion, "%s", text);
+	job_report_up(s->r, mark);
+}
+
+void job_check_step(struct job_report *r, const struct bm_step *step, uint64_t excused)
+{
+	struct step_report s = {r, step->kind, excused};
+
+	if (step->kind->check != NULL)
+		step->kind->check(&step->p, on_step_fault, &s);
+}
+
+/* ---- one job ---- */
+
+void job_check_shape(struct job_report *r, const struct bm_step_kind *const *kinds, size_t count)
+{
+	size_t mark = job_report_down(r, "steps");
+	bool looks = false;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t inner = job_report_down_index(r, i);
+
+		if (kinds[i] == NULL || kinds[i]->role == BM_ROLE_LOOK)
+			looks = true;
+		if (i == 0 && kinds[i] != NULL && kinds[i]->role != BM_ROLE_READ)
+			job_fault(r, JOB_FAULT, NULL,
+			          "the first step is %s; it must be read, which says which files the job reads",
+			          kinds[i]->name);
+		else if (i > 0 && kinds[i] != NULL && kinds[i]->role == BM_ROLE_READ)
+			job_fault(r, JOB_FAULT, NULL,
+			          "read may only be the first step; read all files there, or make a second job");
+		job_report_up(r, inner);
+	}
+	if (!looks) {
+		job_fault(r, JOB_FAULT, NULL,
+		          "there is nothing to do: no step looks at the bytes or writes them; add hash, copy "
+		          "or write");
+	} else if (kinds[count - 1] != NULL && kinds[count - 1]->role == BM_ROLE_CHANGE) {
+		size_t inner = job_report_down_index(r, count - 1);
+
+		job_fault(r, JOB_WARNING, NULL, "what %s makes goes nowhere: no write, copy or hash comes after it",
+		          kinds[count - 1]->name);
+		job_report_up(r, inner);
+	}
+	job_report_up(r, mark);
+}
+
+/* A name goes into paths, as {job}, and into every report. */
+static void check_name(struct job_report *r, const char *name)
+{
+	const char *why = NULL;
+	size_t mark = job_report_down(r, "name");
+
+	if (name != NULL && (strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
+		why = "stands for a directory";
+	else if (name != NULL && !bm_utf8_valid(name, strlen(name)))
+		why = "is not valid UTF-8";
+	for (const char *p = name; p != NULL && *p != '\0' && why == NULL; p++) {
+		if (*p == '/')
+			why = "holds \"/\"";
+		else if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			why = "holds a control character";
+	}
+	if (why != NULL) {
+		struct bm_buf shown = {0};
+
+		job_put_quoted(&shown, name, strlen(name));
+		if (shown.oom)
+			r->oom = true;
+		else
+			job_fault(r, JOB_FAULT, NULL,
+			          "the job's name %s %s; allowed: 1 to 100 bytes of text without \"/\", since it can "
+			          "be a part of "
+			          "paths",
+			          shown.data, why);
+		bm_buf_fini(&shown);
+	}
+	job_report_up(r, mark);
+}
+
+void job_put_clean(struct bm_buf *out, const char *path)
+{
+	bool at_start = true; /* of a component */
+
+	if (*path == '/')
+		bm_buf_putc(out, '/');
+	while (*path != '\0') {
+		if (at_start && (*path == '/' || (path[0] == '.' && (path[1] == '/' || path[1] == '\0')))) {
+			path++;
+		} else {
+			at_start = *path == '/';
+			bm_buf_putc(out, *path++);
+		}
+	}
+}
+
+/* Two steps of one job that write to one template: every file's second output would be its first. */
+static void check_same_output(struct job_report *r, const struct bm_job *job)
+{
+	struct bm_buf a = {0};
+	struct bm_buf b = {0};
+
+	for (size_t i = 1; i < job->step_count; i++) {
+		const struct bm_step *later = &job->steps[i];
+		const char *to = job_template_of(later, "to", NULL);
+
+		if (to == NULL || job_is_dash(to) || job_is_device(to))
+			continue;
+		bm_buf_reset(&b);
+		job_put_clean(&b, to);
+		for (size_t k = 0; k < i; k++) {
+			const struct bm_step *earlier = &job->steps[k];
+			const char *other = job_template_of(earlier, "to", NULL);
+			size_t mark = r->pointer.len;
+
+			if (other == NULL || job_is_dash(other))
+				continue;
+			bm_buf_reset(&a);
+			job_put_clean(&a, other);
+			if (a.oom || b.oom) {
+				r->oom = true;
+				break;
+			}
+			if (a.len != b.len || memcmp(a.data, b.data, a.len) != 0)
+				continue;
+			job_report_down(r, "steps");
+			job_report_down_index(r, later->index);
+			job_report_down(r, "to");
+			job_fault(r, JOB_FAULT, NULL, "steps/%u (%s) writes the same output as steps/%u (%s)",
+			          later->index, later->kind->name, earlier->index, earlier->kind->name);
+			job_report_up(r, mark);
+			break;
+		}
+	}
+	bm_buf_fini(&a);
+	bm_buf_fini(&b);
+}
+
+void job_check_job(struct job_report *r, const struct job_node *n)
+{
+	const struct bm_job_params *p = &n->job.p;
+
+	check_name(r, p->name);
+	if (p->memory > 0 && p->chunk > p->memory) {
+		struct bm_buf text = {0};
+		size_t mark = job_report_down(r, "chunk");
+
+		bm_buf_puts(&text, "chunk (");
+		job_put_size(&text, p->chunk);
+		bm_buf_puts(&text, ") is more than memory (");
+		job_put_size(&text, p->memory);
+		bm_buf_puts(&text, "), which has to hold some of them");
+		if (text.oom)
+			r->oom = true;
+		else
+			job_fault(r, JOB_FAULT, NULL, "%s", text.data);
+		bm_buf_fini(&text);
+		job_report_up(r, mark);
+	}
+	check_same_output(r, &n->job);
+}

@@ -1,0 +1,273 @@
+/*
+ * job_run.c - one job of a run on the engine: the flow's callbacks.
+ *
+ * next()   takes an entry from the walk, passes over what this run writes itself, and makes the stream (struct bm_file).
+ * end()    closes the file's steps (outputs take their names here), and puts its result as a record into the order.
+ * emitted  in listing order, one at a time: manifest lines, the report's line, on_file.
+ * done()   publishes manifests and combined outputs, syncs directories, and tells the run.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_error.h"
+#include "bm_report.h"
+#include "bm_text.h"
+#include "run_internal.h"
+
+/* Finished files that wait for an earlier one: beyond this they are spilled to disk. */
+#define ORDER_MEMORY ((size_t)8 << 20)
+
+static void job_stop(struct job_run *j)
+{
+	atomic_store(&j->stop, true);
+	pthread_mutex_lock(&j->flow_lock);
+	if (j->flow != NULL)
+		bm_flow_cancel(j->flow);
+	pthread_mutex_unlock(&j->flow_lock);
+}
+
+void job_run_cancel(struct job_run *j)
+{
+	job_stop(j);
+}
+
+/* Trouble that belongs to no file: the job cannot be a success any more. */
+static void job_trouble(struct job_run *j, const struct bm_error *err)
+{
+	run_error(j->run, err);
+	job_stop(j);
+}
+
+/* ---- callbacks ---- */
+
+static void walk_block(void *w)
+{
+	bm_worker_block(w);
+}
+
+static void walk_unblock(void *w)
+{
+	bm_worker_unblock(w);
+}
+
+/* An entry that must not be read becomes one that says why. */
+static void entry_to_error(struct bm_entry *e, const struct bm_error *err)
+{
+	if (e->kind == BM_ENTRY_ERROR)
+		return;
+	e->error = malloc(sizeof(*e->error));
+	if (e->error == NULL)
+		return; /* then it fails when it is read, of the same cause */
+	*e->error = *err;
+	e->kind = BM_ENTRY_ERROR;
+}
+
+static enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
+{
+	struct job_run *j = ctx;
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_entry *e;
+
+	while ((e = bm_walk_next(j->walk, walk_block, walk_unblock, w)) != NULL) {
+		if (!outputs_has_input(j->run->outputs, j, e))
+			break;
+		j->own_outputs++;
+		bm_entry_destroy(e);
+	}
+	if (e == NULL)
+		return BM_NEXT_END;
+	if (outputs_claim(j->run->outputs, j, e, &err) != BM_OK)
+		entry_to_error(e, &err);
+	struct bm_file *f = bm_file_create(j->plan, e, j->next_index);
+	if (f == NULL) {
+		(void)bm_error_set_nomem(&err);
+		job_trouble(j, &err);
+		return BM_NEXT_END;
+	}
+	j->next_index++;
+	if (!j->run->opt.count_first)
+		atomic_fetch_add_explicit(&j->run->files_total, 1, memory_order_relaxed);
+	*stream = f;
+	return BM_NEXT_STREAM;
+}
+
+/* The public form of a finished file; pointers into f. */
+static void file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err,
+                        struct bm_file_result *r)
+{
+	struct bm_file_digest *d = (struct bm_file_digest *)(void *)f->digests.data;
+	const uint8_t *bytes = (const uint8_t *)f->digest_bytes.data;
+
+	memset(r, 0, sizeof(*r));
+	r->job = j->job->p.name;
+	r->path = f->entry->path;
+	r->display = f->entry->display;
+	r->bytes = f->bytes_in;
+	r->warnings = f->warnings.len > 0 ? f->warnings.data : NULL;
+	r->state = f->skipped ? BM_FILE_SKIPPED : BM_FILE_DONE;
+	if (err->status != BM_OK) {
+		r->state = BM_FILE_FAILED;
+		r->error = err;
+		return;
+	}
+	r->digests = d;
+	r->digest_count = f->digests.len / sizeof(*d);
+	for (size_t i = 0; i < r->digest_count; i++) {
+		d[i].bytes = bytes;
+		bytes += d[i].len;
+	}
+	r->outputs = (const struct bm_file_output *)(const void *)f->outputs.data;
+	r->output_count = f->outputs.len / sizeof(*r->outputs);
+	/* Skipped is a file all of whose outputs were left as they are, and that gave nothing else. */
+	bool kept = r->output_count > 0 && r->digest_count == 0;
+	for (size_t i = 0; i < r->output_count && kept; i++)
+		kept = r->outputs[i].skipped;
+	if (kept)
+		r->state = BM_FILE_SKIPPED;
+}
+
+static void count_result(struct job_run *j, const struct bm_file_result *r)
+{
+	struct bm_run *run = j->run;
+
+	switch (r->state) {
+	case BM_FILE_DONE:
+		atomic_fetch_add(&run->files_done, 1);
+		break;
+	case BM_FILE_SKIPPED:
+		atomic_fetch_add(&run->files_skipped, 1);
+		break;
+	case BM_FILE_FAILED:
+		atomic_fetch_add(&run->files_failed, 1);
+		atomic_fetch_add(&j->failed, 1);
+		if (j->job->p.on_error == BM_ON_ERROR_STOP)
+			job_stop(j);
+		break;
+	}
+	run_tick(run);
+}
+
+static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct bm_error *verdict)
+{
+	struct job_run *j = ctx;
+	struct bm_file *f = stream;
+	struct bm_file_result r;
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_buf record = {0};
+
+	if (bm_plan_close_file(j->plan, f, w, verdict, &err) == BM_OK &&
+	    (f->digests.oom || f->digest_bytes.oom || f->outputs.oom || f->warnings.oom))
+		(void)bm_error_set_nomem(&err);
+	if (err.status == BM_ERR_CANCELLED) {
+		/* Given up, not failed: an empty record keeps its place in the order. */
+		memset(&r, 0, sizeof(r));
+	} else {
+		file_result(j, f, &err, &r);
+		bm_record_encode(&record, &r);
+		count_result(j, &r);
+	}
+	/* Always put, also a record that memory was too short for: the order then fails by itself, and nobody waits for it. */
+	struct bm_error trouble = BM_ERROR_INIT;
+	if (bm_order_put(j->order, f->index, &record, &trouble) != BM_OK)
+		job_trouble(j, &trouble);
+	bm_buf_fini(&record);
+	bm_file_destroy(f);
+}
+
+static void job_emit(void *ctx, const void *data, size_t len)
+{
+	struct job_run *j = ctx;
+	struct bm_run *run = j->run;
+	struct bm_error err = BM_ERROR_INIT;
+
+	if (len == 0)
+		return;
+	if (!bm_record_decode(&j->view, data, len)) {
+		(void)bm_error_set(&err, BM_ERR_FAILED, NULL,
+		                   "a result was damaged in memory or in the temporary file");
+		job_trouble(j, &err);
+		return;
+	}
+	j->view.file.job = j->job->p.name;
+	if (bm_plan_emit(j->plan, &j->view.file, &err) != BM_OK)
+		job_trouble(j, &err);
+	if (run->opt.report == NULL && run->opt.on_file == NULL)
+		return;
+	pthread_mutex_lock(&run->report_lock);
+	if (run->opt.report != NULL) {
+		bm_buf_reset(&j->line);
+		bm_report_file(&j->line, &j->view.file);
+		if (!j->line.oom)
+			fwrite(j->line.data, 1, j->line.len, run->opt.report); /* its errors are looked at in the end */
+	}
+	if (run->opt.on_file != NULL)
+		run->opt.on_file(run->opt.ctx, &j->view.file);
+	pthread_mutex_unlock(&run->report_lock);
+}
+
+static void tell_counts(struct job_run *j)
+{
+	struct bm_walk_counts c;
+
+	bm_walk_get_counts(j->walk, &c);
+	if (c.symlinks > 0)
+		run_message(j->run, j->job, "%llu symbolic links were not followed", (unsigned long long)c.symlinks);
+	if (c.special > 0)
+		run_message(j->run, j->job, "%llu sockets, pipes and devices were passed over",
+		            (unsigned long long)c.special);
+	if (c.other_filesystem > 0)
+		run_message(j->run, j->job, "%llu directories on other file systems were passed over",
+		            (unsigned long long)c.other_filesystem);
+	if (c.own_outputs + j->own_outputs > 0)
+		run_message(j->run, j->job, "%llu inputs were passed over: they are outputs of this run",
+		            (unsigned long long)(c.own_outputs + j->own_outputs));
+}
+
+static void job_done(void *ctx)
+{
+	struct job_run *j = ctx;
+	struct bm_run *run = j->run;
+	struct bm_error err = BM_ERROR_INIT;
+	bool good = !atomic_load(&j->stop) && !bm_order_failed(j->order);
+	enum bm_status status = bm_plan_finish(j->plan, good, &err);
+
+	for (int d = 0; d <= BM_DURABLE_FILE; d++) {
+		enum bm_status s = bm_sink_set_sync(run->sinks[d], &err);
+
+		if (status == BM_OK)
+			status = s;
+	}
+	if (status != BM_OK)
+		run_error(run, &err);
+	tell_counts(j);
+	run_job_over(j, good && status == BM_OK && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
+}
+
+/* ---- start ---- */
+
+enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
+{
+	struct bm_pipeline pl = {
+		.next = job_next,
+		.end = job_end,
+		.done = job_done,
+		.ctx = j,
+		.segments = j->plan->segments,
+		.segment_count = j->plan->segment_count,
+	};
+	enum bm_status status = bm_order_create(ORDER_MEMORY, job_emit, j, &j->order, err);
+
+	if (status == BM_OK)
+		status = outputs_check_late(j->run->outputs, j, err);
+	if (status == BM_OK)
+		status = bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, false, &j->walk, err);
+	if (status != BM_OK)
+		return status;
+	/* Held until flow is set: a callback that wants to cancel waits here for a moment. */
+	pthread_mutex_lock(&j->flow_lock);
+	status = bm_flow_start(j->run->pool, &pl, &j->flow, err);
+	if (status == BM_OK && atomic_load(&j->stop))
+		bm_flow_cancel(j->flow);
+	pthread_mutex_unlock(&j->flow_lock);
+	return status;
+}

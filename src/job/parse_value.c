@@ -1,0 +1,570 @@
+/*
+ * One option's value: from JSON, or from a program, to its field.
+ *
+ * There is one function a group of types, and what to do is read from the option's row alone. A string goes through
+ * these steps, in this order, whatever it means: ${NAME} is replaced; the text is checked for what its type demands
+ * (a pattern that compiles, a template with allowed placeholders); a path is then taken relative to the job file's
+ * directory. The check comes before the join, so that messages show what the user wrote.
+ *
+ * The join needs care because the directory of a job file is bytes, not template or pattern: a '{' in it is doubled for
+ * a template; where it is put before a pattern, or holds pattern characters itself, the characters that a pattern
+ * gives a meaning to are made plain ("[*]" rather than "\*", so that the whole is seen to be a pattern even where the
+ * user's part is none).
+ *
+ * A field is only changed when all of the value was good. So what stands in a checked job is either what the file says
+ * or the default, and the checks between options never meet half a value.
+ */
+#include "job_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_glob.h"
+#include "bm_template.h"
+#include "bm_text.h"
+
+/* ---- messages ---- */
+
+/* "level is 99; allowed: an integer from 0 to 9". in_list: found stands in the option's array. */
+static void fault_found(struct job_report *r, const struct bm_option *o, bool in_list, const char *suggestion,
+                        const struct bm_buf *found)
+{
+	struct bm_buf allowed = {0};
+
+	if (!in_list)
+		job_put_allowed(&allowed, o);
+	else if (o->type == BM_OPTION_ENUMS)
+		job_put_list(&allowed, o->values, "or");
+	else
+		bm_buf_puts(&allowed, o->type == BM_OPTION_GLOBS   ? "a pattern"
+		                      : o->type == BM_OPTION_PATHS ? "a path or pattern"
+		                                                   : "a string");
+	if (found->oom || allowed.oom)
+		r->oom = true;
+	else
+		job_fault(r, JOB_FAULT, suggestion, "%s %s %s; allowed: %s", o->name, in_list ? "holds" : "is",
+		          found->data, allowed.data);
+	bm_buf_fini(&allowed);
+}
+
+static void fault_value(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v)
+{
+	struct bm_buf found = {0};
+
+	job_put_found(&found, v);
+	fault_found(r, o, in_list, NULL, &found);
+	bm_buf_fini(&found);
+}
+
+static void fault_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *suggestion,
+                       const char *text)
+{
+	struct bm_buf found = {0};
+
+	bm_buf_puts(&found, "the string ");
+	job_put_quoted(&found, text, strlen(text));
+	fault_found(r, o, in_list, suggestion, &found);
+	bm_buf_fini(&found);
+}
+
+/* "include: pattern "[a": '[' has no ']'": what is wrong as the module says it that knows. */
+static void fault_why(struct job_report *r, const struct bm_option *o, const struct bm_error *why)
+{
+	if (why->status == BM_ERR_NOMEM)
+		r->oom = true;
+	else
+		job_fault(r, JOB_FAULT, NULL, "%s: %s", o->name, why->text);
+}
+
+/* ---- strings ---- */
+
+/* A path that can only be a directory: the mistake of everyone who knows cp. */
+static bool names_directory(const char *path)
+{
+	const char *last = strrchr(path, '/');
+
+	last = last != NULL ? last + 1 : path;
+	return *last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
+}
+
+static bool check_template(struct job_report *r, const struct bm_option *o, const char *text)
+{
+	struct bm_template *t = NULL;
+	struct bm_error why = BM_ERROR_INIT;
+	bool ok = bm_template_compile(text, o->placeholders, &t, &why) == BM_OK;
+
+	if (!ok) {
+		fault_why(r, o, &why);
+	} else if (o->type == BM_OPTION_TEMPLATE && names_directory(text)) {
+		job_fault(r, JOB_FAULT, NULL,
+		          "%s names a directory; it must name a file: put %sa file name after the last \"/\"", o->name,
+		          o->placeholders & BM_PH_PATH ? "{path} or " : "");
+		ok = false;
+	}
+	bm_template_destroy(t);
+	return ok;
+}
+
+static bool check_glob(struct job_report *r, const struct bm_option *o, const char *text)
+{
+	struct bm_glob *g = NULL;
+	struct bm_error why = BM_ERROR_INIT;
+	bool ok = bm_glob_compile(text, &g, &why) == BM_OK;
+
+	if (!ok)
+		fault_why(r, o, &why);
+	bm_glob_destroy(g);
+	return ok;
+}
+
+/* What a type demands of a string. from_file: it is a job file's, where paths may be patterns and ~ is a mistake. */
+static bool check_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *text, bool from_file)
+{
+	size_t len = strlen(text);
+
+	if (o->type == BM_OPTION_STRING) {
+		if (o->max == 0 || (len >= (size_t)o->min && len <= (size_t)o->max))
+			return true;
+		job_fault(r, JOB_FAULT, NULL, "%s is %zu bytes long; allowed: %" PRId64 " to %" PRId64 " bytes",
+		          o->name, len, o->min, o->max);
+		return false;
+	}
+	if (len == 0 && o->type != BM_OPTION_STRINGS) {
+		fault_text(r, o, in_list, NULL, text);
+		return false;
+	}
+	if (from_file && text[0] == '~' && (len == 1 || text[1] == '/') &&
+	    (o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE))
+		job_fault(r, JOB_WARNING, "${HOME}",
+		          "%s begins with \"~\", which is not replaced here: this is a directory "
+		          "of that name",
+		          o->name);
+	switch (o->type) {
+	case BM_OPTION_TEMPLATE:
+		return strcmp(text, "-") == 0 || check_template(r, o, text);
+	case BM_OPTION_NAME:
+		return check_template(r, o, text);
+	case BM_OPTION_GLOBS:
+		return check_glob(r, o, text);
+	case BM_OPTION_PATHS:
+		return !from_file || !bm_glob_has_magic(text) || check_glob(r, o, text);
+	default:
+		return true;
+	}
+}
+
+/* The string of v with ${NAME} replaced, malloc'd; NULL on a fault. */
+static char *substituted(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v)
+{
+	struct bm_buf out = {0};
+	const char *text = json_string_value(v);
+
+	if (text == NULL) {
+		fault_value(r, o, in_list, v);
+		return NULL;
+	}
+	if (strlen(text) != json_string_length(v)) {
+		job_fault(r, JOB_FAULT, NULL, "%s holds a NUL character (\\u0000); allowed: any other", o->name);
+		return NULL;
+	}
+	bm_buf_puts(&out, "");
+	if (!job_subst(r, text, &out) || out.oom) {
+		r->oom = r->oom || out.oom;
+		bm_buf_fini(&out);
+		return NULL;
+	}
+	return bm_buf_take(&out);
+}
+
+static bool is_plain_glob_char(char c)
+{
+	return strchr("*?[\\", c) == NULL;
+}
+
+/* Appends path so that as a pattern it matches itself and nothing else. */
+static void put_literal_glob(struct bm_buf *out, const char *path)
+{
+	for (; *path != '\0'; path++) {
+		if (is_plain_glob_char(*path))
+			bm_buf_putc(out, *path);
+		else
+			bm_buf_printf(out, *path == '\\' ? "\\%c" : "[%c]", *path);
+	}
+}
+
+char *job_path_join(const struct bm_option *o, const char *base, const char *path)
+{
+	struct bm_buf out = {0};
+	bool is_glob = false;
+
+	if (base == NULL || *base == '\0' || strcmp(base, ".") == 0 || *path == '/' || strcmp(path, "-") == 0)
+		return bm_memdup0(path, strlen(path));
+	if (o->type == BM_OPTION_PATHS)
+		is_glob = bm_glob_has_magic(base) || bm_glob_has_magic(path);
+	if (o->type == BM_OPTION_TEMPLATE) {
+		for (const char *p = base; *p != '\0'; p++) {
+			if (*p == '{' || *p == '}')
+				bm_buf_putc(&out, *p);
+			bm_buf_putc(&out, *p);
+		}
+	} else if (is_glob) {
+		put_literal_glob(&out, base);
+	} else {
+		bm_buf_puts(&out, base);
+	}
+	while (path[0] == '.' && (path[1] == '/' || path[1] == '\0')) {
+		path++;
+		path += strspn(path, "/");
+	}
+	if (*path != '\0' && base[strlen(base) - 1] != '/')
+		bm_buf_putc(&out, '/');
+	if (is_glob && !bm_glob_has_magic(path))
+		put_literal_glob(&out, path);
+	else
+		bm_buf_puts(&out, path);
+	return bm_buf_take(&out);
+}
+
+/* One string of a string-like option, ready to be stored; NULL on a fault. */
+static char *read_string(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v,
+                         const char *base)
+{
+	char *text = substituted(r, o, in_list, v);
+	char *joined = NULL;
+
+	if (text == NULL)
+		return NULL;
+	if (check_text(r, o, in_list, text, true)) {
+		if (o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE)
+			joined = job_path_join(o, base, text);
+		else
+			joined = bm_memdup0(text, strlen(text));
+		if (joined == NULL)
+			r->oom = true;
+	}
+	free(text);
+	return joined;
+}
+
+static bool set_string(struct job_report *r, const struct bm_option *o, char **field, const json_t *v, const char *base)
+{
+	char *text = read_string(r, o, false, v, base);
+
+	if (text == NULL)
+		return false;
+	free(*field);
+	*field = text;
+	return true;
+}
+
+static void strings_fini(struct bm_strings *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		free(s->items[i]);
+	free(s->items);
+}
+
+static bool set_strings(struct job_report *r, const struct bm_option *o, struct bm_strings *field, const json_t *v,
+                        const char *base)
+{
+	struct bm_strings list = {0};
+	bool is_array = json_is_array(v);
+	size_t count = is_array ? json_array_size(v) : 1;
+	bool ok = true;
+
+	if ((!is_array && !json_is_string(v)) || (count == 0 && o->type == BM_OPTION_PATHS)) {
+		fault_value(r, o, false, v);
+		return false;
+	}
+	list.items = bm_calloc_array(count + 1, sizeof(*list.items));
+	if (list.items == NULL) {
+		r->oom = true;
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		size_t mark = r->pointer.len;
+		char *text;
+
+		if (is_array)
+			job_report_down_index(r, i);
+		text = read_string(r, o, is_array, is_array ? json_array_get(v, i) : v, base);
+		if (text != NULL)
+			list.items[list.count++] = text;
+		else
+			ok = false;
+		job_report_up(r, mark);
+	}
+	if (ok) {
+		strings_fini(field);
+		*field = list;
+	} else {
+		strings_fini(&list);
+	}
+	return ok;
+}
+
+/* ---- numbers ---- */
+
+static bool set_integer(struct job_report *r, const struct bm_option *o, int64_t *field, const json_t *v)
+{
+	if (!json_is_integer(v) || json_integer_value(v) < o->min || json_integer_value(v) > o->max) {
+		fault_value(r, o, false, v);
+		return false;
+	}
+	*field = json_integer_value(v);
+	return true;
+}
+
+static bool size_in_range(const struct bm_option *o, uint64_t bytes)
+{
+	return bytes >= (uint64_t)o->min && bytes <= (uint64_t)(o->max > 0 ? o->max : INT64_MAX);
+}
+
+static bool set_size(struct job_report *r, const struct bm_option *o, uint64_t *field, const json_t *v)
+{
+	struct bm_error why = BM_ERROR_INIT;
+	uint64_t bytes = 0;
+	char *text = NULL;
+	bool ok;
+
+	if (json_is_string(v)) {
+		text = substituted(r, o, false, v);
+		if (text == NULL)
+			return false;
+		ok = bm_size_parse(text, &bytes, &why) == BM_OK;
+		if (!ok)
+			fault_why(r, o, &why);
+		else if (!(ok = size_in_range(o, bytes)))
+			fault_text(r, o, false, NULL, text);
+		free(text);
+	} else {
+		ok = json_is_integer(v) && json_integer_value(v) >= 0;
+		if (ok)
+			bytes = (uint64_t)json_integer_value(v);
+		ok = ok && size_in_range(o, bytes);
+		if (!ok)
+			fault_value(r, o, false, v);
+	}
+	if (ok)
+		*field = bytes;
+	return ok;
+}
+
+static bool set_duration(struct job_report *r, const struct bm_option *o, struct bm_optional_ms *field, const json_t *v)
+{
+	struct bm_error why = BM_ERROR_INIT;
+	uint64_t ms = 0;
+	char *text = NULL;
+	bool ok;
+
+	if (json_is_string(v)) {
+		text = substituted(r, o, false, v);
+		if (text == NULL)
+			return false;
+		ok = bm_duration_parse(text, &ms, &why) == BM_OK;
+		if (!ok)
+			fault_why(r, o, &why);
+		free(text);
+	} else {
+		ok = json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= INT64_MAX / 1000;
+		if (ok)
+			ms = (uint64_t)json_integer_value(v) * 1000;
+		else
+			fault_value(r, o, false, v);
+	}
+	if (ok)
+		*field = (struct bm_optional_ms){.is_set = true, .ms = ms};
+	return ok;
+}
+
+/* ---- enums ---- */
+
+static bool read_enum(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v, int *out)
+{
+	char *text = substituted(r, o, in_list, v);
+	bool ok = false;
+
+	if (text == NULL)
+		return false;
+	for (int i = 0; o->values[i] != NULL && !ok; i++) {
+		if (strcmp(o->values[i], text) == 0) {
+			*out = i;
+			ok = true;
+		}
+	}
+	if (!ok)
+		fault_text(r, o, in_list, bm_suggest(text, o->values), text);
+	free(text);
+	return ok;
+}
+
+static bool set_enums(struct job_report *r, const struct bm_option *o, struct bm_enum_list *field, const json_t *v)
+{
+	struct bm_enum_list list = {{0}, 0};
+	bool is_array = json_is_array(v);
+	size_t count = is_array ? json_array_size(v) : 1;
+	uint64_t seen = 0;
+	bool ok = true;
+
+	if ((!is_array && !json_is_string(v)) || count == 0) {
+		fault_value(r, o, false, v);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		size_t mark = r->pointer.len;
+		int value = 0;
+
+		if (is_array)
+			job_report_down_index(r, i);
+		if (!read_enum(r, o, is_array, is_array ? json_array_get(v, i) : v, &value)) {
+			ok = false;
+		} else if (seen & UINT64_C(1) << value) {
+			job_fault(r, JOB_FAULT, NULL, "%s holds \"%s\" twice; once is enough", o->name,
+			          o->values[value]);
+			ok = false;
+		} else {
+			/* No repeats, and the table has no more values than a list has room for. */
+			seen |= UINT64_C(1) << value;
+			list.items[list.count++] = value;
+		}
+		job_report_up(r, mark);
+	}
+	if (ok)
+		*field = list;
+	return ok;
+}
+
+/* ---- by type ---- */
+
+bool job_value_set(struct job_report *r, const struct bm_option *o, void *params, const json_t *v, const char *base)
+{
+	void *field = (char *)params + o->offset;
+
+	switch (o->type) {
+	case BM_OPTION_STRING:
+	case BM_OPTION_PATH:
+	case BM_OPTION_TEMPLATE:
+	case BM_OPTION_NAME:
+		return set_string(r, o, field, v, base);
+	case BM_OPTION_PATHS:
+	case BM_OPTION_GLOBS:
+	case BM_OPTION_STRINGS:
+		return set_strings(r, o, field, v, base);
+	case BM_OPTION_INTEGER:
+		return set_integer(r, o, field, v);
+	case BM_OPTION_SIZE:
+		return set_size(r, o, field, v);
+	case BM_OPTION_DURATION:
+		return set_duration(r, o, field, v);
+	case BM_OPTION_BOOL:
+		if (!json_is_boolean(v)) {
+			fault_value(r, o, false, v);
+			return false;
+		}
+		*(bool *)field = json_is_true(v);
+		return true;
+	case BM_OPTION_ENUM:
+		return read_enum(r, o, false, v, field);
+	case BM_OPTION_ENUMS:
+		return set_enums(r, o, field, v);
+	}
+	return false;
+}
+
+bool job_value_default(const struct bm_option *o, void *params)
+{
+	/* A default is always good (a unit test reads them all), but memory can run out. The table has the last word on
+	 * what a default may be: "0" for "no limit" need not lie in [min, max]. */
+	struct job_report r = {0};
+	json_t *v = NULL;
+	bool ok;
+
+	if (o->default_json == NULL)
+		return true;
+	v = json_loads(o->default_json, JSON_DECODE_ANY, NULL);
+	ok = v != NULL && job_value_set(&r, o, params, v, NULL);
+	json_decref(v);
+	bm_buf_fini(&r.pointer);
+	return ok;
+}
+
+static bool check_strings(struct job_report *r, const struct bm_option *o, const struct bm_strings *s)
+{
+	bool ok = true;
+
+	for (size_t i = 0; i < s->count; i++) {
+		size_t mark = job_report_down_index(r, i);
+
+		ok = check_text(r, o, true, s->items[i], false) && ok;
+		job_report_up(r, mark);
+	}
+	return ok;
+}
+
+static bool check_number(struct job_report *r, const struct bm_option *o, json_t *v, bool ok)
+{
+	if (v == NULL)
+		r->oom = true;
+	else if (!ok)
+		fault_value(r, o, false, v);
+	json_decref(v);
+	return ok;
+}
+
+bool job_value_check(struct job_report *r, const struct bm_option *o, const void *params)
+{
+	const void *field = (const char *)params + o->offset;
+
+	switch (o->type) {
+	case BM_OPTION_STRING:
+	case BM_OPTION_PATH:
+	case BM_OPTION_TEMPLATE:
+	case BM_OPTION_NAME: {
+		const char *text = *(char *const *)field;
+
+		return text == NULL || check_text(r, o, false, text, false);
+	}
+	case BM_OPTION_PATHS:
+	case BM_OPTION_GLOBS:
+	case BM_OPTION_STRINGS:
+		return check_strings(r, o, field);
+	case BM_OPTION_INTEGER: {
+		int64_t n = *(const int64_t *)field;
+
+		return check_number(r, o, json_integer(n), n >= o->min && n <= o->max);
+	}
+	case BM_OPTION_SIZE: {
+		uint64_t n = *(const uint64_t *)field;
+
+		/* Zero in a field means that nothing was said. */
+		return check_number(r, o, json_integer((json_int_t)n), n == 0 || size_in_range(o, n));
+	}
+	case BM_OPTION_ENUM: {
+		int n = *(const int *)field;
+		int count = 0;
+
+		while (o->values[count] != NULL)
+			count++;
+		return check_number(r, o, json_integer(n), n >= 0 && n < count);
+	}
+	case BM_OPTION_ENUMS: {
+		const struct bm_enum_list *list = field;
+		int count = 0;
+		bool ok = list->count > 0 && list->count <= sizeof(list->items) / sizeof(list->items[0]);
+
+		while (o->values[count] != NULL)
+			count++;
+		for (size_t i = 0; ok && i < list->count; i++) {
+			ok = list->items[i] >= 0 && list->items[i] < count;
+			for (size_t k = 0; ok && k < i; k++)
+				ok = list->items[k] != list->items[i];
+		}
+		return check_number(r, o, json_array(), ok);
+	}
+	case BM_OPTION_DURATION:
+	case BM_OPTION_BOOL:
+		return true;
+	}
+	return false;
+}

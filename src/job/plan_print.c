@@ -1,0 +1,116 @@
+/*
+ * plan_print.c - what a run would do (`bytemill validate`, --dry-run): lists the inputs, touches nothing.
+ */
+#include <string.h>
+
+#include "bm_error.h"
+#include "bm_text.h"
+#include "run_internal.h"
+
+static void print_name(FILE *out, const char *name)
+{
+	struct bm_buf b = {0};
+
+	bm_escape_display(&b, name, strlen(name));
+	if (!b.oom && b.data != NULL)
+		fputs(b.data, out);
+	bm_buf_fini(&b);
+}
+
+static void print_steps(FILE *out, const struct job_run *j)
+{
+	for (size_t i = 0; i < j->job->step_count; i++) {
+		const struct bm_step *s = &j->job->steps[i];
+		struct bm_buf b = {0};
+
+		fprintf(out, "  %-10s  ", s->kind->name);
+		if (i == 0) {
+			for (size_t k = 0; k < s->p.read.from.count; k++) {
+				fputs(k > 0 ? ", " : "", out);
+				print_name(out, s->p.read.from.items[k]);
+			}
+			if (s->p.read.files_from != NULL) {
+				fputs(s->p.read.from.count > 0 ? ", names from " : "names from ", out);
+				print_name(out, s->p.read.files_from);
+			}
+		} else if (s->kind->ops->describe != NULL) {
+			s->kind->ops->describe(j->plan->shared[i], &b);
+			if (!b.oom && b.data != NULL)
+				fputs(b.data, out);
+		}
+		fputc('\n', out);
+		bm_buf_fini(&b);
+	}
+}
+
+static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error *err)
+{
+	const struct bm_read_params *rp = &j->job->steps[0].p.read;
+	struct bm_walk *w = NULL;
+	struct bm_entry *e;
+	uint64_t files = 0, bytes = 0, streams = 0, errors = 0;
+	char size[16];
+
+	if (j->job->p.after.count > 0) {
+		fputs("  inputs: not listed, since jobs before this one may make them\n", out);
+		return BM_OK;
+	}
+	if (rp->files_from != NULL && strcmp(rp->files_from, "-") == 0) {
+		fputs("  inputs: named on standard input, which is left for the run\n", out);
+		return BM_OK;
+	}
+	enum bm_status status = bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, true, &w, err);
+	if (status != BM_OK)
+		return status;
+	while ((e = bm_walk_next(w, NULL, NULL, NULL)) != NULL) {
+		if (e->kind == BM_ENTRY_ERROR) {
+			if (errors++ < 20) {
+				fputs("  cannot read ", out);
+				print_name(out, e->display);
+				fprintf(out, ": %s\n", e->error->text);
+			}
+		} else if (!outputs_has_input(j->run->outputs, j, e)) {
+			files++;
+			streams += e->kind == BM_ENTRY_STREAM;
+			bytes += e->has_stat && e->kind == BM_ENTRY_FILE ? e->st.size : 0;
+		}
+		bm_entry_destroy(e);
+	}
+	bm_walk_destroy(w);
+	fprintf(out, "  inputs: %llu files, %s", (unsigned long long)files, bm_size_format(bytes, size));
+	if (streams > 0)
+		fprintf(out, " and %llu streams of unknown length", (unsigned long long)streams);
+	if (errors > 0)
+		fprintf(out, "; %llu cannot be read", (unsigned long long)errors);
+	fputc('\n', out);
+	return BM_OK;
+}
+
+enum bm_status bm_run_plan(const struct bm_jobs *jobs, const struct bm_run_options *opt, FILE *out,
+                           struct bm_error *err)
+{
+	struct bm_run *run = NULL;
+	enum bm_status status = run_create(jobs, opt, &run, err);
+	char a[16], b[16];
+
+	if (status != BM_OK)
+		return status;
+	fprintf(out, "%zu job%s, %u threads and up to %u more for I/O, %s of memory\n", run->job_count,
+	        run->job_count == 1 ? "" : "s", run->permits, run->io_depth, bm_size_format(run->memory, a));
+	for (size_t i = 0; i < run->job_count && status == BM_OK; i++) {
+		struct job_run *j = &run->job_runs[i];
+
+		fputs("job ", out);
+		print_name(out, j->job->p.name);
+		for (size_t k = 0; k < j->job->p.after.count; k++) {
+			fputs(k == 0 ? ", after " : ", ", out);
+			print_name(out, j->job->p.after.items[k]);
+		}
+		fprintf(out, ": chunks of %s, codec states %s\n", bm_size_format(j->plan->chunk_bytes, a),
+		        bm_size_format(j->plan->state_bytes, b));
+		print_steps(out, j);
+		status = print_inputs(out, j, err);
+	}
+	bm_run_destroy(run);
+	return status;
+}

@@ -1,0 +1,158 @@
+/*
+ * report.c - JSON Lines, one object appended at a time. See bm_report.h for their shape.
+ *
+ * Written by hand and not through a JSON library: a tree of values would be built and freed for each of millions of
+ * files, and no library keeps names that are not UTF-8. Digests are an array with the step in each, not an object by
+ * algorithm, because one algorithm may stand at several steps (of the file and of its .gz), and readers should not have
+ * to know two shapes. Arrays are there even when empty, for the same reason.
+ */
+#include <string.h>
+
+#include "bm_report.h"
+#include "bm_text.h"
+
+/* printf takes longer for a number than all else for a digest. */
+static void put_number(struct bm_buf *out, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	bm_buf_put(out, digits + at, sizeof(digits) - at);
+}
+
+/* key with all that goes before the number: ,"bytes": */
+static void put_count(struct bm_buf *out, const char *key, uint64_t v)
+{
+	bm_buf_puts(out, key);
+	put_number(out, v);
+}
+
+static void put_name(struct bm_buf *out, const char *key, const char *name)
+{
+	bm_json_put_name(out, key, name != NULL ? name : "", name != NULL ? strlen(name) : 0);
+}
+
+static void put_text(struct bm_buf *out, const char *key, const char *text)
+{
+	bm_buf_puts(out, key);
+	bm_json_put_string(out, text != NULL ? text : "", text != NULL ? strlen(text) : 0);
+}
+
+static void put_error(struct bm_buf *out, const struct bm_error *e)
+{
+	put_text(out, ",\"error\":{\"status\":", bm_status_text(e->status));
+	if (e->sys_errno > 0)
+		put_count(out, ",\"errno\":", (uint64_t)e->sys_errno);
+	if (e->where[0] != '\0')
+		put_text(out, ",\"where\":", e->where);
+	put_text(out, ",\"text\":", e->text);
+	bm_buf_putc(out, '}');
+}
+
+static const char *state_name(enum bm_file_state state)
+{
+	switch (state) {
+	case BM_FILE_DONE:
+		return "done";
+	case BM_FILE_SKIPPED:
+		return "skipped";
+	case BM_FILE_FAILED:
+		return "failed";
+	}
+	return "unknown";
+}
+
+static void put_digests(struct bm_buf *out, const struct bm_file_result *f)
+{
+	bm_buf_puts(out, ",\"digests\":[");
+	for (size_t i = 0; i < f->digest_count; i++) {
+		const struct bm_file_digest *d = &f->digests[i];
+
+		put_count(out, i == 0 ? "{\"step\":" : ",{\"step\":", d->step);
+		put_text(out, ",\"algorithm\":", d->algorithm);
+		bm_buf_puts(out, ",\"hex\":\"");
+		bm_hex_put(out, d->bytes, d->len);
+		put_count(out, "\",\"bytes\":", d->length);
+		bm_buf_putc(out, '}');
+	}
+	bm_buf_putc(out, ']');
+}
+
+static void put_outputs(struct bm_buf *out, const struct bm_file_result *f)
+{
+	bm_buf_puts(out, ",\"outputs\":[");
+	for (size_t i = 0; i < f->output_count; i++) {
+		const struct bm_file_output *o = &f->outputs[i];
+
+		put_count(out, i == 0 ? "{\"step\":" : ",{\"step\":", o->step);
+		bm_buf_putc(out, ',');
+		put_name(out, "path", o->path);
+		put_count(out, ",\"bytes\":", o->bytes);
+		if (o->skipped)
+			bm_buf_puts(out, ",\"skipped\":true");
+		bm_buf_putc(out, '}');
+	}
+	bm_buf_putc(out, ']');
+}
+
+/* A line each, the last one with or without its end. */
+static void put_warnings(struct bm_buf *out, const char *lines)
+{
+	bool is_first = true;
+
+	bm_buf_puts(out, ",\"warnings\":[");
+	while (lines != NULL && *lines != '\0') {
+		size_t len = strcspn(lines, "\n");
+
+		if (len > 0) {
+			if (!is_first)
+				bm_buf_putc(out, ',');
+			is_first = false;
+			bm_json_put_string(out, lines, len);
+		}
+		lines += len;
+		lines += *lines == '\n';
+	}
+	bm_buf_putc(out, ']');
+}
+
+void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
+{
+	bm_buf_puts(out, "{\"type\":\"file\",");
+	put_name(out, "job", f->job);
+	bm_buf_putc(out, ',');
+	put_name(out, "path", f->path);
+	bm_buf_putc(out, ',');
+	put_name(out, "input", f->display);
+	put_text(out, ",\"state\":", state_name(f->state));
+	put_count(out, ",\"bytes\":", f->bytes);
+	put_digests(out, f);
+	put_outputs(out, f);
+	put_warnings(out, f->warnings);
+	if (f->error != NULL)
+		put_error(out, f->error);
+	bm_buf_puts(out, "}\n");
+}
+
+void bm_report_summary(struct bm_buf *out, const char *run_id, const struct bm_summary *s)
+{
+	bm_buf_puts(out, "{\"type\":\"summary\",");
+	put_name(out, "run", run_id);
+	put_count(out, ",\"jobs_done\":", s->jobs_done);
+	put_count(out, ",\"jobs_failed\":", s->jobs_failed);
+	put_count(out, ",\"jobs_skipped\":", s->jobs_skipped);
+	put_count(out, ",\"files_done\":", s->files_done);
+	put_count(out, ",\"files_failed\":", s->files_failed);
+	put_count(out, ",\"files_skipped\":", s->files_skipped);
+	put_count(out, ",\"bytes_read\":", s->bytes_read);
+	put_count(out, ",\"bytes_written\":", s->bytes_written);
+	put_count(out, ",\"elapsed_ms\":", s->elapsed_ms);
+	bm_buf_puts(out, s->cancelled ? ",\"cancelled\":true" : ",\"cancelled\":false");
+	if (s->error.status != BM_OK)
+		put_error(out, &s->error);
+	bm_buf_puts(out, "}\n");
+}

@@ -1,0 +1,496 @@
+/*
+ * run.c - a run: the pool, the jobs in their order, counters, progress, the end.
+ *
+ * bm_run_start makes every job's plan, works out memory and threads, looks for conflicts among outputs, and only then
+ * starts the jobs that wait for nobody. A job that ends, on a pool thread, starts those that waited for it, or has them
+ * skipped where it failed. bm_run_wait sleeps until the last one is over.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bm_cpus.h"
+#include "bm_error.h"
+#include "bm_report.h"
+#include "bm_text.h"
+#include "run_internal.h"
+
+static uint64_t ms_since(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int64_t ms = (int64_t)(now.tv_sec - start->tv_sec) * 1000 + (now.tv_nsec - start->tv_nsec) / 1000000;
+	return ms > 0 ? (uint64_t)ms : 0;
+}
+
+/* ---- what happens while it runs ---- */
+
+void bm_run_get_progress(struct bm_run *run, struct bm_progress *p)
+{
+	p->files_done = atomic_load(&run->files_done);
+	p->files_failed = atomic_load(&run->files_failed);
+	p->files_skipped = atomic_load(&run->files_skipped);
+	p->bytes_read = atomic_load(&run->bytes_read);
+	p->bytes_written = atomic_load(&run->bytes_written);
+	p->files_total = atomic_load(&run->files_total);
+	p->bytes_total = atomic_load(&run->bytes_total);
+	p->total_is_final = atomic_load(&run->total_is_final);
+	p->elapsed_ms = ms_since(&run->start);
+}
+
+void run_tick(void *arg)
+{
+	struct bm_run *run = arg;
+	struct bm_progress p;
+	uint64_t now, due;
+
+	if (run->opt.on_progress == NULL)
+		return;
+	now = ms_since(&run->start);
+	due = atomic_load_explicit(&run->next_tick_ms, memory_order_relaxed);
+	if (now < due || !atomic_compare_exchange_strong(&run->next_tick_ms, &due, now + run->opt.progress_interval_ms))
+		return;
+	if (pthread_mutex_trylock(&run->tick_lock) != 0)
+		return;
+	bm_run_get_progress(run, &p);
+	run->opt.on_progress(run->opt.ctx, &p);
+	pthread_mutex_unlock(&run->tick_lock);
+}
+
+void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (run->opt.on_message == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pthread_mutex_lock(&run->report_lock);
+	run->opt.on_message(run->opt.ctx, job->p.name, text);
+	pthread_mutex_unlock(&run->report_lock);
+}
+
+void run_error(struct bm_run *run, const struct bm_error *err)
+{
+	pthread_mutex_lock(&run->lock);
+	if (run->error.status == BM_OK)
+		run->error = *err;
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* ---- the order of jobs ---- */
+
+struct job_run *run_find_job(struct bm_run *run, const char *name)
+{
+	for (size_t i = 0; i < run->job_count; i++)
+		if (strcmp(run->job_runs[i].job->p.name, name) == 0)
+			return &run->job_runs[i];
+	return NULL;
+}
+
+/* A job that waits: may it start (RUNNING), must it be given up (SKIPPED), or wait on? */
+static enum job_state job_verdict_locked(struct bm_run *run, const struct job_run *j)
+{
+	enum job_state verdict = JOB_RUNNING;
+
+	if (atomic_load(&run->cancelled))
+		return JOB_SKIPPED;
+	for (size_t i = 0; i < j->job->p.after.count; i++) {
+		const struct job_run *other = run_find_job(run, j->job->p.after.items[i]);
+
+		if (other->state == JOB_FAILED || other->state == JOB_SKIPPED)
+			return JOB_SKIPPED;
+		if (other->state != JOB_DONE)
+			verdict = JOB_WAITING;
+	}
+	return verdict;
+}
+
+/* Starts and skips what can be; from bm_run_start, and from the end of each job. */
+static void start_jobs(struct bm_run *run)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < run->job_count; i++) {
+			struct job_run *j = &run->job_runs[i];
+			struct bm_error err = BM_ERROR_INIT;
+
+			pthread_mutex_lock(&run->lock);
+			enum job_state verdict = j->state == JOB_WAITING ? job_verdict_locked(run, j) : JOB_WAITING;
+			if (verdict != JOB_WAITING) {
+				j->state = verdict;
+				again = true;
+			}
+			if (verdict == JOB_SKIPPED)
+				run->unfinished--;
+			pthread_mutex_unlock(&run->lock);
+			if (verdict == JOB_SKIPPED && !atomic_load(&run->cancelled))
+				run_message(run, j->job, "skipped: a job that it comes after has failed");
+			if (verdict == JOB_RUNNING && job_run_start(j, &err) != BM_OK) {
+				run_error(run, &err);
+				pthread_mutex_lock(&run->lock);
+				j->state = JOB_FAILED;
+				run->unfinished--;
+				pthread_mutex_unlock(&run->lock);
+			}
+		}
+	}
+	pthread_mutex_lock(&run->lock);
+	if (run->unfinished == 0 && !run->is_over) {
+		run->is_over = true;
+		run->elapsed_ms = ms_since(&run->start);
+		pthread_cond_broadcast(&run->done_cond);
+	}
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* By the job's last callback. */
+void run_job_over(struct job_run *j, enum job_state state)
+{
+	struct bm_run *run = j->run;
+
+	pthread_mutex_lock(&run->lock);
+	j->state = state;
+	run->unfinished--; /* those that wait for this one are counted still */
+	pthread_mutex_unlock(&run->lock);
+	start_jobs(run);
+}
+
+/* ---- totals for a progress bar ---- */
+
+static void *scout_main(void *arg)
+{
+	struct bm_run *run = arg;
+	bool whole = true;
+
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct job_run *j = &run->job_runs[i];
+		const struct bm_read_params *p = &j->job->steps[0].p.read;
+		struct bm_walk *w = NULL;
+		struct bm_error err = BM_ERROR_INIT;
+		struct bm_entry *e;
+
+		/* Standard input can be listed only once, and what an earlier job makes is not there yet. */
+		if ((p->files_from != NULL && strcmp(p->files_from, "-") == 0) || j->job->p.after.count > 0 ||
+		    bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, true, &w, &err) != BM_OK) {
+			whole = false;
+			continue;
+		}
+		while (!atomic_load(&run->cancelled) && (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL) {
+			atomic_fetch_add(&run->files_total, 1);
+			if (e->kind == BM_ENTRY_STREAM)
+				whole = false;
+			if (e->has_stat)
+				atomic_fetch_add(&run->bytes_total, e->st.size);
+			bm_entry_destroy(e);
+		}
+		bm_walk_destroy(w);
+	}
+	atomic_store(&run->total_is_final, whole && !atomic_load(&run->cancelled));
+	return NULL;
+}
+
+/* ---- making a run ---- */
+
+static char *make_run_id(const struct tm *date)
+{
+	struct bm_buf b = {0};
+	char text[32];
+
+	strftime(text, sizeof(text), "%Y%m%dT%H%M%S", date);
+	bm_buf_printf(&b, "%s-%ld", text, (long)getpid());
+	return bm_buf_take(&b);
+}
+
+static enum bm_status make_plans(struct bm_run *run, size_t *state_bytes, size_t *min_bytes, struct bm_error *err)
+{
+	*state_bytes = *min_bytes = 0;
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct job_run *j = &run->job_runs[i];
+		struct bm_pipeline pl = {0};
+
+		bm_plan_destroy(j->plan);
+		j->plan = NULL;
+		j->ctx.permits = run->permits;
+		enum bm_status status = bm_plan_create(&j->ctx, &j->plan, err);
+		if (status != BM_OK)
+			return status;
+		pl.segments = j->plan->segments;
+		pl.segment_count = j->plan->segment_count;
+		size_t need = bm_flow_min_bytes(&pl);
+		if (need > *min_bytes)
+			*min_bytes = need;
+		*state_bytes += j->plan->state_bytes;
+	}
+	return BM_OK;
+}
+
+/* The jobs' plans, with as many threads as memory allows for. */
+static enum bm_status fit_memory(struct bm_run *run, size_t *buffers, struct bm_error *err)
+{
+	size_t state_bytes, min_bytes;
+	enum bm_status status = make_plans(run, &state_bytes, &min_bytes, err);
+
+	if (status != BM_OK)
+		return status;
+	size_t each = state_bytes / run->permits;
+	if (run->memory < min_bytes + each) {
+		char have[16], want[16];
+
+		return bm_error_set(err, BM_ERR_USAGE, NULL,
+		                    "memory is %s, but these steps need %s at the least; raise memory or lower chunk",
+		                    bm_size_format(run->memory, have), bm_size_format(min_bytes + each, want));
+	}
+	if (run->memory < min_bytes + state_bytes) {
+		run->permits = (unsigned)((run->memory - min_bytes) / each);
+		status = make_plans(run, &state_bytes, &min_bytes, err);
+	}
+	*buffers = (size_t)run->memory - state_bytes;
+	return status;
+}
+
+static uint64_t wanted_memory(const struct bm_jobs *jobs, const struct bm_run_options *opt)
+{
+	uint64_t most = 0;
+
+	if (opt->memory_bytes > 0)
+		return opt->memory_bytes;
+	for (size_t i = 0; i < jobs->count; i++)
+		if (jobs->jobs[i]->p.memory > most)
+			most = jobs->jobs[i]->p.memory;
+	return most > 0 ? most : DEFAULT_MEMORY;
+}
+
+static enum bm_status init_locks(struct bm_run *run, struct bm_error *err)
+{
+	int rc = pthread_mutex_init(&run->lock, NULL);
+
+	/* Default mutexes and condition variables cannot fail on Linux; the code is checked all the same, once. */
+	rc = rc != 0 ? rc : pthread_mutex_init(&run->tick_lock, NULL);
+	rc = rc != 0 ? rc : pthread_mutex_init(&run->report_lock, NULL);
+	rc = rc != 0 ? rc : pthread_cond_init(&run->done_cond, NULL);
+	for (size_t i = 0; i < run->job_count && rc == 0; i++)
+		rc = pthread_mutex_init(&run->job_runs[i].flow_lock, NULL);
+	return rc == 0 ? BM_OK : bm_error_set_errno(err, rc, NULL, "cannot make a lock");
+}
+
+static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job *job)
+{
+	j->run = run;
+	j->job = job;
+	j->ctx.job = job;
+	j->ctx.values.job = job->p.name;
+	j->ctx.values.run = run->id;
+	j->ctx.values.date = run->date;
+	j->ctx.sinks = run->sinks;
+	j->ctx.cancel_fd = run->cancel_fd;
+	j->ctx.bytes_read = &run->bytes_read;
+	j->ctx.bytes_written = &run->bytes_written;
+	j->ctx.tick = run_tick;
+	j->ctx.tick_arg = run;
+}
+
+/* Everything but starting: for bm_run_start and bm_run_plan. */
+enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
+                          struct bm_error *err)
+{
+	static const struct bm_run_options defaults;
+	struct bm_run *run = calloc(1, sizeof(*run));
+	time_t now = time(NULL);
+	enum bm_status status = BM_OK;
+	size_t buffers = 0;
+
+	*out = NULL;
+	if (run == NULL)
+		return bm_error_set_nomem(err);
+	run->jobs = jobs;
+	run->opt = opt != NULL ? *opt : defaults;
+	if (run->opt.progress_interval_ms == 0)
+		run->opt.progress_interval_ms = 100;
+	run->permits = run->opt.threads > 0 ? run->opt.threads : bm_cpu_count();
+	run->io_depth = run->opt.io_depth > 0 ? run->opt.io_depth : DEFAULT_IO_DEPTH;
+	run->memory = wanted_memory(jobs, &run->opt);
+	localtime_r(&now, &run->date);
+	clock_gettime(CLOCK_MONOTONIC, &run->start);
+	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id))
+	                                  : make_run_id(&run->date);
+	run->job_count = jobs->count;
+	run->job_runs = bm_calloc_array(jobs->count + 1, sizeof(*run->job_runs));
+	if (run->id == NULL || run->job_runs == NULL) {
+		run->job_count = 0;
+		status = bm_error_set_nomem(err);
+	}
+	run->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (run->cancel_fd == 0) { /* stdin was closed; 0 means none */
+		run->cancel_fd = fcntl(0, F_DUPFD_CLOEXEC, 3);
+		close(0);
+	}
+	if (status == BM_OK && run->cancel_fd < 0)
+		status = bm_error_set_errno(err, errno, NULL, "cannot make an eventfd");
+	if (status == BM_OK && !jobs->is_checked)
+		status = bm_error_set(err, BM_ERR_USAGE, NULL, "bm_jobs_check has not been called");
+	if (status == BM_OK)
+		status = init_locks(run, err);
+	for (size_t i = 0; i < run->job_count; i++)
+		init_job(run, &run->job_runs[i], jobs->jobs[i]);
+	for (int d = 0; d <= BM_DURABLE_FILE && status == BM_OK; d++)
+		status = bm_sink_set_create(run->id, (enum bm_durability)d, &run->sinks[d], err);
+	if (status == BM_OK)
+		status = fit_memory(run, &buffers, err);
+	if (status == BM_OK)
+		status = outputs_check(run, err);
+	if (status == BM_OK) {
+		struct bm_pool_options po = {run->permits, run->io_depth, buffers};
+		status = bm_pool_create(&po, &run->pool, err);
+	}
+	run->unfinished = run->job_count;
+	if (status == BM_OK)
+		*out = run;
+	else
+		bm_run_destroy(run);
+	return status;
+}
+
+enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
+                            struct bm_error *err)
+{
+	enum bm_status status = run_create(jobs, opt, out, err);
+
+	if (status != BM_OK)
+		return status;
+	struct bm_run *run = *out;
+	run->is_started = true;
+	if (run->opt.count_first)
+		run->has_scout = pthread_create(&run->scout, NULL, scout_main, run) == 0;
+	start_jobs(run);
+	return BM_OK;
+}
+
+void bm_run_cancel(struct bm_run *run)
+{
+	uint64_t one = 1;
+
+	atomic_store(&run->cancelled, true);
+	/* Wakes those that sleep in a pipe. It fails only where it has been written to before: then they are awake. */
+	ssize_t n = write(run->cancel_fd, &one, sizeof(one));
+	(void)n;
+	for (size_t i = 0; i < run->job_count; i++)
+		job_run_cancel(&run->job_runs[i]);
+}
+
+static void write_report_summary(struct bm_run *run, const struct bm_summary *sum)
+{
+	struct bm_buf b = {0};
+
+	bm_report_summary(&b, run->id, sum);
+	if (!b.oom)
+		fwrite(b.data, 1, b.len, run->opt.report);
+	bm_buf_fini(&b);
+	if (fflush(run->opt.report) != 0 || ferror(run->opt.report)) {
+		struct bm_error err = BM_ERROR_INIT;
+
+		(void)bm_error_set(&err, BM_ERR_SYSTEM, "report", "the report could not be written whole");
+		run_error(run, &err);
+	}
+	run->opt.report = NULL; /* once */
+}
+
+static void fill_summary(struct bm_run *run, struct bm_summary *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	pthread_mutex_lock(&run->lock);
+	for (size_t i = 0; i < run->job_count; i++) {
+		enum job_state s = run->job_runs[i].state;
+
+		sum->jobs_done += s == JOB_DONE;
+		sum->jobs_failed += s == JOB_FAILED;
+		sum->jobs_skipped += s == JOB_SKIPPED;
+	}
+	sum->error = run->error;
+	sum->elapsed_ms = run->elapsed_ms;
+	pthread_mutex_unlock(&run->lock);
+	sum->files_done = atomic_load(&run->files_done);
+	sum->files_failed = atomic_load(&run->files_failed);
+	sum->files_skipped = atomic_load(&run->files_skipped);
+	sum->bytes_read = atomic_load(&run->bytes_read);
+	sum->bytes_written = atomic_load(&run->bytes_written);
+	sum->cancelled = atomic_load(&run->cancelled);
+}
+
+enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum)
+{
+	struct bm_summary s;
+
+	pthread_mutex_lock(&run->lock);
+	while (!run->is_over)
+		pthread_cond_wait(&run->done_cond, &run->lock);
+	pthread_mutex_unlock(&run->lock);
+	if (run->has_scout) {
+		pthread_join(run->scout, NULL);
+		run->has_scout = false;
+	}
+	fill_summary(run, &s);
+	if (run->opt.report != NULL) {
+		write_report_summary(run, &s);
+		fill_summary(run, &s);
+	}
+	if (sum != NULL)
+		*sum = s;
+	if (s.cancelled)
+		return BM_ERR_CANCELLED;
+	return s.jobs_failed + s.jobs_skipped + s.files_failed > 0 || s.error.status != BM_OK ? BM_ERR_FAILED : BM_OK;
+}
+
+const char *bm_run_id(const struct bm_run *run)
+{
+	return run->id;
+}
+
+void bm_run_destroy(struct bm_run *run)
+{
+	if (run == NULL)
+		return;
+	if (run->is_started) {
+		bm_run_cancel(run);
+		(void)bm_run_wait(run, NULL);
+	}
+	for (size_t i = 0; i < run->job_count; i++)
+		bm_flow_destroy(run->job_runs[i].flow);
+	bm_pool_destroy(run->pool);
+	for (size_t i = 0; i < run->job_count; i++) {
+		struct job_run *j = &run->job_runs[i];
+
+		bm_walk_destroy(j->walk);
+		bm_order_destroy(j->order);
+		bm_record_view_fini(&j->view);
+		bm_buf_fini(&j->line);
+		bm_plan_destroy(j->plan);
+		for (size_t k = 0; k < j->skip_count; k++)
+			free(j->skip_paths[k]);
+		free(j->skip_paths);
+		free(j->before);
+		pthread_mutex_destroy(&j->flow_lock);
+	}
+	for (int d = 0; d <= BM_DURABLE_FILE; d++)
+		bm_sink_set_destroy(run->sinks[d]);
+	outputs_destroy(run->outputs);
+	pthread_mutex_destroy(&run->lock);
+	pthread_mutex_destroy(&run->tick_lock);
+	pthread_mutex_destroy(&run->report_lock);
+	pthread_cond_destroy(&run->done_cond);
+	if (run->cancel_fd >= 0)
+		close(run->cancel_fd);
+	free(run->job_runs);
+	free(run->id);
+	free(run);
+}

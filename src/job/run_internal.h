@@ -1,0 +1,105 @@
+/* run_internal.h - a run and the jobs in it, as run.c, job_run.c, outputs.c and plan_print.c share them. */
+#ifndef RUN_INTERNAL_H
+#define RUN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <bytemill/bytemill.h>
+
+#include "bm_job.h"
+#include "bm_order.h"
+#include "bm_plan.h"
+#include "bm_record.h"
+
+#define DEFAULT_IO_DEPTH 16
+#define DEFAULT_MEMORY ((uint64_t)256 << 20)
+
+enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_SKIPPED };
+
+struct outputs; /* outputs.c: which paths this run will write */
+
+struct job_run {
+	struct bm_run *run;
+	const struct bm_job *job;
+	struct bm_job_context ctx;
+	struct bm_plan *plan;
+	char **skip_paths; /* never to be read: outputs inside the read root */
+	size_t skip_count;
+	bool is_listed;  /* its outputs are all looked at before it starts */
+	bool list_late;  /* ... but not before: earlier jobs write where it reads */
+	bool is_claimed; /* that has begun; outputs.c */
+	bool check_late; /* its outputs can only be looked at one by one, as inputs come */
+	bool *before;    /* by job: runs to its end before this one starts; NULL: none does */
+
+	struct bm_walk *walk; /* next() only */
+	uint64_t next_index;  /* next() only */
+	uint64_t own_outputs; /* next() only: inputs passed over since this run writes them */
+	struct bm_flow *flow; /* set before its callbacks run; freed with the run */
+	struct bm_order *order;
+	struct bm_record_view view; /* emit only */
+	struct bm_buf line;         /* emit only */
+	atomic_uint_fast64_t failed;
+	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
+	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
+	enum job_state state;      /* run->lock */
+};
+
+struct bm_run {
+	const struct bm_jobs *jobs;
+	struct bm_run_options opt;
+	char *id;
+	struct tm date;
+	struct bm_pool *pool;
+	struct bm_sink_set *sinks[BM_DURABLE_FILE + 1];
+	struct outputs *outputs;
+	unsigned permits, io_depth;
+	uint64_t memory;
+	struct job_run *job_runs;
+	size_t job_count;
+	struct timespec start;
+
+	atomic_uint_fast64_t bytes_read, bytes_written, files_done, files_failed, files_skipped;
+	atomic_uint_fast64_t files_total, bytes_total, bytes_failed;
+	atomic_bool total_is_final, cancelled;
+	atomic_uint_fast64_t next_tick_ms;
+	pthread_mutex_t tick_lock;   /* one on_progress at a time */
+	pthread_mutex_t report_lock; /* report, on_file, on_message: jobs side by side share them */
+
+	pthread_mutex_t lock;
+	pthread_cond_t done_cond; /* waiters: bm_run_wait */
+	size_t unfinished;        /* lock */
+	bool is_over;             /* lock */
+	struct bm_error error;    /* lock: the first one that is no file's */
+	uint64_t elapsed_ms;      /* lock; valid when is_over */
+
+	int cancel_fd; /* an eventfd, readable once the run is cancelled */
+	bool is_started;
+	pthread_t scout;
+	bool has_scout;
+};
+
+/* run.c */
+enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
+                          struct bm_error *err) BM_NODISCARD;
+void run_tick(void *run);
+void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
+void run_error(struct bm_run *run, const struct bm_error *err);
+struct job_run *run_find_job(struct bm_run *run, const char *name); /* or NULL */
+void run_job_over(struct job_run *j, enum job_state state);
+
+/* job_run.c */
+enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCARD;
+void job_run_cancel(struct job_run *j);
+
+/* outputs.c */
+enum bm_status outputs_check(struct bm_run *run, struct bm_error *err) BM_NODISCARD;
+/* The same for one job, when it starts and could not be looked at before. */
+enum bm_status outputs_check_late(struct outputs *o, struct job_run *j, struct bm_error *err) BM_NODISCARD;
+void outputs_destroy(struct outputs *o);
+/* The entry's own real path is one that this run writes. */
+bool outputs_has_input(struct outputs *o, const struct job_run *j, const struct bm_entry *e);
+/* For jobs with check_late, and for outputs that may hit a manifest: BM_ERR_CONFLICT. One thread at a time a run. */
+enum bm_status outputs_claim(struct outputs *o, struct job_run *j, const struct bm_entry *e, struct bm_error *err);
+
+#endif
