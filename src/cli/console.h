@@ -1,0 +1,31 @@
+/*
+ * console.h - the one writer of standard error.
+ *
+ * Everything that is meant for a person goes through here, a whole line at a time, from any thread: lines of two threads
+ * never mix, and the progress bar is taken away before a line and put back after it. Text that holds file names must have
+ * been through bm_escape_display; control characters that are left all the same are shown as '?'.
+ */
+#ifndef BM_CLI_CONSOLE_H
+#define BM_CLI_CONSOLE_H
+
+#include <stdbool.h>
+
+#include "bm_mem.h"
+
+enum bm_console_tag { BM_CONSOLE_PLAIN, BM_CONSOLE_ERROR, BM_CONSOLE_WARNING };
+
+/* Colours are used where standard error is a terminal that can, NO_COLOR is unset or empty, and allow_colour. Called
+ * from main before there is a second thread; without it there are no colours. */
+void bm_console_init(bool allow_colour);
+
+/* "bytemill: text", "bytemill: error: text", "bytemill: warning: text". A failed write is nobody's error. */
+void bm_console_say(enum bm_console_tag tag, const char *fmt, ...) BM_PRINTF(2, 3);
+/* The same with something else in front: "nightly.json:12:16: error: text". */
+void bm_console_say_at(const char *prefix, enum bm_console_tag tag, const char *fmt, ...) BM_PRINTF(3, 4);
+/* A struct bm_error as "bytemill: error: where: text". */
+void bm_console_say_error(const struct bm_error *err);
+
+/* Shows text (printable ASCII, narrower than the terminal) as the bar in the terminal's last line; NULL takes it away. */
+void bm_console_bar(const char *text);
+
+#endif

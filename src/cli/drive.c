@@ -1,0 +1,265 @@
+/*
+ * drive.c - one run as a terminal user sees it: signals, report, bar, a line for each failed file, closing summary.
+ *
+ * What fails before the run starts is exit code 2: nothing was done. After that it is 1, whatever failed, because the
+ * other files were done. The calls from the run come from its pool threads, each kind one at a time, but a file's and a
+ * progress call may overlap: they share nothing here but the console, which has its lock.
+ *
+ * The report is opened, and an older one emptied, once the job files are known to be right: one that was left of
+ * yesterday must not pass for today's when today's run could not start. It is written in place and not through a temp
+ * file, since it is a log that others follow while it grows; its last line, the summary, says that it is complete.
+ *
+ * A run may have a warning for each of a million files (an owner that cannot be kept, say): the first SHOWN_WARNINGS
+ * are shown, the rest counted; --verbose shows all, and so does the report.
+ */
+#include "drive.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bm_error.h"
+#include "bm_text.h"
+#include "console.h"
+#include "progress.h"
+#include "signals.h"
+#include "summary.h"
+
+#define SHOWN_WARNINGS 20
+
+struct drive {
+	const struct bm_cli_options *o;
+	const struct bm_drive_style *style;
+	struct bm_closing closing; /* written by on_file, read after the run */
+	uint64_t warning_count;    /* likewise */
+};
+
+/* "NAME: reason", "NAME: WHERE: reason" where the error is about another file than the input. */
+static void put_failure(struct bm_buf *out, const struct bm_file_result *file, const char *name)
+{
+	const struct bm_error *e = file->error;
+
+	bm_buf_puts(out, name);
+	bm_buf_puts(out, ": ");
+	if (e == NULL) {
+		bm_buf_puts(out, "failed");
+		return;
+	}
+	if (e->where[0] != '\0' && strcmp(e->where, name) != 0 && strcmp(e->where, file->path) != 0)
+		bm_buf_printf(out, "%s: ", e->where);
+	bm_buf_puts(out, e->text[0] != '\0' ? e->text : bm_status_text(e->status));
+}
+
+static void say_warnings(struct drive *d, const struct bm_file_result *file, const char *name)
+{
+	const char *at = file->warnings;
+
+	while (at != NULL && *at != '\0') {
+		size_t len = strcspn(at, "\n");
+
+		if (len > 0 && (++d->warning_count <= SHOWN_WARNINGS || d->o->verbose) && !d->o->quiet)
+			bm_console_say(BM_CONSOLE_WARNING, "%s: %.*s", name, (int)len, at);
+		at += len + (at[len] == '\n');
+	}
+}
+
+static void say_finished(const struct bm_file_result *file, const char *name)
+{
+	struct bm_buf line = {0};
+	char size[16];
+
+	bm_buf_printf(&line, "%s: %s", file->state == BM_FILE_SKIPPED ? "skipped" : "done", name);
+	if (file->state == BM_FILE_DONE)
+		bm_buf_printf(&line, " (%s)", bm_size_format(file->bytes, size));
+	for (size_t i = 0; i < file->output_count; i++) {
+		const struct bm_file_output *out = &file->outputs[i];
+
+		if (out->path == NULL)
+			continue;
+		bm_buf_puts(&line, i == 0 ? " -> " : ", ");
+		bm_escape_display(&line, out->path, strlen(out->path));
+		if (out->skipped)
+			bm_buf_puts(&line, " (exists)");
+	}
+	if (!line.oom)
+		bm_console_say(BM_CONSOLE_PLAIN, "%s", line.data);
+	bm_buf_fini(&line);
+}
+
+static void on_file(void *ctx, const struct bm_file_result *file)
+{
+	struct drive *d = ctx;
+	struct bm_buf name = {0}, failure = {0};
+
+	/* The common case, a file that was done, costs nothing. */
+	if (file->state != BM_FILE_FAILED && file->warnings == NULL && !d->o->verbose)
+		return;
+	bm_escape_display(&name, file->display, strlen(file->display));
+	if (file->warnings != NULL)
+		say_warnings(d, file, name.oom ? "?" : name.data);
+	if (file->state == BM_FILE_FAILED) {
+		put_failure(&failure, file, name.oom ? "?" : name.data);
+		bm_console_say(BM_CONSOLE_ERROR, "%s", failure.oom ? "out of memory" : failure.data);
+		bm_closing_add(&d->closing, failure.oom ? "out of memory" : failure.data);
+	} else if (d->o->verbose) {
+		say_finished(file, name.oom ? "?" : name.data);
+	}
+	bm_buf_fini(&name);
+	bm_buf_fini(&failure);
+}
+
+static void on_progress(void *ctx, const struct bm_progress *p)
+{
+	(void)ctx;
+	bm_bar_draw(p);
+}
+
+static void on_message(void *ctx, const char *job, const char *text)
+{
+	struct drive *d = ctx;
+	struct bm_buf name = {0};
+
+	if (d->o->quiet)
+		return;
+	if (job != NULL && !d->style->is_filter)
+		bm_escape_display(&name, job, strlen(job));
+	if (name.len > 0 && !name.oom)
+		bm_console_say(BM_CONSOLE_PLAIN, "%s: %s", name.data, text);
+	else
+		bm_console_say(BM_CONSOLE_PLAIN, "%s", text);
+	bm_buf_fini(&name);
+}
+
+static void say_report_error(const char *path, int error)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	char name[256];
+
+	(void)bm_error_set_errno(&err, error, NULL, "the report %s cannot be written",
+	                         bm_escape_display_buf(name, sizeof(name), path, strlen(path)));
+	bm_console_say_error(&err);
+}
+
+/* 0, or BM_EXIT_USAGE with nothing done. */
+static int open_report(const struct bm_cli_options *o, const struct bm_drive_style *style, FILE **report)
+{
+	if (o->report == NULL)
+		return 0;
+	if (strcmp(o->report, "-") == 0) {
+		if (style->results_on_stdout)
+			return bm_usage_error(style->command,
+			                      "the report and a step's results cannot both go to standard "
+			                      "output; give --report a file");
+		*report = stdout;
+		return 0;
+	}
+	*report = fopen(o->report, "we");
+	if (*report == NULL) {
+		say_report_error(o->report, errno);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		return BM_EXIT_USAGE;
+	}
+	return 0;
+}
+
+/* false after the fault was told. Standard output is main's business. */
+static bool close_report(const struct bm_cli_options *o, FILE *report)
+{
+	bool is_good;
+	int error = 0;
+
+	if (report == NULL || report == stdout)
+		return true;
+	is_good = ferror(report) == 0;
+	if (!is_good)
+		error = EIO; /* the errno of a write in the past is not kept by stdio */
+	if (fflush(report) != 0 && is_good) {
+		is_good = false;
+		error = errno;
+	}
+	/* A pipe or a terminal cannot be synced, and need not be. */
+	if (fsync(fileno(report)) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP && is_good) {
+		is_good = false;
+		error = errno;
+	}
+	if (fclose(report) != 0 && is_good) {
+		is_good = false;
+		error = errno;
+	}
+	if (!is_good)
+		say_report_error(o->report, error);
+	return is_good;
+}
+
+static struct bm_run_options run_options(const struct bm_cli_options *o)
+{
+	return (struct bm_run_options){.threads = o->threads, .io_depth = o->io_depth, .memory_bytes = o->memory_bytes};
+}
+
+static int say_not_started(const struct bm_error *err)
+{
+	bm_console_say_error(err);
+	bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+	return BM_EXIT_USAGE;
+}
+
+int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o)
+{
+	struct bm_run_options opt = run_options(o);
+	struct bm_error err = BM_ERROR_INIT;
+
+	if (bm_run_plan(jobs, &opt, stdout, &err) != BM_OK)
+		return say_not_started(&err);
+	return BM_EXIT_DONE;
+}
+
+int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style)
+{
+	struct drive d = {.o = o, .style = style};
+	struct bm_run_options opt = run_options(o);
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_summary sum;
+	struct bm_run *run = NULL;
+	FILE *report = NULL;
+	enum bm_status status;
+	int rc;
+
+	memset(&sum, 0, sizeof(sum));
+	if (o->dry_run)
+		return bm_drive_plan(jobs, o);
+	rc = open_report(o, style, &report);
+	if (rc != 0)
+		return rc;
+
+	opt.on_file = on_file;
+	opt.on_message = on_message;
+	opt.report = report;
+	opt.ctx = &d;
+	if (bm_bar_begin(o, style->results_on_stdout || report == stdout)) {
+		opt.on_progress = on_progress;
+		opt.count_first = true;
+	}
+	if (bm_signals_begin(o->quiet, &err) != BM_OK || bm_run_start(jobs, &opt, &run, &err) != BM_OK) {
+		rc = say_not_started(&err);
+		goto out;
+	}
+	bm_signals_attach(run);
+	status = bm_run_wait(run, &sum);
+	bm_signals_detach();
+	bm_bar_end();
+	rc = status == BM_OK ? BM_EXIT_DONE : BM_EXIT_FAILED;
+
+	if (d.warning_count > SHOWN_WARNINGS && !o->quiet && !o->verbose)
+		bm_console_say(BM_CONSOLE_WARNING,
+		               "%llu warnings, of which the first %d were shown; --verbose shows all",
+		               (unsigned long long)d.warning_count, SHOWN_WARNINGS);
+	if (status != BM_OK || o->verbose || (!o->quiet && !style->is_filter))
+		bm_closing_print(&d.closing, &sum, bm_signals_name());
+out:
+	bm_bar_end();
+	bm_run_destroy(run);
+	if (!close_report(o, report) && rc == BM_EXIT_DONE)
+		rc = BM_EXIT_FAILED;
+	bm_closing_fini(&d.closing);
+	return rc;
+}

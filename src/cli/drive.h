@@ -1,0 +1,23 @@
+/* drive.h - runs checked jobs with everything a terminal user sees of it. Every command that moves data ends here. */
+#ifndef BM_CLI_DRIVE_H
+#define BM_CLI_DRIVE_H
+
+#include <bytemill/bytemill.h>
+
+#include "options.h"
+
+struct bm_drive_style {
+	const char *command;
+	bool results_on_stdout; /* some step writes to standard output */
+	bool is_filter; /* a tool of one job that the user did not name: a closing summary only with --verbose or where
+	                   something failed, and messages without the job's name */
+};
+
+/* Runs (or with --dry-run plans) and returns the exit code. Signals that came are still to be obeyed: main calls
+ * bm_signals_end after standard output is flushed. */
+int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style);
+
+/* Prints the plan on standard output; 0 or BM_EXIT_USAGE. */
+int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o);
+
+#endif

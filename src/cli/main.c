@@ -1,0 +1,163 @@
+/*
+ * main.c - bytemill's entry: which command, its options, and what every end of the program has in common.
+ *
+ * The order at the end matters: the command is done (summary printed, run destroyed), then standard output is flushed and
+ * checked, because results that did not get out are a failure whatever came before; then, where a signal stopped the
+ * run, the process dies of that signal. Nothing below this folder ends the process.
+ *
+ * Start-up does nothing that a command does not need: no locale, no library initialisation, no file but those given.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bytemill/bytemill.h>
+
+#include "bm_error.h"
+#include "bm_text.h"
+#include "commands.h"
+#include "console.h"
+#include "signals.h"
+
+static const struct bm_cli_command *const commands[] = {&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash, &bm_cmd_steps};
+
+static const struct bm_cli_command *find_command(const char *name)
+{
+	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static void print_help(FILE *out)
+{
+	fputs("Usage: bytemill COMMAND [OPTIONS] [ARGUMENTS]\n"
+	      "Processes many files at once: each is read once and put through the steps of a job.\n"
+	      "\n"
+	      "Commands:\n",
+	      out);
+	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
+		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	fputs("  help       [COMMAND]: this text, or a command's\n"
+	      "\n"
+	      "  -h, --help and -V, --version work with every command.\n"
+	      "\n"
+	      "Examples:\n"
+	      "  bytemill hash /srv/photos > SHA256SUMS\n"
+	      "  bytemill validate nightly.json && bytemill run nightly.json\n"
+	      "  bytemill steps compress\n"
+	      "\n"
+	      "Exit codes:\n"
+	      "  0 all done; 1 finished, but some files failed; 2 usage or job file wrong, nothing was done;\n"
+	      "  128+N ended by signal N\n"
+	      "\n"
+	      "The manual: man bytemill\n",
+	      out);
+}
+
+static void print_version(void)
+{
+	printf("bytemill %s\n", bm_version());
+}
+
+static int unknown_command(const char *word)
+{
+	const char *names[BM_CLI_COUNT(commands) + 2];
+	const char *near;
+	char shown[80];
+
+	bm_escape_display_buf(shown, sizeof(shown), word, strlen(word));
+	if (word[0] == '-')
+		return bm_usage_error(NULL, "\"%s\" stands before the command; options come after it", shown);
+	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
+		names[i] = commands[i]->name;
+	names[BM_CLI_COUNT(commands)] = "help";
+	names[BM_CLI_COUNT(commands) + 1] = NULL;
+	near = bm_suggest(word, names);
+	return bm_usage_error(NULL, "unknown command \"%s\"%s%s%s", shown, near != NULL ? " (did you mean \"" : "",
+	                      near != NULL ? near : "", near != NULL ? "\"?)" : "");
+}
+
+static int help(int argc, char **argv)
+{
+	const struct bm_cli_command *c;
+
+	if (argc > 2)
+		return bm_usage_error(NULL, "help takes one command");
+	if (argc < 2 || strcmp(argv[1], "help") == 0 || argv[1][0] == '-') {
+		print_help(stdout);
+		return BM_EXIT_DONE;
+	}
+	c = find_command(argv[1]);
+	if (c == NULL)
+		return unknown_command(argv[1]);
+	bm_options_print_help(stdout, c);
+	return BM_EXIT_DONE;
+}
+
+static int run_command(const struct bm_cli_command *c, int argc, char **argv)
+{
+	struct bm_cli_options o;
+	int rc = bm_options_parse(c, argc, argv, &o);
+
+	if (rc != 0)
+		goto out;
+	bm_console_init(!o.no_color);
+	if (o.help)
+		bm_options_print_help(stdout, c);
+	else if (o.version)
+		print_version();
+	else
+		rc = c->run(&o);
+out:
+	bm_options_fini(&o);
+	return rc;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const struct bm_cli_command *c;
+
+	if (argc < 2)
+		return bm_usage_error(NULL, "no command was given");
+	if (strcmp(argv[1], "help") == 0)
+		return help(argc - 1, argv + 1);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(stdout);
+		return BM_EXIT_DONE;
+	}
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		print_version();
+		return BM_EXIT_DONE;
+	}
+	c = find_command(argv[1]);
+	if (c == NULL)
+		return unknown_command(argv[1]);
+	return run_command(c, argc - 1, argv + 1);
+}
+
+/* Results that did not get out are told and turn success into failure. */
+static int finish_stdout(int rc)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	bool had_error = ferror(stdout) != 0;
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !had_error)
+		return rc;
+	(void)bm_error_set_errno(&err, errno != 0 ? errno : EIO, NULL, "standard output");
+	bm_console_say_error(&err);
+	return rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
+}
+
+int main(int argc, char **argv)
+{
+	int rc;
+
+	bm_signals_prepare_process();
+	bm_console_init(true);
+	rc = dispatch(argc, argv);
+	rc = finish_stdout(rc);
+	bm_signals_end();
+	return rc;
+}

@@ -1,0 +1,105 @@
+/*
+ * options.h - the commands' options: one table a command, for parsing and for --help alike.
+ */
+#ifndef BM_CLI_OPTIONS_H
+#define BM_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define BM_CLI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Exit codes, frozen. 128+N: killed by signal N. */
+enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2 };
+
+enum bm_progress_mode { BM_PROGRESS_AUTO, BM_PROGRESS_ALWAYS, BM_PROGRESS_NEVER };
+
+struct bm_cli_texts {
+	const char **items; /* owned; the strings are argv's */
+	size_t count;
+};
+
+/* What was given, for all commands. Strings are borrowed from argv. */
+struct bm_cli_options {
+	/* common */
+	unsigned threads, io_depth; /* 0: not given */
+	uint64_t memory_bytes;      /* 0: not given */
+	bool dry_run, quiet, verbose, no_color;
+	int progress; /* enum bm_progress_mode */
+	const char *report;
+	struct bm_cli_texts sets;
+	bool help, version;
+	/* hash */
+	struct bm_cli_texts algorithms, include, exclude;
+	bool tag, zero, from0, no_hidden, follow, one_file_system;
+	int format; /* enum bm_manifest_format; -1: not given */
+	const char *files_from;
+	const char *output;
+	/* steps */
+	bool schema, man;
+	/* what is left */
+	char **operands;
+	size_t operand_count;
+};
+
+enum bm_cli_type {
+	BM_CLI_FLAG,     /* bool */
+	BM_CLI_UNSIGNED, /* unsigned in [min, max] */
+	BM_CLI_SIZE,     /* uint64_t, "64MiB", not 0 */
+	BM_CLI_TEXT,     /* const char *, not empty */
+	BM_CLI_TEXTS,    /* struct bm_cli_texts, repeatable */
+	BM_CLI_SET,      /* struct bm_cli_texts of NAME=VALUE, repeatable */
+	BM_CLI_CHOICE    /* int: index into values */
+};
+
+/* Which of the common options a command takes. */
+enum bm_cli_group {
+	BM_CLI_RESOURCES = 1, /* --threads --io-depth --memory */
+	BM_CLI_RUNNING = 2,   /* --dry-run --progress --report */
+	BM_CLI_SETS = 4,      /* --set */
+	BM_CLI_TALK = 8,      /* --quiet --verbose */
+	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
+};
+
+struct bm_cli_option {
+	const char *name; /* "threads" */
+	char letter;      /* 'j', or 0 */
+	enum bm_cli_type type;
+	size_t offset;   /* in struct bm_cli_options */
+	const char *arg; /* "N"; NULL for flags */
+	const char *help;
+	unsigned min, max;
+	const char *const *values; /* CHOICE: NULL-terminated */
+	unsigned group;            /* common options: enum bm_cli_group */
+};
+
+struct bm_cli_command {
+	const char *name;
+	const char *operands;                /* "JOB.json...": for the usage line */
+	const char *summary;                 /* one line */
+	const char *about;                   /* text between the usage line and the options */
+	const char *epilog;                  /* examples, after the options */
+	const struct bm_cli_option *options; /* its own */
+	size_t option_count;
+	unsigned groups;
+	/* Does it; returns the exit code. main flushes and checks standard output afterwards. */
+	int (*run)(const struct bm_cli_options *o);
+};
+
+/* Parses argv[1...] for command c (argv[0] is its name); argv is permuted. 0, or BM_EXIT_USAGE after the fault was told.
+ * o is freed by bm_options_fini in both cases. */
+int bm_options_parse(const struct bm_cli_command *c, int argc, char **argv, struct bm_cli_options *o);
+void bm_options_fini(struct bm_cli_options *o);
+
+/* "Usage: ..." with everything. */
+void bm_options_print_help(FILE *out, const struct bm_cli_command *c);
+
+/* "text: hint at --help" on stderr; returns BM_EXIT_USAGE. */
+int bm_usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Names of choices; the index is the value. */
+extern const char *const bm_cli_formats[];
+
+#endif

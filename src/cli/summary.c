@@ -1,0 +1,99 @@
+/*
+ * summary.c - what is said at the end of a run.
+ *
+ * A failed file is named when it happens and again at the end, where it is not lost among thousands of lines. To say it
+ * again it must be kept, and a run may fail on millions of files: the first MAX_IN_MEMORY bytes of text stay in memory,
+ * the others go to an unnamed temporary file. Where that cannot be had the summary says how many it does not repeat.
+ */
+#include "summary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_text.h"
+#include "console.h"
+
+#define MAX_IN_MEMORY ((size_t)128 << 10)
+
+void bm_closing_add(struct bm_closing *c, const char *text)
+{
+	size_t len = strlen(text) + 1;
+
+	c->count++;
+	/* Once there is a spill all go there, so that the order stays. */
+	if (c->spill == NULL && c->lost == 0 && c->lines.len + len <= MAX_IN_MEMORY) {
+		size_t before = c->lines.len;
+
+		bm_buf_put(&c->lines, text, len);
+		if (c->lines.oom) {
+			c->lines.oom = false;
+			c->lines.len = before;
+			c->lost++;
+		}
+		return;
+	}
+	if (c->spill == NULL && c->lost == 0)
+		c->spill = tmpfile();
+	if (c->spill == NULL || c->lost > 0 || fwrite(text, 1, len, c->spill) != len)
+		c->lost++;
+}
+
+static void print_failures(struct bm_closing *c)
+{
+	char *line = NULL;
+	size_t size = 0;
+
+	bm_console_say(BM_CONSOLE_PLAIN, "%llu file%s failed:", (unsigned long long)c->count, c->count == 1 ? "" : "s");
+	for (size_t at = 0; at < c->lines.len; at += strlen(c->lines.data + at) + 1)
+		bm_console_say(BM_CONSOLE_PLAIN, "  %s", c->lines.data + at);
+	if (c->spill != NULL && fseeko(c->spill, 0, SEEK_SET) == 0)
+		while (getdelim(&line, &size, '\0', c->spill) > 0)
+			bm_console_say(BM_CONSOLE_PLAIN, "  %s", line);
+	free(line);
+	if (c->lost > 0 || (c->spill != NULL && ferror(c->spill)))
+		bm_console_say(BM_CONSOLE_WARNING, "%llu of them could not be kept for this list; they are named above",
+		               (unsigned long long)c->lost);
+}
+
+void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const char *signal_name)
+{
+	struct bm_buf line = {0};
+	char a[16], b[16], t[24];
+
+	if (c->count > 0)
+		print_failures(c);
+	if (sum->error.status != BM_OK && sum->error.status != BM_ERR_CANCELLED)
+		bm_console_say_error(&sum->error);
+
+	if (signal_name != NULL)
+		bm_buf_printf(&line, "stopped by %s: ", signal_name);
+	else if (sum->cancelled)
+		bm_buf_puts(&line, "stopped: ");
+	if (sum->jobs_done + sum->jobs_failed + sum->jobs_skipped > 1) {
+		bm_buf_printf(&line, "%llu jobs done, ", (unsigned long long)sum->jobs_done);
+		if (sum->jobs_failed > 0)
+			bm_buf_printf(&line, "%llu failed, ", (unsigned long long)sum->jobs_failed);
+		if (sum->jobs_skipped > 0)
+			bm_buf_printf(&line, "%llu skipped, ", (unsigned long long)sum->jobs_skipped);
+	}
+	bm_buf_printf(&line, "%llu file%s done, %llu failed, %llu skipped; %s read, %s written; %s",
+	              (unsigned long long)sum->files_done, sum->files_done == 1 ? "" : "s",
+	              (unsigned long long)sum->files_failed, (unsigned long long)sum->files_skipped,
+	              bm_size_format(sum->bytes_read, a), bm_size_format(sum->bytes_written, b),
+	              bm_duration_format(sum->elapsed_ms, t));
+	if (sum->elapsed_ms > 0 && sum->bytes_read > 0)
+		bm_buf_printf(
+			&line, ", %s/s",
+			bm_size_format((uint64_t)((double)sum->bytes_read * 1000.0 / (double)sum->elapsed_ms), a));
+	if (!line.oom)
+		bm_console_say(BM_CONSOLE_PLAIN, "%s", line.data);
+	bm_buf_fini(&line);
+}
+
+void bm_closing_fini(struct bm_closing *c)
+{
+	bm_buf_fini(&c->lines);
+	if (c->spill != NULL)
+		fclose(c->spill);
+	memset(c, 0, sizeof(*c));
+}

@@ -1,0 +1,24 @@
+/*
+ * summary.h - the closing summary on standard error, and the failed files that it repeats.
+ */
+#ifndef BM_CLI_SUMMARY_H
+#define BM_CLI_SUMMARY_H
+
+#include <bytemill/bytemill.h>
+
+#include "bm_mem.h"
+
+struct bm_closing {
+	struct bm_buf lines; /* the first failures, a NUL-ended text each */
+	FILE *spill;         /* the others, likewise; NULL: none */
+	uint64_t count;      /* all */
+	uint64_t lost;       /* could not be kept */
+};
+
+/* Keeps one failure: text is "NAME: reason", escaped. One call at a time. */
+void bm_closing_add(struct bm_closing *c, const char *text);
+/* The failures again, sum->error, and the figures. signal_name: what stopped the run, or NULL. */
+void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const char *signal_name);
+void bm_closing_fini(struct bm_closing *c);
+
+#endif

@@ -1,0 +1,77 @@
+#!/bin/bash
+# Options: what is wrong is named with what is allowed and the nearest word, exit code 2, and nothing is done.
+. "$(dirname "$0")/lib.sh"
+
+echo '{"steps":[{"step":"read","from":"in"},{"step":"write","to":"out/{path}"}]}' >job.json
+mkdir in
+echo text >in/a
+
+usage() { # usage RE ARG...: the arguments are refused with a message that matches RE
+	local re=$1
+	shift
+	run_bm "$@"
+	expect_exit 2
+	expect_no_stdout
+	expect_stderr_match "^bytemill: error: .*$re"
+	expect_stderr_match '--help'
+	[ ! -e out ] || fail "something was done"
+}
+
+usage '"--reprot" \(did you mean "--report"\?\)' run --reprot x job.json
+usage 'unknown option "-Z"' run -Z job.json
+usage '--threads is "0"; allowed: 1 to 1024' run -j 0 job.json
+usage '--threads is "1025"; allowed: 1 to 1024' run --threads=1025 job.json
+usage '--threads is "-1"' run -j-1 job.json
+usage '--threads is "2x"' run -j 2x job.json
+usage '--threads is "99999999999999999999"' run -j 99999999999999999999 job.json
+usage '--io-depth is ""' run --io-depth= job.json
+usage '--threads wants a value' run job.json -j
+usage '--memory.*5Q' run --memory 5Q job.json
+usage '--memory is "0"' run --memory 0 job.json
+usage '--memory.*-1' run --memory=-1 job.json
+usage '--progress is "sometimes"; allowed: auto, always, never' run --progress sometimes job.json
+usage '--progress is "alwyas".*did you mean "always"' run --progress alwyas job.json
+usage '--quiet takes no value' run --quiet=1 job.json
+usage 'ambiguous: .*--output.*--one-file-system|ambiguous: .*--one-file-system.*--output' hash --o x
+usage '--set is "1A=3"' run --set 1A=3 job.json
+usage '--set is "NAME"' run --set NAME job.json
+usage '--report is empty' run --report= job.json
+usage 'unknown option "--set"' hash --set A=b x
+usage 'unknown option "--dry-run"' steps --dry-run
+usage 'no job file' validate
+usage 'standard input.*2 times' run - -
+usage '--algorithm is "sha265".*allowed: md5, .*did you mean "sha256"' hash -a sha265 x
+usage '--algorithm is ""' hash -a md5,,sha1 x
+usage '--format gnu.*2 algorithms.*bsd, json' hash -a md5,sha1 --format gnu x
+usage '--format is "xml"; allowed: gnu, bsd, json' hash --format xml x
+usage '--tag.*--format is "json"' hash --tag --format json x
+usage '--zero' hash -z --tag x
+usage '--zero' hash -z -a md5,sha1 x
+usage '--from0' hash --from0 x
+usage '--include' hash --include '[a' x
+usage '--exclude' hash --exclude '' x
+usage 'standard input.*2 times' hash - --files-from -
+usage 'no step is called "comprss".*did you mean "compress"' steps comprss
+usage '--schema and --man' steps --schema --man
+usage 'report.*standard output' hash --report - in/a
+usage 'options come after' -q run job.json
+usage 'unknown option "--\\x1b\[31m"' run $'--\e[31m' job.json
+
+# A word of the shell's that never was an option: names may begin with a dash.
+echo text >./--tag
+run_bm hash -- --tag
+expect_exit 0
+expect_stdout <<<"$(sha256sum -- --tag)"
+
+# Cut short, after operands, and letters together.
+run_bm validate job.json --thr 1 -qv
+expect_exit 0
+[ ! -e out ] || fail "validate wrote something"
+run_bm run job.json --dry -j1
+expect_exit 0
+[ ! -e out ] || fail "--dry-run wrote something"
+run_bm run -qj 2 job.json
+expect_exit 0
+expect_no_stdout
+expect_no_stderr
+expect_same in/a out/a

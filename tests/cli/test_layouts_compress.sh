@@ -1,0 +1,113 @@
+#!/bin/bash
+# compress: both layouts at every level and several chunk sizes, inputs around the chunk's size; read by gzip, pigz, igzip
+# and python, and by decompress again.
+. "$(dirname "$0")/lib.sh"
+
+inputs() { # inputs DIR CHUNK
+	mkdir -p "$1"
+	$python - "$1" "$2" <<'END'
+import random, sys
+root, chunk = sys.argv[1], int(sys.argv[2])
+rnd = random.Random(chunk)
+words = [b"alpha", b"beta", b"gamma", b"\n", b"delta", b"0", b"1", b"bytemill"]
+for size in (0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk):
+    with open("%s/random.%d" % (root, size), "wb") as f:
+        f.write(rnd.randbytes(size))
+    text = b" ".join(rnd.choices(words, k=size // 4 + 1)) + b"." * size
+    with open("%s/text.%d" % (root, size), "wb") as f:
+        f.write(text[:size])
+END
+}
+check() { # check IN GZ
+	local name
+	(cd "$2" && find . -name '*.gz' -print0 | xargs -0 gzip -t) || fail "gzip -t in $2"
+	for name in "$1"/*; do
+		gzip -dc "$2/${name##*/}.gz" | cmp - "$name" || fail "gzip -dc $2/${name##*/}.gz"
+	done
+	[ "$(find "$2" -type f | wc -l)" = "$(find "$1" -type f | wc -l)" ] || fail "files in $2"
+}
+others() { # others IN GZ: the slower or rarer readers
+	local name
+	if command -v pigz >/dev/null; then pigz -t "$2"/*.gz || fail "pigz -t in $2"; fi
+	for name in "$1"/*; do
+		if command -v igzip >/dev/null; then
+			igzip -dc "$2/${name##*/}.gz" | cmp - "$name" || fail "igzip -dc $2/${name##*/}.gz"
+		fi
+	done
+	$python - "$1" "$2" <<'END' || fail "python's gzip in $2"
+import gzip, os, sys
+for name in os.listdir(sys.argv[1]):
+    assert gzip.open("%s/%s.gz" % (sys.argv[2], name)).read() == open("%s/%s" % (sys.argv[1], name), "rb").read(), name
+END
+}
+run_jobs() { # run_jobs CHUNK LEVELS...: both layouts at each level, in one run, and back again in another
+	local chunk=$1 layout level jobs='' back=''
+	shift
+	for layout in indexed single; do
+		for level; do
+			jobs+=${jobs:+,}'{"name": "'$layout$level'", "chunk": "'$chunk'", "steps": [{"step": "read", "from": "in.'$chunk'"},
+				{"step": "compress", "layout": "'$layout'", "level": '$level'}, {"step": "write", "durability": "none",
+				"to": "gz.'$chunk'/{job}/{path}.gz"}]}'
+			back+=${back:+,}'{"name": "'$layout$level'", "chunk": "'$chunk'", "steps": [{"step": "read",
+				"from": "gz.'$chunk'/'$layout$level'"}, {"step": "decompress"}, {"step": "write", "durability": "none",
+				"to": "back.'$chunk'/{job}/{stem}"}]}'
+		done
+	done
+	echo "{\"jobs\": [$jobs]}" >job.json
+	run_bm run -q job.json
+	expect_exit 0
+	expect_no_stderr
+	echo "{\"jobs\": [$back]}" >job.json
+	run_bm run -q job.json
+	expect_exit 0
+	expect_no_stderr
+	for layout in indexed single; do
+		for level; do
+			check "in.$chunk" "gz.$chunk/$layout$level"
+			diff -r "in.$chunk" "back.$chunk/$layout$level" >&2 || fail "$chunk $layout $level: not the same again"
+		done
+	done
+}
+
+inputs in.4KiB 4096
+inputs in.64KiB 65536
+inputs in.1MiB 1048576
+run_jobs 4KiB 0 1 6 9
+run_jobs 64KiB 0 1 2 3 4 5 6 7 8 9
+run_jobs 1MiB 1 6
+for layout in indexed single; do
+	for chunk in 4KiB 64KiB; do
+		others "in.$chunk" "gz.$chunk/${layout}9"
+		others "in.$chunk" "gz.$chunk/${layout}0"
+	done
+done
+
+# The shape: one member a chunk with its size in the field IG, or one member and no field; no name and no time in either.
+$python - <<'END' || fail "the members"
+import struct, zlib
+def members(data):
+    n = 0
+    while data:
+        assert data[:3] == b"\x1f\x8b\x08" and data[4:8] == bytes(4)
+        d = zlib.decompressobj(31)
+        d.decompress(data)
+        assert d.eof
+        size = len(data) - len(d.unused_data)
+        if data[3] == 4:
+            assert data[12:16] == b"IG\x04\x00" and struct.unpack("<I", data[16:20])[0] == size, (data[12:20], size)
+        else:
+            assert data[3] == 0
+        yield data[3]
+        data = d.unused_data
+for size, count in ((0, 1), (1, 1), (65535, 1), (65536, 1), (65537, 2), (196608, 3)):
+    for level in "0", "1", "6", "9":
+        for kind in "text", "random":
+            flags = list(members(open("gz.64KiB/indexed%s/%s.%d.gz" % (level, kind, size), "rb").read()))
+            assert flags == [4] * count, (size, flags)
+            flags = list(members(open("gz.64KiB/single%s/%s.%d.gz" % (level, kind, size), "rb").read()))
+            assert flags == [0], (size, flags)
+END
+# A level does what it says.
+size() { stat -c %s "gz.64KiB/$1/text.196608.gz"; }
+[ "$(size indexed0)" -gt 196608 ] && [ "$(size indexed1)" -gt "$(size indexed9)" ] && [ "$(size indexed9)" -lt 98304 ] ||
+	fail "sizes: $(size indexed0) $(size indexed1) $(size indexed9)"
