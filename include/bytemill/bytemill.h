@@ -118,8 +118,9 @@ struct bm_run_options {
 	unsigned threads;      /* CPU permits, 1 ... 1024; 0: the CPUs this process may use (affinity, cgroup quota) */
 	unsigned io_depth;     /* further threads for slow reads and fsync, 1 ... 1024; 0: 16 */
 	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB */
-	const char *run_id;    /* for {run} and temp names; NULL: made from time and pid ("20261122T030000Z-4242") */
-	bool count_first;      /* list all inputs beforehand in the background, so that progress has totals */
+	const char
+		*run_id;  /* for {run} and temp names; NULL: made from time and pid ("20261122T030000.123456Z-4242") */
+	bool count_first; /* list all inputs beforehand in the background, so that progress has totals */
 	/* Called in listing order within a job, one call at a time, from a pool thread. May be NULL. */
 	void (*on_file)(void *ctx, const struct bm_file_result *file);
 	/* Called at most every progress_interval_ms (0: 100) from a pool thread, one call at a time. May be NULL. */

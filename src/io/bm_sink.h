@@ -22,7 +22,7 @@
 #define BM_TEMP_PREFIX ".bytemill-"
 
 enum bm_if_exists { BM_EXISTS_REPLACE, BM_EXISTS_SKIP, BM_EXISTS_FAIL, BM_EXISTS_APPEND };
-enum bm_durability { BM_DURABLE_NONE, BM_DURABLE_BATCH /* for now as FILE */, BM_DURABLE_FILE };
+enum bm_durability { BM_DURABLE_NONE, BM_DURABLE_FILE };
 
 /* What the sinks of one run share (run_id: part of the temp names; 1 to 160 bytes, no '/'): the temp names, the list of
  * temp files alive (so that a signal or a cancel removes them), the directories still to be synced (LRU, bounded),

@@ -217,7 +217,7 @@ enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_er
 	if (now.st_size != s->st.st_size)
 		return bm_io_refuse(
 			err, BM_ERR_CHANGED, s->name, s->name_len,
-			"changed while it was read: it had %lld bytes and now has %lld; run again when nobody writes",
+			"changed while it was read: it had %lld bytes and now has %lld; run again when nobody writes it",
 			(long long)s->st.st_size, (long long)now.st_size);
 	return bm_io_refuse(
 		err, BM_ERR_CHANGED, s->name, s->name_len,

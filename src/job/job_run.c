@@ -34,7 +34,7 @@ void job_run_cancel(struct job_run *j)
 /* Trouble that belongs to no file: the job cannot be a success any more. */
 static void job_trouble(struct job_run *j, const struct bm_error *err)
 {
-	run_error(j->run, err);
+	run_error(j->run, j, err);
 	job_stop(j);
 }
 
@@ -238,7 +238,7 @@ static void job_done(void *ctx)
 			status = s;
 	}
 	if (status != BM_OK)
-		run_error(run, &err);
+		run_error(run, j, &err);
 	tell_counts(j);
 	run_job_over(j, good && status == BM_OK && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
 }

@@ -78,12 +78,20 @@ void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, 
 	pthread_mutex_unlock(&run->report_lock);
 }
 
-void run_error(struct bm_run *run, const struct bm_error *err)
+void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err)
 {
+	bool is_news = false;
+
 	pthread_mutex_lock(&run->lock);
 	if (run->error.status == BM_OK)
 		run->error = *err;
+	else
+		is_news = j != NULL && !j->has_error;
+	if (j != NULL)
+		j->has_error = true;
 	pthread_mutex_unlock(&run->lock);
+	if (is_news)
+		run_message(run, j->job, "%s%s%s", err->where, err->where[0] != '\0' ? ": " : "", err->text);
 }
 
 /* ---- the order of jobs ---- */
@@ -137,7 +145,7 @@ static void start_jobs(struct bm_run *run)
 			if (verdict == JOB_SKIPPED && !atomic_load(&run->cancelled))
 				run_message(run, j->job, "skipped: a job that it comes after has failed");
 			if (verdict == JOB_RUNNING && job_run_start(j, &err) != BM_OK) {
-				run_error(run, &err);
+				run_error(run, j, &err);
 				pthread_mutex_lock(&run->lock);
 				j->state = JOB_FAILED;
 				run->unfinished--;
@@ -202,13 +210,18 @@ static void *scout_main(void *arg)
 
 /* ---- making a run ---- */
 
-static char *make_run_id(const struct tm *date)
+/* Unique on this machine: one process can start two runs in one second. In UTC, so that ids sort by time. */
+static char *make_run_id(void)
 {
 	struct bm_buf b = {0};
+	struct timespec now;
+	struct tm utc;
 	char text[32];
 
-	strftime(text, sizeof(text), "%Y%m%dT%H%M%S", date);
-	bm_buf_printf(&b, "%s-%ld", text, (long)getpid());
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(text, sizeof(text), "%Y%m%dT%H%M%S", &utc);
+	bm_buf_printf(&b, "%s.%06ldZ-%ld", text, now.tv_nsec / 1000, (long)getpid());
 	return bm_buf_take(&b);
 }
 
@@ -235,7 +248,8 @@ static enum bm_status make_plans(struct bm_run *run, size_t *state_bytes, size_t
 	return BM_OK;
 }
 
-/* The jobs' plans, with as many threads as memory allows for. */
+/* The jobs' plans, with as many threads as memory allows for: a thread without a chunk to work on would be of no use, and
+ * its codec state would take the memory of chunks from the others. */
 static enum bm_status fit_memory(struct bm_run *run, size_t *buffers, struct bm_error *err)
 {
 	size_t state_bytes, min_bytes;
@@ -251,8 +265,8 @@ static enum bm_status fit_memory(struct bm_run *run, size_t *buffers, struct bm_
 		                    "memory is %s, but these steps need %s at the least; raise memory or lower chunk",
 		                    bm_size_format(run->memory, have), bm_size_format(min_bytes + each, want));
 	}
-	if (run->memory < min_bytes + state_bytes) {
-		run->permits = (unsigned)((run->memory - min_bytes) / each);
+	if (run->memory / run->permits < min_bytes + each) {
+		run->permits = (unsigned)(run->memory / (min_bytes + each));
 		status = make_plans(run, &state_bytes, &min_bytes, err);
 	}
 	*buffers = (size_t)run->memory - state_bytes;
@@ -322,8 +336,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 	run->memory = wanted_memory(jobs, &run->opt);
 	localtime_r(&now, &run->date);
 	clock_gettime(CLOCK_MONOTONIC, &run->start);
-	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id))
-	                                  : make_run_id(&run->date);
+	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : make_run_id();
 	run->job_count = jobs->count;
 	run->job_runs = bm_calloc_array(jobs->count + 1, sizeof(*run->job_runs));
 	if (run->id == NULL || run->job_runs == NULL) {
@@ -400,7 +413,7 @@ static void write_report_summary(struct bm_run *run, const struct bm_summary *su
 		struct bm_error err = BM_ERROR_INIT;
 
 		(void)bm_error_set(&err, BM_ERR_SYSTEM, "report", "the report could not be written whole");
-		run_error(run, &err);
+		run_error(run, NULL, &err);
 	}
 	run->opt.report = NULL; /* once */
 }

@@ -43,6 +43,7 @@ struct job_run {
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
 	enum job_state state;      /* run->lock */
+	bool has_error;            /* run->lock; told by run_error */
 };
 
 struct bm_run {
@@ -84,7 +85,8 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
                           struct bm_error *err) BM_NODISCARD;
 void run_tick(void *run);
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
-void run_error(struct bm_run *run, const struct bm_error *err);
+/* Trouble that is no file's; j may be NULL. The first one is the summary's, one of each further job a message. */
+void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err);
 struct job_run *run_find_job(struct bm_run *run, const char *name); /* or NULL */
 void run_job_over(struct job_run *j, enum job_state state);
 

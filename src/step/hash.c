@@ -186,31 +186,45 @@ static enum bm_status prepare_name(struct hash_shared *hs, const struct bm_job *
 	return BM_OK;
 }
 
-static enum bm_status prepare_manifests(struct hash_shared *hs, struct bm_error *err)
+static enum bm_status manifest_path(struct hash_shared *hs, size_t i, bool *each, struct bm_error *err)
 {
 	const char *text = hs->p->manifest;
+	struct bm_template *t = NULL;
+	struct bm_buf b = {0};
 	enum bm_status status = BM_OK;
 
-	if (text == NULL)
-		return BM_OK;
-	hs->is_live = strcmp(text, "-") == 0 && isatty(STDOUT_FILENO);
-	bool each = strcmp(text, "-") != 0 && strstr(text, "{algorithm}") != NULL;
-	hs->manifest_count = each ? hs->count : 1;
-	for (size_t i = 0; i < hs->manifest_count && status == BM_OK; i++) {
-		struct bm_template *t = NULL;
-		struct bm_buf b = {0};
+	if (strcmp(text, "-") == 0) {
+		bm_buf_puts(&b, "-");
+	} else {
+		status = bm_step_template(hs->ctx, text, NULL, BM_STEP_MANIFEST_PLACEHOLDERS, &t, err);
+		if (status == BM_OK) {
+			struct bm_template_values v = hs->ctx->values;
 
-		if (strcmp(text, "-") == 0) {
-			bm_buf_puts(&b, "-");
-		} else {
-			status = bm_step_template(hs->ctx, text, hs->algorithms[i]->name, BM_STEP_MANIFEST_PLACEHOLDERS,
-			                          &t, err);
-			if (status == BM_OK)
-				bm_step_expand(hs->ctx, t, NULL, 0, &b);
+			*each = (bm_template_uses(t) & BM_PH_ALGORITHM) != 0;
+			v.algorithm = hs->algorithms[i]->name;
+			bm_template_expand(t, &v, &b);
 		}
-		bm_template_destroy(t);
-		if (status == BM_OK && (hs->manifest_path[i] = bm_buf_take(&b)) == NULL)
-			status = bm_error_set_nomem(err);
+	}
+	bm_template_destroy(t);
+	hs->manifest_path[i] = status == BM_OK ? bm_buf_take(&b) : NULL;
+	bm_buf_fini(&b);
+	if (status == BM_OK && hs->manifest_path[i] == NULL)
+		status = bm_error_set_nomem(err);
+	return status;
+}
+
+static enum bm_status prepare_manifests(struct hash_shared *hs, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+	bool each = false;
+
+	if (hs->p->manifest == NULL)
+		return BM_OK;
+	hs->is_live = strcmp(hs->p->manifest, "-") == 0 && isatty(STDOUT_FILENO);
+	/* The first one tells whether there is one for each algorithm. */
+	for (size_t i = 0; i < (each ? hs->count : 1) && status == BM_OK; i++) {
+		status = manifest_path(hs, i, &each, err);
+		hs->manifest_count = i + 1;
 	}
 	return status;
 }

@@ -53,12 +53,13 @@ static bool may_skip_early(const struct bm_job *job)
 	return any;
 }
 
+/* The kernel copies holes as holes: not where they are to be filled. */
 static bool is_kernel_copy(const struct bm_job *job)
 {
 	const struct bm_step *s = &job->steps[1];
 
 	return job->step_count == 2 && is_write(s) && !s->p.write.combine && strcmp(s->p.write.to, "-") != 0 &&
-	       s->p.write.if_exists != BM_EXISTS_APPEND;
+	       s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse;
 }
 
 enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err)

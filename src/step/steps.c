@@ -57,7 +57,6 @@ static const char *const if_exists_values[] = {
 };
 static const char *const durability_values[] = {
 	[BM_DURABLE_NONE] = "none",
-	[BM_DURABLE_BATCH] = "batch",
 	[BM_DURABLE_FILE] = "file",
 	NULL,
 };

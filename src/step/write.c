@@ -85,25 +85,44 @@ static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, cons
 	return bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
 }
 
-static bool is_cancelled(void *flow)
+/* What the copy asks between two pieces: whether to go on. What it has copied so far is counted by the way. */
+struct copy_watch {
+	struct write_shared *ws;
+	struct bm_flow *flow;
+	uint64_t copied;
+	uint64_t counted;
+};
+
+static void copy_count(struct copy_watch *cw)
 {
-	return bm_flow_is_cancelled(flow);
+	uint64_t copied = __atomic_load_n(&cw->copied, __ATOMIC_RELAXED);
+
+	atomic_fetch_add_explicit(cw->ws->ctx->bytes_read, copied - cw->counted, memory_order_relaxed);
+	count_written(cw->ws, copied - cw->counted);
+	cw->counted = copied;
 }
 
-/* The whole file at once, in the kernel. Its bytes count as read as they go. */
+static bool copy_is_cancelled(void *arg)
+{
+	struct copy_watch *cw = arg;
+
+	copy_count(cw);
+	return bm_flow_is_cancelled(cw->flow);
+}
+
+/* The whole file at once, in the kernel. */
 static enum bm_status copy_whole(struct write_shared *ws, struct write_file *wf, struct bm_file *f, struct bm_chunk *c,
                                  struct bm_worker *w, const struct bm_blocker *b, struct bm_error *err)
 {
-	uint64_t copied = 0;
-	enum bm_status status = bm_sink_copy_from(wf->sink, f->source, c->buf[0], c->cap[0], is_cancelled,
-	                                          bm_worker_flow(w), &copied, b, err);
+	struct copy_watch cw = {ws, bm_worker_flow(w), 0, 0};
+	enum bm_status status = bm_sink_copy_from(wf->sink, f->source, c->buf[0], c->cap[0], copy_is_cancelled, &cw,
+	                                          &cw.copied, b, err);
 
+	copy_count(&cw);
 	if (status == BM_OK)
 		status = bm_source_check_unchanged(f->source, err);
-	f->bytes_in += copied;
-	wf->bytes += copied;
-	atomic_fetch_add_explicit(ws->ctx->bytes_read, copied, memory_order_relaxed);
-	count_written(ws, copied);
+	f->bytes_in += cw.copied;
+	wf->bytes += cw.copied;
 	return status;
 }
 

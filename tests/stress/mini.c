@@ -31,7 +31,7 @@ static enum bm_next_result mini_next(void *ctx, struct bm_worker *w, void **stre
 {
 	struct mini *m = ctx;
 	struct toy_frame f;
-	struct mini_call call = { .m = m, .frame = &f };
+	struct mini_call call = {.m = m, .frame = &f};
 	enum bm_next_result result = BM_NEXT_END;
 	size_t id;
 
@@ -56,9 +56,7 @@ static enum bm_fill_result mini_fill(void *arg, void *stream, struct bm_chunk *o
 	struct mini *m = seat->m;
 	struct mini_stream *st = stream;
 	struct toy_frame f;
-	struct mini_call call = {
-		.m = m, .st = st, .frame = &f, .segment = seat->segment, .chunk = out, .err = err
-	};
+	struct mini_call call = {.m = m, .st = st, .frame = &f, .segment = seat->segment, .chunk = out, .err = err};
 	uint64_t count = chunks_of(m, st->id);
 	uint64_t n = st->filled[seat->segment]++;
 	enum bm_status status = BM_OK;
@@ -94,13 +92,8 @@ static enum bm_status mini_stage(void *arg, void *stream, struct bm_chunk *c, st
 	struct mini *m = seat->m;
 	struct mini_stream *st = stream;
 	struct toy_frame f;
-	struct mini_call call = { .m = m,
-		                  .st = st,
-		                  .frame = &f,
-		                  .segment = seat->segment,
-		                  .stage = seat->stage,
-		                  .chunk = c,
-		                  .err = err };
+	struct mini_call call = {
+		.m = m, .st = st, .frame = &f, .segment = seat->segment, .stage = seat->stage, .chunk = c, .err = err};
 	enum bm_stage_kind kind = m->kinds[seat->stage];
 	enum bm_status status = BM_OK;
 	uint64_t id, n;
@@ -133,11 +126,10 @@ static void mini_end(void *ctx, void *stream, struct bm_worker *w, const struct 
 	struct mini *m = ctx;
 	struct mini_stream *st = stream;
 	struct toy_frame f;
-	struct mini_call call = { .m = m, .st = st, .frame = &f };
+	struct mini_call call = {.m = m, .st = st, .frame = &f};
 
 	enter(&f, m, st, w);
-	TOY_CHECK(atomic_load_explicit(&st->active, RELAXED) == 1, "stream %zu: end() while another call runs",
-	          st->id);
+	TOY_CHECK(atomic_load_explicit(&st->active, RELAXED) == 1, "stream %zu: end() while another call runs", st->id);
 	if (err) {
 		st->status = err->status;
 		snprintf(st->text, sizeof(st->text), "%.63s", err->text);
@@ -185,23 +177,23 @@ void mini_init(struct mini *m)
 		struct bm_stage *stages = &m->stages[s * MINI_STAGES];
 		unsigned count = m->plain_last_segment && s + 1 == m->segment_count ? 0 : m->stage_count;
 
-		*seat = (struct mini_seat){ .m = m, .segment = s };
-		m->segments[s] = (struct bm_segment){ .fill = mini_fill,
-			                              .arg = seat++,
-			                              .buffer_bytes = { m->buffer_bytes, 0 },
-			                              .stages = stages,
-			                              .stage_count = count };
+		*seat = (struct mini_seat){.m = m, .segment = s};
+		m->segments[s] = (struct bm_segment){.fill = mini_fill,
+		                                     .arg = seat++,
+		                                     .buffer_bytes = {m->buffer_bytes, 0},
+		                                     .stages = stages,
+		                                     .stage_count = count};
 		for (unsigned k = 0; k < count; k++) {
-			*seat = (struct mini_seat){ .m = m, .segment = s, .stage = k };
-			stages[k] = (struct bm_stage){ m->kinds[k], mini_stage, seat++ };
+			*seat = (struct mini_seat){.m = m, .segment = s, .stage = k};
+			stages[k] = (struct bm_stage){m->kinds[k], mini_stage, seat++};
 		}
 	}
-	m->pl = (struct bm_pipeline){ .next = mini_next,
-		                      .end = mini_end,
-		                      .done = mini_done,
-		                      .ctx = m,
-		                      .segments = m->segments,
-		                      .segment_count = m->segment_count };
+	m->pl = (struct bm_pipeline){.next = mini_next,
+	                             .end = mini_end,
+	                             .done = mini_done,
+	                             .ctx = m,
+	                             .segments = m->segments,
+	                             .segment_count = m->segment_count};
 }
 
 enum bm_status mini_try_start(struct mini *m, struct bm_error *err)

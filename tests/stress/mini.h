@@ -16,9 +16,9 @@ struct mini;
 struct mini_stream {
 	struct mini *m;
 	size_t id;
-	uint64_t filled[MINI_SEGMENTS];                /* by the fill */
-	uint64_t seen[MINI_SEGMENTS][MINI_STAGES];     /* by a serial stage */
-	unsigned worker;                               /* index of the first fill's thread */
+	uint64_t filled[MINI_SEGMENTS];            /* by the fill */
+	uint64_t seen[MINI_SEGMENTS][MINI_STAGES]; /* by a serial stage */
+	unsigned worker;                           /* index of the first fill's thread */
 	atomic_uint active;
 	atomic_bool given, ended;
 	enum bm_status status; /* by end() */
@@ -39,7 +39,7 @@ struct mini {
 	/* Set by the test. */
 	struct toy_pool *tp;
 	size_t stream_count;
-	uint64_t chunk_count;  /* a stream, where chunks is NULL; 0: one empty last chunk; UINT64_MAX: no end */
+	uint64_t chunk_count; /* a stream, where chunks is NULL; 0: one empty last chunk; UINT64_MAX: no end */
 	size_t buffer_bytes;
 	unsigned segment_count, stage_count;
 	bool plain_last_segment; /* without stages */

@@ -4,8 +4,8 @@
  * What must be equal. A stream that goes well: every stage saw every chunk. A stream that fails in segment F at stage K
  * with chunk n (K is -1 for the fill): the error is the reference's; every stage of a later segment saw exactly what
  * the reference's saw; in F, serial stages from K on saw exactly 0 ... n (K itself) or 0 ... n-1 (those behind); the
- * others may have run ahead, but what they saw beyond is what they see where nothing fails from F on. A cancelled stream:
- * all stages saw some prefix (parallel ones: some subset) of that.
+ * others may have run ahead, but what they saw beyond is what they see where nothing fails from F on. A cancelled
+ * stream: all stages saw some prefix (parallel ones: some subset) of that.
  *
  * Where a segment ends before its input does, the contract does not say how far those before it run on: anything from
  * what the reference needed to their own end is taken, and an error that they meet there may be the stream's.
@@ -41,7 +41,7 @@ static void random_segment(struct model_segment *seg, struct toy_rng *r, const s
 static void random_stream(const struct model *m, struct model_stream_spec *sp, struct toy_rng *r,
                           const struct model_limits *limits)
 {
-	static const enum bm_status statuses[] = { BM_ERR_FORMAT, BM_ERR_SYSTEM, BM_ERR_MISMATCH, BM_ERR_FAILED };
+	static const enum bm_status statuses[] = {BM_ERR_FORMAT, BM_ERR_SYSTEM, BM_ERR_MISMATCH, BM_ERR_FAILED};
 	unsigned chunks = toy_chance(r, 30) ? (unsigned)toy_below(r, 2) : (unsigned)toy_below(r, limits->chunks + 1);
 
 	sp->seed = toy_rand(r);
@@ -212,9 +212,9 @@ void model_finish(struct model_run *run)
 
 static bool same_error(const struct bm_error *want, const struct bm_error *got, bool silent)
 {
-	return want->status == got->status && (silent || (strcmp(want->text, got->text) == 0 &&
-	                                                  strcmp(want->where, got->where) == 0 &&
-	                                                  want->sys_errno == got->sys_errno));
+	return want->status == got->status &&
+	       (silent || (strcmp(want->text, got->text) == 0 && strcmp(want->where, got->where) == 0 &&
+	                   want->sys_errno == got->sys_errno));
 }
 
 /* How many chunks of the state were seen, whichever; and that they are what can be seen there. */
@@ -229,7 +229,8 @@ static uint64_t check_seen(const struct model_stream *st, unsigned index, const 
 		if (!sig)
 			continue;
 		TOY_CHECK(sig == can->sig[q], "stream %zu stage %u chunk %zu: not the right bytes", st->id, index, q);
-		TOY_CHECK(!serial || q == seen, "stream %zu stage %u: chunk %zu without those before", st->id, index, q);
+		TOY_CHECK(!serial || q == seen, "stream %zu stage %u: chunk %zu without those before", st->id, index,
+		          q);
 		seen++;
 	}
 	return seen;

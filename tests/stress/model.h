@@ -53,7 +53,7 @@ struct model {
 	struct model_segment segments[BM_FLOW_MAX_SEGMENTS];
 	size_t stream_count;
 	struct model_stream_spec *streams; /* owned */
-	unsigned load; /* as of toy_load */
+	unsigned load;                     /* as of toy_load */
 };
 
 struct model_limits {
@@ -101,15 +101,15 @@ struct model_stream {
 struct model_seat { /* the arg of a fill or a stage */
 	struct model_run *run;
 	unsigned segment, stage;
-	unsigned index; /* of the stage, all segments one after another */
+	unsigned index;   /* of the stage, all segments one after another */
 	size_t last_id;   /* of an IN_ORDER stage: the stream seen last */
 	atomic_bool busy; /* of an IN_ORDER stage */
 };
 
 struct model_run {
 	const struct model *model;
-	uint64_t salt; /* of the random delays */
-	struct toy_pool *tp; /* NULL: by the reference */
+	uint64_t salt;           /* of the random delays */
+	struct toy_pool *tp;     /* NULL: by the reference */
 	unsigned failures_below; /* only failures in segments below this one happen */
 	struct bm_pipeline pl;
 	struct bm_segment segments[BM_FLOW_MAX_SEGMENTS];
@@ -119,18 +119,18 @@ struct model_run {
 	struct model_state *states;
 	_Atomic uint64_t *sigs; /* one block for all states; NULL in the reference */
 	unsigned stage_total;
-	size_t given;           /* next() only */
-	bool next_over;         /* next() only */
+	size_t given;   /* next() only */
+	bool next_over; /* next() only */
 	atomic_bool next_busy;
 	atomic_uint active;
 	atomic_uint end_count, done_count;
-	atomic_bool closed;     /* bm_flow_wait has returned */
+	atomic_bool closed; /* bm_flow_wait has returned */
 	struct bm_flow *flow;
 	_Atomic(struct bm_flow *) flow_seen; /* by the callbacks */
 	/* Cancellation: at the cancel_at-th point (every callback has one at each end), counted from 1; 0: not. */
 	uint64_t cancel_at;
 	_Atomic uint64_t points;
-	atomic_bool cancelled;  /* bm_flow_cancel is about to be called, somewhere */
+	atomic_bool cancelled; /* bm_flow_cancel is about to be called, somewhere */
 	atomic_bool cancel_returned;
 	atomic_uint late, late_next; /* calls begun after that */
 };
@@ -145,8 +145,8 @@ struct model_oracle {
 	const struct model *model;
 	struct model_run serial;  /* what must happen */
 	struct model_run drained; /* the same, but segments before an early end run on to their own */
-	/* [s]: what segment s can get to see at the most, however far it runs ahead: the pipeline ends with it, and only
-	 * the segments before it fail. */
+	/* [s]: what segment s can get to see at the most, however far it runs ahead: the pipeline ends with it, and
+	 * only the segments before it fail. */
 	struct model_run ahead[BM_FLOW_MAX_SEGMENTS];
 	size_t min_bytes; /* bm_flow_min_bytes */
 };

@@ -187,8 +187,7 @@ static void model_end(void *ctx, void *stream, struct bm_worker *w, const struct
 
 	enter(&f, run, st, w);
 	toy_load(&f, run->model->load, dice(run, st, 2, 0));
-	TOY_CHECK(atomic_load_explicit(&st->active, RELAXED) == 1, "stream %zu: end() while another call runs",
-	          st->id);
+	TOY_CHECK(atomic_load_explicit(&st->active, RELAXED) == 1, "stream %zu: end() while another call runs", st->id);
 	TOY_CHECK(!err || err->status != BM_OK, "stream %zu: end() with an error that is BM_OK", st->id);
 	st->ok = !err;
 	if (err)
@@ -286,7 +285,8 @@ static void record(struct model_stream *st, struct model_state *state, unsigned 
 	          "stream %zu stage %u: chunk %llu twice", st->id, index, ull(c->seq));
 }
 
-static enum bm_status model_stage(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+static enum bm_status model_stage(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
+                                  struct bm_error *err)
 {
 	struct model_seat *seat = arg;
 	struct model_run *run = seat->run;
@@ -558,7 +558,7 @@ void model_wire(struct model_run *run)
 		run->segments[s] = (struct bm_segment){
 			.fill = model_fill,
 			.arg = &run->fill_seats[s],
-			.buffer_bytes = { ms->bytes[0], ms->bytes[1] },
+			.buffer_bytes = {ms->bytes[0], ms->bytes[1]},
 			.stages = &run->stages[index],
 			.stage_count = ms->stage_count,
 		};
@@ -567,7 +567,7 @@ void model_wire(struct model_run *run)
 			run->seats[index].segment = s;
 			run->seats[index].stage = k;
 			run->seats[index].index = index;
-			run->stages[index] = (struct bm_stage){ ms->stages[k].kind, model_stage, &run->seats[index] };
+			run->stages[index] = (struct bm_stage){ms->stages[k].kind, model_stage, &run->seats[index]};
 		}
 	}
 	run->stage_total = index;

@@ -46,38 +46,42 @@ static void cancel_everywhere(const struct model *m, const char *name)
 
 static void test_cancel_in_one_segment(void **state)
 {
-	struct model m = { .segment_count = 1, .stream_count = 6, .load = 1 };
+	struct model m = {.segment_count = 1, .stream_count = 6, .load = 1};
 	struct toy_rng r;
 
 	(void)state;
 	toy_rng_init(&r, "cancel", 1);
-	m.segments[0] = (struct model_segment){ .bytes = { 32, 32 }, .stage_count = 4,
-		                                .stages = { { BM_STAGE_PARALLEL, OP_XOR }, { BM_STAGE_SERIAL, OP_XOR },
-		                                            { BM_STAGE_IN_ORDER, OP_LOOK }, { BM_STAGE_SERIAL, OP_LOOK } } };
+	m.segments[0] = (struct model_segment){.bytes = {32, 32},
+	                                       .stage_count = 4,
+	                                       .stages = {{BM_STAGE_PARALLEL, OP_XOR},
+	                                                  {BM_STAGE_SERIAL, OP_XOR},
+	                                                  {BM_STAGE_IN_ORDER, OP_LOOK},
+	                                                  {BM_STAGE_SERIAL, OP_LOOK}}};
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
-		m.streams[i] = (struct model_stream_spec){ .seed = toy_rand(&r), .total_bytes = i % 4 * 32 };
+		m.streams[i] = (struct model_stream_spec){.seed = toy_rand(&r), .total_bytes = i % 4 * 32};
 	cancel_everywhere(&m, "one segment");
 	model_fini(&m);
 }
 
 static void test_cancel_in_three_segments(void **state)
 {
-	struct model m = { .segment_count = 3, .stream_count = 4, .load = 1 };
+	struct model m = {.segment_count = 3, .stream_count = 4, .load = 1};
 	struct toy_rng r;
 
 	(void)state;
 	toy_rng_init(&r, "cancel", 3);
 	for (unsigned s = 0; s < 3; s++)
-		m.segments[s] = (struct model_segment){ .bytes = { 32 + 9 * s, 0 }, .stage_count = 2,
-			                                .fill = s == 1 ? FILL_EXPAND : FILL_SHRINK,
-			                                .stages = { { BM_STAGE_SERIAL, OP_XOR },
-			                                            { BM_STAGE_IN_ORDER, OP_LOOK } } };
+		m.segments[s] =
+			(struct model_segment){.bytes = {32 + 9 * s, 0},
+		                               .stage_count = 2,
+		                               .fill = s == 1 ? FILL_EXPAND : FILL_SHRINK,
+		                               .stages = {{BM_STAGE_SERIAL, OP_XOR}, {BM_STAGE_IN_ORDER, OP_LOOK}}};
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
-		m.streams[i] = (struct model_stream_spec){ .seed = toy_rand(&r), .total_bytes = i * 40 };
+		m.streams[i] = (struct model_stream_spec){.seed = toy_rand(&r), .total_bytes = i * 40};
 	m.streams[2].failure_count = 1;
-	m.streams[2].failures[0] = (struct model_failure){ .segment = 1, .stage = 0, .seq = 1, .status = BM_ERR_FORMAT };
+	m.streams[2].failures[0] = (struct model_failure){.segment = 1, .stage = 0, .seq = 1, .status = BM_ERR_FORMAT};
 	cancel_everywhere(&m, "three segments");
 	model_fini(&m);
 }
@@ -99,11 +103,11 @@ static void *wait_thread(void *arg)
  * bm_flow_wait. */
 static void test_cancel_from_other_threads(void **state)
 {
-	struct toy_loop loop = { .min = 30, .ms = 1200 };
+	struct toy_loop loop = {.min = 30, .ms = 1200};
 
 	(void)state;
 	while (toy_more(&loop)) {
-		struct model_limits limits = { .segments = 3, .stages = 4, .streams = 20, .chunks = 15, .early = true };
+		struct model_limits limits = {.segments = 3, .stages = 4, .streams = 20, .chunks = 15, .early = true};
 		struct toy_rng r;
 		struct model m;
 		struct model_oracle o;
@@ -185,10 +189,14 @@ static void test_cancel_while_a_call_sits(void **state)
 	(void)state;
 	for (unsigned n = 0; n < 32; n++) {
 		unsigned place = n % 4, permits = 1 + n / 4 % 2;
-		struct sitting si = { .inside = TOY_LATCH_INIT, .go = TOY_LATCH_INIT, .blocked = n / 8 % 2 };
+		struct sitting si = {.inside = TOY_LATCH_INIT, .go = TOY_LATCH_INIT, .blocked = n / 8 % 2};
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 500, .chunk_count = n < 16 ? UINT64_MAX : 6, .stage_count = 2,
-			          .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL }, .user = &si };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 500,
+		                 .chunk_count = n < 16 ? UINT64_MAX : 6,
+		                 .stage_count = 2,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL},
+		                 .user = &si};
 		uint64_t ends;
 
 		toy_case("cancel while a call sits, n %u", n);
@@ -250,16 +258,22 @@ static enum bm_status sit_in_the_first_stage(struct mini_call *c)
 static void test_turns_are_handed_on_one_by_one(void **state)
 {
 	static const unsigned orders[][4] = {
-		{ 0, 1, 2, 3 }, { 0, 1, 3, 2 }, { 0, 2, 1, 3 }, { 0, 2, 3, 1 }, { 0, 3, 1, 2 }, { 0, 3, 2, 1 },
-		{ 1, 2, 3, 0 }, { 3, 2, 1, 0 }, { 2, 1, 0, 3 }, { 1, 0, 2, 3 }, { 3, 0, 2, 1 }, { 2, 0, 1, 3 },
+		{0, 1, 2, 3}, {0, 1, 3, 2}, {0, 2, 1, 3}, {0, 2, 3, 1}, {0, 3, 1, 2}, {0, 3, 2, 1},
+		{1, 2, 3, 0}, {3, 2, 1, 0}, {2, 1, 0, 3}, {1, 0, 2, 3}, {3, 0, 2, 1}, {2, 0, 1, 3},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 2, .chunk_count = 3, .segment_count = 4, .stage_count = 1,
-			          .plain_last_segment = true, .kinds = { BM_STAGE_IN_ORDER },
-			          .at_fill = sit_in_four_fills, .at_stage = sit_in_the_first_stage };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 2,
+		                 .chunk_count = 3,
+		                 .segment_count = 4,
+		                 .stage_count = 1,
+		                 .plain_last_segment = true,
+		                 .kinds = {BM_STAGE_IN_ORDER},
+		                 .at_fill = sit_in_four_fills,
+		                 .at_stage = sit_in_the_first_stage};
 
 		toy_case("turns one by one, order %zu", i);
 		sitting_latch = (struct toy_latch)TOY_LATCH_INIT;
@@ -309,10 +323,16 @@ static void cancel_in_next(struct mini_call *c)
 
 static void test_cancel_in_next_on_one_thread(void **state)
 {
-	struct counting co = { 0 };
+	struct counting co = {0};
 	struct toy_pool tp;
-	struct mini m = { .tp = &tp, .stream_count = 50, .chunk_count = UINT64_MAX, .stage_count = 1, .user = &co,
-		          .at_next = cancel_in_next, .at_fill = count_call, .at_stage = count_call };
+	struct mini m = {.tp = &tp,
+	                 .stream_count = 50,
+	                 .chunk_count = UINT64_MAX,
+	                 .stage_count = 1,
+	                 .user = &co,
+	                 .at_next = cancel_in_next,
+	                 .at_fill = count_call,
+	                 .at_stage = count_call};
 
 	(void)state;
 	toy_case("cancel in next");
@@ -331,15 +351,22 @@ static void test_cancel_in_next_on_one_thread(void **state)
 /* Cancelling one flow leaves the others of the pool alone. */
 static void test_cancel_one_of_two_flows(void **state)
 {
-	struct toy_loop loop = { .min = 20, .ms = 400 };
+	struct toy_loop loop = {.min = 20, .ms = 400};
 
 	(void)state;
 	while (toy_more(&loop)) {
 		struct toy_pool tp;
-		struct mini endless = { .tp = &tp, .stream_count = 10, .chunk_count = UINT64_MAX, .stage_count = 2,
-			                .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL } };
-		struct mini other = { .tp = &tp, .stream_count = 30, .chunk_count = 10, .stage_count = 1,
-			              .buffer_bytes = 100, .kinds = { BM_STAGE_IN_ORDER } };
+		struct mini endless = {.tp = &tp,
+		                       .stream_count = 10,
+		                       .chunk_count = UINT64_MAX,
+		                       .stage_count = 2,
+		                       .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL}};
+		struct mini other = {.tp = &tp,
+		                     .stream_count = 30,
+		                     .chunk_count = 10,
+		                     .stage_count = 1,
+		                     .buffer_bytes = 100,
+		                     .kinds = {BM_STAGE_IN_ORDER}};
 
 		toy_case("cancel one of two, round %" PRIu64, loop.round);
 		toy_pool_open(&tp, 1 + (unsigned)(loop.round % 3), 1, 64 * 8 + 100 * 8);

@@ -6,8 +6,8 @@
 
 static void random_failures(const char *name, struct model_limits limits, unsigned ms)
 {
-	static const unsigned permit_counts[] = { 2, 3, 1, 8 };
-	struct toy_loop loop = { .min = 20, .ms = ms };
+	static const unsigned permit_counts[] = {2, 3, 1, 8};
+	struct toy_loop loop = {.min = 20, .ms = ms};
 
 	while (toy_more(&loop)) {
 		struct toy_rng r;
@@ -40,34 +40,34 @@ static void test_failures_in_one_segment(void **state)
 {
 	(void)state;
 	random_failures("failures in one segment",
-	                (struct model_limits){ .segments = 1, .stages = 6, .streams = 25, .chunks = 12 }, 1200);
+	                (struct model_limits){.segments = 1, .stages = 6, .streams = 25, .chunks = 12}, 1200);
 }
 
 static void test_failures_across_segments(void **state)
 {
 	(void)state;
 	random_failures("failures across segments",
-	                (struct model_limits){ .segments = 4, .stages = 3, .streams = 10, .chunks = 12 }, 1200);
+	                (struct model_limits){.segments = 4, .stages = 3, .streams = 10, .chunks = 12}, 1200);
 }
 
 /* One failure, at every place in turn: every stage and fill, first, middle and last chunk, each stream. */
 static void test_failure_at_every_place(void **state)
 {
 	struct toy_rng r;
-	struct model m = { .segment_count = 2, .stream_count = 4, .load = 1 };
+	struct model m = {.segment_count = 2, .stream_count = 4, .load = 1};
 
 	(void)state;
 	toy_rng_init(&r, "every place", 0);
 	for (unsigned s = 0; s < 2; s++) {
-		m.segments[s] = (struct model_segment){ .bytes = { 40, 40 }, .fill = FILL_COPY, .stage_count = 3 };
-		m.segments[s].stages[0] = (struct model_stage){ BM_STAGE_SERIAL, OP_XOR };
-		m.segments[s].stages[1] = (struct model_stage){ BM_STAGE_PARALLEL, OP_XOR_SPARE };
-		m.segments[s].stages[2] = (struct model_stage){ s ? BM_STAGE_IN_ORDER : BM_STAGE_SERIAL, OP_LOOK };
+		m.segments[s] = (struct model_segment){.bytes = {40, 40}, .fill = FILL_COPY, .stage_count = 3};
+		m.segments[s].stages[0] = (struct model_stage){BM_STAGE_SERIAL, OP_XOR};
+		m.segments[s].stages[1] = (struct model_stage){BM_STAGE_PARALLEL, OP_XOR_SPARE};
+		m.segments[s].stages[2] = (struct model_stage){s ? BM_STAGE_IN_ORDER : BM_STAGE_SERIAL, OP_LOOK};
 	}
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
-		m.streams[i] = (struct model_stream_spec){ .seed = toy_rand(&r), .total_bytes = 40 * 6 - 10,
-			                                   .tail = i % 2 };
+		m.streams[i] =
+			(struct model_stream_spec){.seed = toy_rand(&r), .total_bytes = 40 * 6 - 10, .tail = i % 2};
 	for (size_t victim = 0; victim < m.stream_count; victim++) {
 		for (unsigned place = 0; place < 2 * 4 * 6; place++) {
 			struct model_stream_spec *sp = &m.streams[victim];
@@ -76,9 +76,11 @@ static void test_failure_at_every_place(void **state)
 
 			toy_case("every place: stream %zu, place %u", victim, place);
 			sp->failure_count = 1;
-			sp->failures[0] = (struct model_failure){ .segment = place / 24, .stage = (int)(place / 6 % 4) - 1,
-				                                  .seq = place % 6, .partial = place % 2,
-				                                  .status = BM_ERR_FORMAT };
+			sp->failures[0] = (struct model_failure){.segment = place / 24,
+			                                         .stage = (int)(place / 6 % 4) - 1,
+			                                         .seq = place % 6,
+			                                         .partial = place % 2,
+			                                         .status = BM_ERR_FORMAT};
 			model_oracle_init(&o, &m);
 			toy_pool_open(&tp, 1 + place % 3, place % 2, o.min_bytes * (1 + place % 5));
 			model_check(&o, &tp);
@@ -120,8 +122,11 @@ static void test_lowest_seq_names_the_error(void **state)
 	(void)state;
 	for (unsigned permits = 2; permits < 5; permits++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 1, .chunk_count = 10, .stage_count = 3,
-			          .at_stage = later_chunk_fails_first };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 1,
+		                 .chunk_count = 10,
+		                 .stage_count = 3,
+		                 .at_stage = later_chunk_fails_first};
 
 		toy_case("lowest seq, %u permits", permits);
 		failed_latch = (struct toy_latch)TOY_LATCH_INIT;
@@ -162,9 +167,14 @@ static void test_later_segment_names_the_error(void **state)
 	(void)state;
 	for (unsigned kind = 0; kind < 2; kind++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 1, .chunk_count = 10, .stage_count = 1,
-			          .segment_count = 2, .kinds = { (enum bm_stage_kind)kind },
-			          .at_stage = segment_0_fails_first_stage, .at_fill = segment_0_fails_first_fill };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 1,
+		                 .chunk_count = 10,
+		                 .stage_count = 1,
+		                 .segment_count = 2,
+		                 .kinds = {(enum bm_stage_kind)kind},
+		                 .at_stage = segment_0_fails_first_stage,
+		                 .at_fill = segment_0_fails_first_fill};
 
 		toy_case("later segment, kind %u", kind);
 		failed_latch = (struct toy_latch)TOY_LATCH_INIT;
@@ -197,9 +207,14 @@ static void test_failure_stops_an_endless_stream(void **state)
 	for (unsigned place = 0; place < 9; place++) {
 		for (unsigned permits = 1; permits < 4; permits++) {
 			struct toy_pool tp;
-			struct mini m = { .tp = &tp, .stream_count = 3, .chunk_count = UINT64_MAX, .stage_count = 3,
-				          .segment_count = 3, .user = &place, .at_stage = fail_at_5_in_the_last,
-				          .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL } };
+			struct mini m = {.tp = &tp,
+			                 .stream_count = 3,
+			                 .chunk_count = UINT64_MAX,
+			                 .stage_count = 3,
+			                 .segment_count = 3,
+			                 .user = &place,
+			                 .at_stage = fail_at_5_in_the_last,
+			                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL}};
 
 			toy_case("endless, place %u, %u permits", place, permits);
 			toy_pool_open(&tp, permits, 1, 64 * 3 * (place % 2 ? 1 : 10));
@@ -223,7 +238,8 @@ static enum bm_status fail_by_stream(struct mini_call *c)
 	unsigned variant = *(unsigned *)c->m->user;
 
 	toy_load(c->frame, 2, toy_mix(c->chunk->seq ^ c->st->id << 8 ^ variant << 20));
-	if (c->segment + 1 == c->m->segment_count && c->st->id % 3 == variant % 3 && c->chunk->seq == (c->st->id + variant) % 4)
+	if (c->segment + 1 == c->m->segment_count && c->st->id % 3 == variant % 3 &&
+	    c->chunk->seq == (c->st->id + variant) % 4)
 		return fail_with(c, "by stream");
 	return BM_OK;
 }
@@ -241,10 +257,14 @@ static void test_failed_streams_hand_the_turn_on(void **state)
 	for (unsigned variant = 0; variant < 24; variant++) {
 		for (unsigned permits = 1; permits < 4; permits++) {
 			struct toy_pool tp;
-			struct mini m = { .tp = &tp, .stream_count = 60, .chunk_count = 1 + variant % 4, .stage_count = 4,
-				          .segment_count = 1 + variant % 2, .user = &variant,
-				          .kinds = { BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL,
-				                     BM_STAGE_IN_ORDER } };
+			struct mini m = {
+				.tp = &tp,
+				.stream_count = 60,
+				.chunk_count = 1 + variant % 4,
+				.stage_count = 4,
+				.segment_count = 1 + variant % 2,
+				.user = &variant,
+				.kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
 			unsigned failing = 0;
 
 			toy_case("turn, variant %u, %u permits", variant, permits);

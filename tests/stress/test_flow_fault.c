@@ -109,8 +109,8 @@ struct scene {
 /* False: the pool or the flow could not be made. */
 static bool run_under_fault(const struct scene *sc, unsigned memory, unsigned threads, bool sticky)
 {
-	struct toy_pool tp = { .opt = { .permits = sc->permits, .io_depth = sc->io_depth, .memory_bytes = sc->budget },
-		               .threads = sc->permits + sc->io_depth };
+	struct toy_pool tp = {.opt = {.permits = sc->permits, .io_depth = sc->io_depth, .memory_bytes = sc->budget},
+	                      .threads = sc->permits + sc->io_depth};
 	struct mini m = sc->shape;
 	struct bm_error err = BM_ERROR_INIT;
 	enum bm_status status;
@@ -143,7 +143,8 @@ static bool run_under_fault(const struct scene *sc, unsigned memory, unsigned th
 		TOY_CHECK(st->status == BM_OK || st->status == BM_ERR_NOMEM, "stream %zu: %s", i, st->text);
 		nomem += st->status == BM_ERR_NOMEM;
 	}
-	TOY_CHECK(nomem == 0 || atomic_load(&memory_fault.failed) > 0, "%u streams found no memory, all was given", nomem);
+	TOY_CHECK(nomem == 0 || atomic_load(&memory_fault.failed) > 0, "%u streams found no memory, all was given",
+	          nomem);
 
 	if (tp.pool) { /* the pool is as good as new when the trouble is over */
 		struct mini again = sc->shape;
@@ -160,14 +161,26 @@ static bool run_under_fault(const struct scene *sc, unsigned memory, unsigned th
 }
 
 static const struct scene scenes[] = {
-	{ 1, 0, 64, { .stream_count = 6, .chunk_count = 3, .stage_count = 2,
-	              .kinds = { BM_STAGE_SERIAL, BM_STAGE_IN_ORDER } } },
-	{ 2, 1, 640, { .stream_count = 12, .chunk_count = 4, .stage_count = 2,
-	               .kinds = { BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER } } },
-	{ 3, 2, 64 * 3, { .stream_count = 8, .chunk_count = 3, .stage_count = 1, .segment_count = 3,
-	                  .kinds = { BM_STAGE_IN_ORDER } } },
-	{ 2, 0, 64 * 30, { .stream_count = 5, .chunk_count = 6, .stage_count = 2, .segment_count = 2,
-	                   .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL } } },
+	{1,
+         0,
+         64,
+         {.stream_count = 6, .chunk_count = 3, .stage_count = 2, .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}}},
+	{2,
+         1,
+         640,
+         {.stream_count = 12, .chunk_count = 4, .stage_count = 2, .kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}}},
+	{3,
+         2,
+         64 * 3,
+         {.stream_count = 8, .chunk_count = 3, .stage_count = 1, .segment_count = 3, .kinds = {BM_STAGE_IN_ORDER}}},
+	{2,
+         0,
+         64 * 30,
+         {.stream_count = 5,
+          .chunk_count = 6,
+          .stage_count = 2,
+          .segment_count = 2,
+          .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL}}},
 };
 
 static void test_memory_fails_at_every_call(void **state)
@@ -218,9 +231,15 @@ static enum bm_status block_now_and_then(struct mini_call *c)
 
 static void test_threads_fail_while_calls_block(void **state)
 {
-	struct scene sc = { 3, 16, 64 * 20, { .stream_count = 200, .chunk_count = 4, .stage_count = 3,
-		                              .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER },
-		                              .at_fill = block_now_and_then, .at_stage = block_now_and_then } };
+	struct scene sc = {3,
+	                   16,
+	                   64 * 20,
+	                   {.stream_count = 200,
+	                    .chunk_count = 4,
+	                    .stage_count = 3,
+	                    .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER},
+	                    .at_fill = block_now_and_then,
+	                    .at_stage = block_now_and_then}};
 
 	(void)state;
 	for (unsigned n = 2; n < 20; n++) {
@@ -234,7 +253,7 @@ static void test_threads_fail_while_calls_block(void **state)
 /* Both at once, by chance. */
 static void test_memory_and_threads_fail(void **state)
 {
-	struct toy_loop loop = { .min = 50, .ms = 300 };
+	struct toy_loop loop = {.min = 50, .ms = 300};
 
 	(void)state;
 	while (toy_more(&loop)) {

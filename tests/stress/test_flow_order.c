@@ -6,8 +6,8 @@
 #include "mini.h"
 #include "model.h"
 
-static const unsigned permit_counts[] = { 1, 2, 3, 8, 64 };
-static const unsigned io_depths[] = { 0, 1, 16 };
+static const unsigned permit_counts[] = {1, 2, 3, 8, 64};
+static const unsigned io_depths[] = {0, 1, 16};
 
 static size_t some_budget(struct toy_rng *r, size_t min)
 {
@@ -28,7 +28,7 @@ static size_t some_budget(struct toy_rng *r, size_t min)
 
 static void random_models(const char *name, struct model_limits limits, unsigned ms)
 {
-	struct toy_loop loop = { .min = 15, .ms = ms };
+	struct toy_loop loop = {.min = 15, .ms = ms};
 
 	while (toy_more(&loop)) {
 		struct toy_rng r;
@@ -60,22 +60,22 @@ static void random_models(const char *name, struct model_limits limits, unsigned
 static void test_one_segment(void **state)
 {
 	(void)state;
-	random_models("one segment",
-	              (struct model_limits){ .segments = 1, .stages = 5, .streams = 30, .chunks = 20 }, 1000);
+	random_models("one segment", (struct model_limits){.segments = 1, .stages = 5, .streams = 30, .chunks = 20},
+	              1000);
 }
 
 static void test_long_streams(void **state)
 {
 	(void)state;
-	random_models("long streams", (struct model_limits){ .segments = 1, .stages = 4, .streams = 3, .chunks = 300 },
+	random_models("long streams", (struct model_limits){.segments = 1, .stages = 4, .streams = 3, .chunks = 300},
 	              600);
 }
 
 static void test_two_segments(void **state)
 {
 	(void)state;
-	random_models("two segments",
-	              (struct model_limits){ .segments = 2, .stages = 3, .streams = 12, .chunks = 15 }, 600);
+	random_models("two segments", (struct model_limits){.segments = 2, .stages = 3, .streams = 12, .chunks = 15},
+	              600);
 }
 
 /* Every sequence of three kinds, at every number of threads: the same. */
@@ -88,8 +88,9 @@ static void test_every_sequence_of_kinds(void **state)
 		struct model_oracle o;
 
 		toy_rng_init(&r, "kinds", n);
-		model_random(&m, &r,
-		             &(struct model_limits){ .segments = 1, .stages = 3, .streams = 12, .chunks = 12, .load = 1 });
+		model_random(
+			&m, &r,
+			&(struct model_limits){.segments = 1, .stages = 3, .streams = 12, .chunks = 12, .load = 1});
 		m.segments[0].stage_count = 3;
 		for (unsigned k = 0, rest = n; k < 3; k++, rest /= 3) {
 			m.segments[0].stages[k].kind = (enum bm_stage_kind)(rest % 3);
@@ -127,8 +128,11 @@ static void test_budget_below_the_least_is_refused(void **state)
 	(void)state;
 	toy_case("budget");
 	for (unsigned segments = 1; segments <= 3; segments++) {
-		struct mini m = { .stream_count = 3, .chunk_count = 3, .segment_count = segments, .stage_count = 2,
-			          .buffer_bytes = 12345 };
+		struct mini m = {.stream_count = 3,
+		                 .chunk_count = 3,
+		                 .segment_count = segments,
+		                 .stage_count = 2,
+		                 .buffer_bytes = 12345};
 		struct bm_error err = BM_ERROR_INIT;
 		struct toy_pool tp;
 		size_t min;
@@ -163,14 +167,16 @@ static void test_budget_below_the_least_is_refused(void **state)
 static void test_sizes_that_overflow(void **state)
 {
 	static const size_t sizes[][2] = {
-		{ SIZE_MAX, 0 }, { SIZE_MAX, 2 }, { SIZE_MAX, SIZE_MAX }, { SIZE_MAX / 2 + 1, SIZE_MAX / 2 + 1 },
-		{ SIZE_MAX / 3 + 1, 0 }, { SIZE_MAX - 4095, 4096 }, { SIZE_MAX - 64, 0 },
+		{SIZE_MAX, 0},         {SIZE_MAX, 2},
+		{SIZE_MAX, SIZE_MAX},  {SIZE_MAX / 2 + 1, SIZE_MAX / 2 + 1},
+		{SIZE_MAX / 3 + 1, 0}, {SIZE_MAX - 4095, 4096},
+		{SIZE_MAX - 64, 0},
 	};
 
 	(void)state;
 	toy_case("overflow");
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct mini m = { .stream_count = 1, .chunk_count = 1, .segment_count = 3 };
+		struct mini m = {.stream_count = 1, .chunk_count = 1, .segment_count = 3};
 		struct bm_error err = BM_ERROR_INIT;
 		struct toy_pool tp;
 
@@ -181,6 +187,44 @@ static void test_sizes_that_overflow(void **state)
 			memcpy(m.segments[s].buffer_bytes, sizes[i], sizeof(sizes[i]));
 		assert_true(bm_flow_min_bytes(&m.pl) > 1 << 20);
 		assert_int_equal(mini_try_start(&m, &err), BM_ERR_NOMEM);
+		toy_pool_close(&tp);
+		mini_fini(&m);
+	}
+	toy_assert_clean();
+}
+
+/* A budget that stands for "no limit" works, and does not let such sizes in either: refused, or the stream fails. */
+static void test_largest_budget(void **state)
+{
+	static const size_t sizes[][2] = {
+		{64, 0}, {SIZE_MAX, 2}, {SIZE_MAX / 2 + 1, SIZE_MAX / 2 + 1}, {SIZE_MAX - 64, 0}, {SIZE_MAX / 4, 64}};
+
+	(void)state;
+	toy_case("largest budget");
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct mini m = {.stream_count = 5,
+		                 .chunk_count = 20,
+		                 .stage_count = 2,
+		                 .segment_count = 2,
+		                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
+		struct bm_error err = BM_ERROR_INIT;
+		struct toy_pool tp;
+
+		if (i > 0 && toy_is_slow())
+			break; /* a sanitizer's malloc aborts at such sizes */
+		toy_pool_open(&tp, 3, 1, SIZE_MAX);
+		m.tp = &tp;
+		mini_init(&m);
+		for (unsigned s = 0; s < 2; s++)
+			memcpy(m.segments[s].buffer_bytes, sizes[i], sizeof(sizes[i]));
+		if (mini_try_start(&m, &err) == BM_OK) {
+			mini_finish(&m);
+			for (size_t n = 0; n < m.stream_count; n++)
+				assert_int_equal(m.streams[n].status, i == 0 ? BM_OK : BM_ERR_NOMEM);
+		} else {
+			assert_true(i > 0);
+			assert_int_equal(err.status, BM_ERR_NOMEM);
+		}
 		toy_pool_close(&tp);
 		mini_fini(&m);
 	}
@@ -206,9 +250,13 @@ static void test_one_chunk_is_not_handed_over(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 2000, .chunk_count = i % 2, .stage_count = 3,
-			          .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL },
-			          .at_stage = check_same_worker, .at_end = check_same_worker_at_end };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 2000,
+		                 .chunk_count = i % 2,
+		                 .stage_count = 3,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL},
+		                 .at_stage = check_same_worker,
+		                 .at_end = check_same_worker_at_end};
 		struct bm_pool_stats stats;
 
 		toy_case("one chunk, %u permits", permit_counts[i]);
@@ -236,7 +284,7 @@ static enum bm_status check_signals(struct mini_call *c)
 static void test_signals_are_blocked_in_workers_only(void **state)
 {
 	struct toy_pool tp;
-	struct mini m = { .tp = &tp, .stream_count = 20, .chunk_count = 20, .stage_count = 1, .at_stage = check_signals };
+	struct mini m = {.tp = &tp, .stream_count = 20, .chunk_count = 20, .stage_count = 1, .at_stage = check_signals};
 	sigset_t before, after;
 
 	(void)state;
@@ -253,7 +301,7 @@ static void test_signals_are_blocked_in_workers_only(void **state)
 /* The most segments and stages that there may be. */
 static void test_most_segments_and_stages(void **state)
 {
-	struct model m = { .segment_count = BM_FLOW_MAX_SEGMENTS, .stream_count = 6, .load = 1 };
+	struct model m = {.segment_count = BM_FLOW_MAX_SEGMENTS, .stream_count = 6, .load = 1};
 	struct model_oracle o;
 	struct toy_rng r;
 
@@ -271,8 +319,8 @@ static void test_most_segments_and_stages(void **state)
 	}
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
-		m.streams[i] = (struct model_stream_spec){ .seed = toy_rand(&r), .total_bytes = 100 * i,
-			                                   .ragged = i % 2 };
+		m.streams[i] =
+			(struct model_stream_spec){.seed = toy_rand(&r), .total_bytes = 100 * i, .ragged = i % 2};
 	model_oracle_init(&o, &m);
 	for (unsigned i = 0; i < 5; i++) {
 		for (size_t times = 1; times < 10; times *= 3) {
@@ -305,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_every_sequence_of_kinds),
 		cmocka_unit_test(test_budget_below_the_least_is_refused),
 		cmocka_unit_test(test_sizes_that_overflow),
+		cmocka_unit_test(test_largest_budget),
 		cmocka_unit_test(test_one_chunk_is_not_handed_over),
 		cmocka_unit_test(test_signals_are_blocked_in_workers_only),
 		cmocka_unit_test(test_most_segments_and_stages),

@@ -61,17 +61,20 @@ static void run(struct mini *m, unsigned permits, unsigned io_depth, size_t toke
 	toy_assert_clean();
 }
 
-static const unsigned permit_counts[] = { 1, 2, 3, 8, 64 };
+static const unsigned permit_counts[] = {1, 2, 3, 8, 64};
 
 static void test_chunks_of_a_parallel_stage(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		unsigned permits = permit_counts[i];
-		struct meeting me = { .group = permits, .last = permits * 20 };
-		struct mini m = { .stream_count = 1, .chunk_count = permits * 20 + 3, .stage_count = 3, .user = &me,
-			          .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL },
-			          .at_stage = meet_in_stage_1 };
+		struct meeting me = {.group = permits, .last = permits * 20};
+		struct mini m = {.stream_count = 1,
+		                 .chunk_count = permits * 20 + 3,
+		                 .stage_count = 3,
+		                 .user = &me,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL},
+		                 .at_stage = meet_in_stage_1};
 
 		toy_case("parallel stage, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
@@ -84,9 +87,13 @@ static void test_serial_stages_of_different_streams(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		unsigned permits = permit_counts[i];
-		struct meeting me = { .group = permits, .last = permits * 20 };
-		struct mini m = { .stream_count = permits * 20, .chunk_count = 1, .stage_count = 1, .user = &me,
-			          .kinds = { BM_STAGE_SERIAL }, .at_stage = meet_by_stream };
+		struct meeting me = {.group = permits, .last = permits * 20};
+		struct mini m = {.stream_count = permits * 20,
+		                 .chunk_count = 1,
+		                 .stage_count = 1,
+		                 .user = &me,
+		                 .kinds = {BM_STAGE_SERIAL},
+		                 .at_stage = meet_by_stream};
 
 		toy_case("serial stages, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
@@ -100,9 +107,13 @@ static void test_fills_of_different_streams(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		unsigned permits = permit_counts[i];
-		struct meeting me = { .group = permits, .last = permits * 20 };
-		struct mini m = { .stream_count = permits * 20, .chunk_count = 2, .stage_count = 1, .user = &me,
-			          .kinds = { BM_STAGE_IN_ORDER }, .at_fill = meet_by_stream };
+		struct meeting me = {.group = permits, .last = permits * 20};
+		struct mini m = {.stream_count = permits * 20,
+		                 .chunk_count = 2,
+		                 .stage_count = 1,
+		                 .user = &me,
+		                 .kinds = {BM_STAGE_IN_ORDER},
+		                 .at_fill = meet_by_stream};
 
 		toy_case("fills, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
@@ -114,9 +125,13 @@ static void test_ends_of_different_streams(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 5; i++) {
 		unsigned permits = permit_counts[i];
-		struct meeting me = { .group = permits, .last = permits * 20 };
-		struct mini m = { .stream_count = permits * 20, .chunk_count = i % 2, .stage_count = 1, .user = &me,
-			          .kinds = { BM_STAGE_SERIAL }, .at_end = meet_at_end };
+		struct meeting me = {.group = permits, .last = permits * 20};
+		struct mini m = {.stream_count = permits * 20,
+		                 .chunk_count = i % 2,
+		                 .stage_count = 1,
+		                 .user = &me,
+		                 .kinds = {BM_STAGE_SERIAL},
+		                 .at_end = meet_at_end};
 
 		toy_case("ends, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
@@ -130,9 +145,13 @@ static void test_sixteen_blocked_fills(void **state)
 	(void)state;
 	for (unsigned permits = 1; permits <= 2; permits++) {
 		for (unsigned streams = 16; streams <= 160; streams *= 10) {
-			struct meeting me = { .group = 16, .blocked = true, .last = streams };
-			struct mini m = { .stream_count = streams, .chunk_count = 3, .stage_count = 1, .user = &me,
-				          .kinds = { BM_STAGE_SERIAL }, .at_fill = meet_by_stream };
+			struct meeting me = {.group = 16, .blocked = true, .last = streams};
+			struct mini m = {.stream_count = streams,
+			                 .chunk_count = 3,
+			                 .stage_count = 1,
+			                 .user = &me,
+			                 .kinds = {BM_STAGE_SERIAL},
+			                 .at_fill = meet_by_stream};
 
 			toy_case("blocked fills, %u permits, %u streams", permits, streams);
 			run(&m, permits, 16, 64, 1);
@@ -148,9 +167,12 @@ static void test_sixteen_blocked_stages_and_ends(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 8; i++) {
-		struct meeting me = { .group = 16, .blocked = true, .last = 64 };
-		struct mini m = { .stream_count = 64, .chunk_count = i % 4, .stage_count = 1, .user = &me,
-			          .kinds = { BM_STAGE_SERIAL } };
+		struct meeting me = {.group = 16, .blocked = true, .last = 64};
+		struct mini m = {.stream_count = 64,
+		                 .chunk_count = i % 4,
+		                 .stage_count = 1,
+		                 .user = &me,
+		                 .kinds = {BM_STAGE_SERIAL}};
 
 		toy_case("blocked stages and ends, %u", i);
 		if (i < 4)
@@ -192,9 +214,14 @@ static enum bm_status running_stage(struct mini_call *c)
 
 static void test_permits_while_others_are_blocked(void **state)
 {
-	struct both b = { TOY_LATCH_INIT, TOY_LATCH_INIT };
-	struct mini m = { .stream_count = 300, .chunk_count = 1, .stage_count = 1, .kinds = { BM_STAGE_SERIAL },
-		          .at_fill = blocked_fill_16, .at_stage = running_stage, .user = &b };
+	struct both b = {TOY_LATCH_INIT, TOY_LATCH_INIT};
+	struct mini m = {.stream_count = 300,
+	                 .chunk_count = 1,
+	                 .stage_count = 1,
+	                 .kinds = {BM_STAGE_SERIAL},
+	                 .at_fill = blocked_fill_16,
+	                 .at_stage = running_stage,
+	                 .user = &b};
 
 	(void)state;
 	toy_case("permits while others are blocked");
@@ -228,10 +255,12 @@ static void test_serial_stages_of_one_stream_overlap(void **state)
 		for (unsigned extra = 0; extra < 2; extra++) {
 			const uint64_t chunks = 300;
 			struct overlap *ov = toy_alloc(1, sizeof(*ov) + (chunks + 4) * sizeof(struct toy_latch));
-			struct mini m = { .stream_count = 1, .chunk_count = chunks, .stage_count = 4, .user = ov,
-				          .kinds = { BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL,
-				                     BM_STAGE_SERIAL },
-				          .at_stage = overlap_stage };
+			struct mini m = {.stream_count = 1,
+			                 .chunk_count = chunks,
+			                 .stage_count = 4,
+			                 .user = ov,
+			                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+			                 .at_stage = overlap_stage};
 
 			toy_case("%u serial stages overlap, %u more permits", stages, extra);
 			ov->chunks = chunks;
@@ -270,9 +299,14 @@ static void test_segments_of_one_stream_overlap(void **state)
 	for (unsigned kind = BM_STAGE_SERIAL; kind <= BM_STAGE_IN_ORDER; kind++) {
 		const uint64_t chunks = 300;
 		struct overlap *ov = toy_alloc(1, sizeof(*ov) + chunks * sizeof(struct toy_latch));
-		struct mini m = { .stream_count = 1, .chunk_count = chunks, .stage_count = 1, .segment_count = 2, .user = ov,
-			          .kinds = { (enum bm_stage_kind)kind }, .at_stage = meet_next_segment_stage,
-			          .at_fill = meet_next_segment_fill };
+		struct mini m = {.stream_count = 1,
+		                 .chunk_count = chunks,
+		                 .stage_count = 1,
+		                 .segment_count = 2,
+		                 .user = ov,
+		                 .kinds = {(enum bm_stage_kind)kind},
+		                 .at_stage = meet_next_segment_stage,
+		                 .at_fill = meet_next_segment_fill};
 
 		toy_case("segments overlap, kind %u", kind);
 		ov->chunks = chunks;

@@ -3,7 +3,7 @@
 
 #include "model.h"
 
-static const char *const fill_names[] = { "copy", "per chunk", "expand", "shrink", "collect", "early" };
+static const char *const fill_names[] = {"copy", "per chunk", "expand", "shrink", "collect", "early"};
 
 static void check_at_many_sizes(const struct model *m, const char *name)
 {
@@ -29,13 +29,14 @@ static void test_every_pair_of_fills(void **state)
 {
 	(void)state;
 	for (unsigned pair = 0; pair < FILL_KINDS * FILL_KINDS; pair++) {
-		static const size_t sizes[][3] = { { 64, 64, 64 }, { 100, 7, 31 }, { 3, 200, 1 } };
+		static const size_t sizes[][3] = {{64, 64, 64}, {100, 7, 31}, {3, 200, 1}};
 		struct toy_rng r;
-		struct model m = { .segment_count = 3, .stream_count = 8, .load = 1 };
+		struct model m = {.segment_count = 3, .stream_count = 8, .load = 1};
 		char name[64];
 
 		toy_rng_init(&r, "pairs", pair);
-		snprintf(name, sizeof(name), "%s, then %s", fill_names[pair / FILL_KINDS], fill_names[pair % FILL_KINDS]);
+		snprintf(name, sizeof(name), "%s, then %s", fill_names[pair / FILL_KINDS],
+		         fill_names[pair % FILL_KINDS]);
 		for (unsigned s = 0; s < 3; s++) {
 			struct model_segment *seg = &m.segments[s];
 
@@ -43,8 +44,8 @@ static void test_every_pair_of_fills(void **state)
 			seg->bytes[1] = s == 1 ? seg->bytes[0] : 0;
 			seg->fill = (enum model_fill)(s == 1 ? pair / FILL_KINDS : pair % FILL_KINDS);
 			seg->stage_count = 2;
-			seg->stages[0] = (struct model_stage){ BM_STAGE_SERIAL, OP_XOR };
-			seg->stages[1] = (struct model_stage){ BM_STAGE_PARALLEL, OP_TRIM };
+			seg->stages[0] = (struct model_stage){BM_STAGE_SERIAL, OP_XOR};
+			seg->stages[1] = (struct model_stage){BM_STAGE_PARALLEL, OP_TRIM};
 		}
 		m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 		for (size_t i = 0; i < m.stream_count; i++) {
@@ -63,7 +64,7 @@ static void test_every_pair_of_fills(void **state)
 
 static void random_segments(const char *name, struct model_limits limits, unsigned ms)
 {
-	struct toy_loop loop = { .min = 20, .ms = ms };
+	struct toy_loop loop = {.min = 20, .ms = ms};
 
 	while (toy_more(&loop)) {
 		struct toy_rng r;
@@ -94,41 +95,45 @@ static void random_segments(const char *name, struct model_limits limits, unsign
 static void test_up_to_eight_segments(void **state)
 {
 	(void)state;
-	random_segments("eight segments",
-	                (struct model_limits){ .segments = 8, .stages = 2, .streams = 8, .chunks = 12 }, 1200);
+	random_segments("eight segments", (struct model_limits){.segments = 8, .stages = 2, .streams = 8, .chunks = 12},
+	                1200);
 }
 
 static void test_early_ends(void **state)
 {
 	(void)state;
 	random_segments("early ends",
-	                (struct model_limits){ .segments = 5, .stages = 3, .streams = 8, .chunks = 20, .early = true },
+	                (struct model_limits){.segments = 5, .stages = 3, .streams = 8, .chunks = 20, .early = true},
 	                1000);
 }
 
 static void test_early_ends_and_failures(void **state)
 {
 	(void)state;
-	random_segments("early ends and failures", (struct model_limits){ .segments = 5, .stages = 3, .streams = 8,
-	                                                                   .chunks = 20, .early = true,
-	                                                                   .fail_percent = 60 },
-	                1000);
+	random_segments(
+		"early ends and failures",
+		(struct model_limits){
+			.segments = 5, .stages = 3, .streams = 8, .chunks = 20, .early = true, .fail_percent = 60},
+		1000);
 }
 
 /* Whatever the engine does with what an early end leaves unread, it must not depend on timing: same error each time. */
 static void test_early_end_before_a_failure_is_stable(void **state)
 {
-	struct model m = { .segment_count = 2, .stream_count = 1, .load = 2 };
-	struct model_stream_spec sp = { .seed = 5, .total_bytes = 64 * 40, .early_bytes = 64 * 3 + 5, .failure_count = 1,
-		                        .failures = { { .stage = 0, .seq = 7, .status = BM_ERR_FORMAT } } };
+	struct model m = {.segment_count = 2, .stream_count = 1, .load = 2};
+	struct model_stream_spec sp = {.seed = 5,
+	                               .total_bytes = 64 * 40,
+	                               .early_bytes = 64 * 3 + 5,
+	                               .failure_count = 1,
+	                               .failures = {{.stage = 0, .seq = 7, .status = BM_ERR_FORMAT}}};
 	struct model_oracle o;
 	unsigned ok = 0, failed = 0;
 
 	(void)state;
 	m.streams = &sp;
 	for (unsigned s = 0; s < 2; s++)
-		m.segments[s] = (struct model_segment){ .bytes = { 64, 0 }, .fill = FILL_EARLY, .stage_count = 1,
-			                                .stages = { { BM_STAGE_SERIAL, OP_LOOK } } };
+		m.segments[s] = (struct model_segment){
+			.bytes = {64, 0}, .fill = FILL_EARLY, .stage_count = 1, .stages = {{BM_STAGE_SERIAL, OP_LOOK}}};
 	model_oracle_init(&o, &m);
 	for (unsigned round = 0; round < 200; round++) {
 		struct toy_pool tp;

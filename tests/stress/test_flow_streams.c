@@ -14,7 +14,7 @@ static enum bm_status some_load(struct mini_call *c)
 
 static void run_many(const char *name, struct mini m, size_t tokens)
 {
-	static const unsigned permit_counts[] = { 1, 2, 8 };
+	static const unsigned permit_counts[] = {1, 2, 8};
 
 	for (unsigned i = 0; i < 3; i++) {
 		struct toy_pool tp;
@@ -31,8 +31,10 @@ static void run_many(const char *name, struct mini m, size_t tokens)
 
 static void test_many_streams_of_one_chunk(void **state)
 {
-	struct mini m = { .stream_count = 20000, .chunk_count = 1, .stage_count = 3,
-		          .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER } };
+	struct mini m = {.stream_count = 20000,
+	                 .chunk_count = 1,
+	                 .stage_count = 3,
+	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
 
 	(void)state;
 	run_many("one chunk each", m, 16);
@@ -41,8 +43,10 @@ static void test_many_streams_of_one_chunk(void **state)
 
 static void test_many_empty_streams(void **state)
 {
-	struct mini m = { .stream_count = 20000, .chunk_count = 0, .stage_count = 2,
-		          .kinds = { BM_STAGE_IN_ORDER, BM_STAGE_SERIAL } };
+	struct mini m = {.stream_count = 20000,
+	                 .chunk_count = 0,
+	                 .stage_count = 2,
+	                 .kinds = {BM_STAGE_IN_ORDER, BM_STAGE_SERIAL}};
 
 	(void)state;
 	run_many("empty", m, 8);
@@ -58,8 +62,10 @@ static uint64_t tiny_and_huge(const struct mini *m, size_t stream)
 
 static void test_tiny_and_huge_streams(void **state)
 {
-	struct mini m = { .stream_count = 2500, .chunks = tiny_and_huge, .stage_count = 3,
-		          .kinds = { BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER } };
+	struct mini m = {.stream_count = 2500,
+	                 .chunks = tiny_and_huge,
+	                 .stage_count = 3,
+	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
 
 	(void)state;
 	run_many("tiny and huge", m, 12);
@@ -73,14 +79,14 @@ static void test_tiny_and_huge_streams(void **state)
 static void test_no_streams(void **state)
 {
 	(void)state;
-	run_many("none", (struct mini){ .stream_count = 0, .stage_count = 1 }, 1);
+	run_many("none", (struct mini){.stream_count = 0, .stage_count = 1}, 1);
 }
 
 /* ---- sources ---- */
 
 static void slow_next(struct mini_call *c)
 {
-	struct timespec ts = { 0, 20000 };
+	struct timespec ts = {0, 20000};
 
 	toy_block(c->frame);
 	nanosleep(&ts, NULL);
@@ -91,8 +97,11 @@ static void test_slow_source(void **state)
 {
 	(void)state;
 	run_many("slow source",
-	         (struct mini){ .stream_count = 500, .chunk_count = 3, .stage_count = 2, .at_next = slow_next,
-	                        .kinds = { BM_STAGE_SERIAL, BM_STAGE_IN_ORDER } },
+	         (struct mini){.stream_count = 500,
+	                       .chunk_count = 3,
+	                       .stage_count = 2,
+	                       .at_next = slow_next,
+	                       .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}},
 	         4);
 }
 
@@ -120,14 +129,18 @@ static void test_source_that_waits_for_its_streams(void **state)
 	static const struct {
 		unsigned permits, io_depth;
 		bool blocked;
-	} ways[] = { { 1, 1, true }, { 2, 0, false }, { 2, 0, true }, { 2, 2, true }, { 8, 1, false } };
+	} ways[] = {{1, 1, true}, {2, 0, false}, {2, 0, true}, {2, 2, true}, {8, 1, false}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 300, .chunk_count = 3, .stage_count = 2,
-			          .kinds = { BM_STAGE_SERIAL, BM_STAGE_IN_ORDER },
-			          .at_next = next_after_the_last_has_ended, .at_end = count_end };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 300,
+		                 .chunk_count = 3,
+		                 .stage_count = 2,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                 .at_next = next_after_the_last_has_ended,
+		                 .at_end = count_end};
 
 		toy_case("source that waits, way %zu", i);
 		ended_latch = (struct toy_latch)TOY_LATCH_INIT;
@@ -163,14 +176,19 @@ static void count_short_end(struct mini_call *c)
 
 static void test_short_streams_pass_a_long_one(void **state)
 {
-	static const size_t tokens[] = { 2, 3, 4, 16, 200 };
+	static const size_t tokens[] = {2, 3, 4, 16, 200};
 
 	(void)state;
 	for (unsigned i = 0; i < 20; i++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 400, .chunks = first_is_long, .stage_count = 3,
-			          .segment_count = 1 + i % 2, .at_stage = hold_the_long_one, .at_end = count_short_end,
-			          .kinds = { BM_STAGE_PARALLEL, BM_STAGE_SERIAL, BM_STAGE_SERIAL } };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 400,
+		                 .chunks = first_is_long,
+		                 .stage_count = 3,
+		                 .segment_count = 1 + i % 2,
+		                 .at_stage = hold_the_long_one,
+		                 .at_end = count_short_end,
+		                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_SERIAL, BM_STAGE_SERIAL}};
 		unsigned permits = i < 10 ? 2 : 3;
 
 		toy_case("short beside long, %u permits, %zu times the least budget", permits, tokens[i / 2 % 5]);
@@ -206,11 +224,21 @@ static void test_flow_of_short_streams_passes_a_long_one(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 12; i++) {
 		struct toy_pool tp;
-		struct mini shorts = { .tp = &tp, .stream_count = 300, .chunk_count = i % 3, .stage_count = 1,
-			               .kinds = { BM_STAGE_IN_ORDER }, .at_end = count_end, .buffer_bytes = 48 + 40 * (i % 2) };
-		struct mini held = { .tp = &tp, .stream_count = 1, .chunk_count = 2000, .stage_count = 1,
-			             .kinds = { BM_STAGE_SERIAL }, .at_stage = hold_the_long_flow, .user = &shorts,
-			             .at_fill = wait_for_start };
+		struct mini shorts = {.tp = &tp,
+		                      .stream_count = 300,
+		                      .chunk_count = i % 3,
+		                      .stage_count = 1,
+		                      .kinds = {BM_STAGE_IN_ORDER},
+		                      .at_end = count_end,
+		                      .buffer_bytes = 48 + 40 * (i % 2)};
+		struct mini held = {.tp = &tp,
+		                    .stream_count = 1,
+		                    .chunk_count = 2000,
+		                    .stage_count = 1,
+		                    .kinds = {BM_STAGE_SERIAL},
+		                    .at_stage = hold_the_long_flow,
+		                    .user = &shorts,
+		                    .at_fill = wait_for_start};
 
 		toy_case("short flow beside long, %u", i);
 		ended_latch = (struct toy_latch)TOY_LATCH_INIT;
@@ -236,12 +264,13 @@ static void test_flow_of_short_streams_passes_a_long_one(void **state)
 
 static void test_several_flows(void **state)
 {
-	struct toy_loop loop = { .min = 15, .ms = 1500 };
+	struct toy_loop loop = {.min = 15, .ms = 1500};
 
 	(void)state;
 	while (toy_more(&loop)) {
 		enum { FLOWS = 4 };
-		struct model_limits limits = { .segments = 3, .stages = 3, .streams = 15, .chunks = 15, .fail_percent = 15 };
+		struct model_limits limits = {
+			.segments = 3, .stages = 3, .streams = 15, .chunks = 15, .fail_percent = 15};
 		struct model m[FLOWS];
 		struct model_oracle o[FLOWS];
 		struct model_run run[FLOWS];
@@ -304,11 +333,20 @@ static void test_greedy_flow_starves_nobody(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 12; i++) {
 		struct toy_pool tp;
-		struct mini greedy = { .tp = &tp, .stream_count = 100000, .chunk_count = 1 + i % 3, .stage_count = 1,
-			               .kinds = { BM_STAGE_SERIAL }, .at_more = until_the_other_is_done,
-			               .buffer_bytes = i % 2 ? 16 : 64 };
-		struct mini modest = { .tp = &tp, .stream_count = 50, .chunk_count = 2, .stage_count = 1,
-			               .segment_count = 3, .kinds = { BM_STAGE_IN_ORDER }, .at_done = note_done };
+		struct mini greedy = {.tp = &tp,
+		                      .stream_count = 100000,
+		                      .chunk_count = 1 + i % 3,
+		                      .stage_count = 1,
+		                      .kinds = {BM_STAGE_SERIAL},
+		                      .at_more = until_the_other_is_done,
+		                      .buffer_bytes = i % 2 ? 16 : 64};
+		struct mini modest = {.tp = &tp,
+		                      .stream_count = 50,
+		                      .chunk_count = 2,
+		                      .stage_count = 1,
+		                      .segment_count = 3,
+		                      .kinds = {BM_STAGE_IN_ORDER},
+		                      .at_done = note_done};
 		struct mini *first = i % 4 < 2 ? &greedy : &modest, *second = i % 4 < 2 ? &modest : &greedy;
 
 		toy_case("greedy flow, %u", i);
@@ -322,7 +360,8 @@ static void test_greedy_flow_starves_nobody(void **state)
 		mini_start(second);
 		mini_finish(&modest);
 		mini_finish(&greedy);
-		TOY_CHECK(atomic_load(&greedy.given) < greedy.stream_count, "the modest flow had to wait for the greedy one");
+		TOY_CHECK(atomic_load(&greedy.given) < greedy.stream_count,
+		          "the modest flow had to wait for the greedy one");
 		TOY_CHECK(atomic_load(&modest.ok_count) == 50, "%u of 50 ended well", atomic_load(&modest.ok_count));
 		mini_fini(&greedy);
 		mini_fini(&modest);

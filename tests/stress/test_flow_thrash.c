@@ -22,8 +22,11 @@ static void test_pool_and_flow_thrash(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 1000; i++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = i % 7, .chunk_count = i % 4, .stage_count = i % 3,
-			          .kinds = { BM_STAGE_SERIAL, BM_STAGE_IN_ORDER } };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = i % 7,
+		                 .chunk_count = i % 4,
+		                 .stage_count = i % 3,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
 
 		toy_case("thrash %u", i);
 		toy_pool_open(&tp, 1 + i % 5, i % 3, 64 * (1 + i % 5));
@@ -42,8 +45,11 @@ static void test_destroy_right_after_start_and_cancel(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 1000; i++) {
 		struct toy_pool tp;
-		struct mini m = { .tp = &tp, .stream_count = 100, .chunk_count = i % 3 ? i % 4 : UINT64_MAX,
-			          .stage_count = 2, .kinds = { BM_STAGE_IN_ORDER, BM_STAGE_PARALLEL } };
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 100,
+		                 .chunk_count = i % 3 ? i % 4 : UINT64_MAX,
+		                 .stage_count = 2,
+		                 .kinds = {BM_STAGE_IN_ORDER, BM_STAGE_PARALLEL}};
 
 		toy_case("destroy after cancel %u", i);
 		toy_pool_open(&tp, 1 + i % 4, i % 3, 64 * (1 + i % 5));
@@ -74,9 +80,12 @@ static void *start_flows(void *arg)
 	struct starter *st = arg;
 
 	for (unsigned i = 0; i < 150; i++) {
-		struct mini m = { .tp = st->tp, .stream_count = 1 + (i + st->id) % 9, .chunk_count = i % 5,
-			          .stage_count = 2, .buffer_bytes = 16 << st->id,
-			          .kinds = { BM_STAGE_SERIAL, BM_STAGE_IN_ORDER } };
+		struct mini m = {.tp = st->tp,
+		                 .stream_count = 1 + (i + st->id) % 9,
+		                 .chunk_count = i % 5,
+		                 .stage_count = 2,
+		                 .buffer_bytes = 16 << st->id,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
 		struct bm_error err = BM_ERROR_INIT;
 		bool cancel = (i + st->id) % 4 == 0;
 
@@ -105,7 +114,7 @@ static void test_flows_started_by_several_threads(void **state)
 		toy_case("several starters, round %u", round);
 		toy_pool_open(&tp, 1 + round % 4, round % 3, round < 3 ? 128 : 1024);
 		for (unsigned i = 0; i < 4; i++) {
-			st[i] = (struct starter){ .tp = &tp, .id = i };
+			st[i] = (struct starter){.tp = &tp, .id = i};
 			assert_int_equal(pthread_create(&st[i].thread, NULL, start_flows, &st[i]), 0);
 		}
 		for (unsigned i = 0; i < 4; i++)
@@ -119,8 +128,11 @@ static void test_flows_started_by_several_threads(void **state)
 static void test_largest_pool(void **state)
 {
 	struct toy_pool tp;
-	struct mini m = { .tp = &tp, .stream_count = 3000, .chunk_count = 2, .stage_count = 2,
-		          .kinds = { BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER } };
+	struct mini m = {.tp = &tp,
+	                 .stream_count = 3000,
+	                 .chunk_count = 2,
+	                 .stage_count = 2,
+	                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
 
 	(void)state;
 	toy_case("largest pool");

@@ -36,16 +36,16 @@ static struct {
 	pthread_mutex_t mutex;
 	pthread_cond_t cond;
 	pthread_t thread;
-	char name[256];     /* mutex */
-	uint64_t deadline;  /* mutex; nanoseconds, monotonic */
-	bool stop;          /* mutex */
-} watchdog = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+	char name[256];    /* mutex */
+	uint64_t deadline; /* mutex; nanoseconds, monotonic */
+	bool stop;         /* mutex */
+} watchdog = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static struct {
 	pthread_mutex_t mutex;
 	atomic_bool set;
 	char text[512]; /* mutex; fixed once set */
-} violation = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+} violation = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 uint64_t toy_now_ns(void)
 {
@@ -166,7 +166,7 @@ static void *watchdog_run(void *arg)
 	while (!watchdog.stop) {
 		uint64_t now = toy_now_ns();
 		uint64_t deadline = watchdog.deadline;
-		struct timespec ts = { (time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u) };
+		struct timespec ts = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
 
 		if (now >= deadline) {
 			fprintf(stderr, "WATCHDOG: hung for %u s, BM_SEED=%llu, in %s\n", watchdog_s,
@@ -263,7 +263,7 @@ void toy_pool_open(struct toy_pool *tp, unsigned permits, unsigned io_depth, siz
 	struct bm_error err = BM_ERROR_INIT;
 
 	memset(tp, 0, sizeof(*tp));
-	tp->opt = (struct bm_pool_options){ .permits = permits, .io_depth = io_depth, .memory_bytes = memory_bytes };
+	tp->opt = (struct bm_pool_options){.permits = permits, .io_depth = io_depth, .memory_bytes = memory_bytes};
 	tp->threads = permits + io_depth;
 	tp->busy = toy_alloc(tp->threads, sizeof(*tp->busy));
 	if (bm_pool_create(&tp->opt, &tp->pool, &err) != BM_OK)
@@ -305,7 +305,7 @@ void toy_enter(struct toy_frame *f, struct toy_pool *tp, struct bm_worker *w)
 {
 	unsigned running, inside, max;
 
-	*f = (struct toy_frame){ .tp = tp, .w = w };
+	*f = (struct toy_frame){.tp = tp, .w = w};
 	if (!tp)
 		return;
 	f->index = bm_worker_index(w);
@@ -367,7 +367,7 @@ void toy_load(struct toy_frame *f, unsigned level, uint64_t random)
 	if (level > 1)
 		dice /= 4;
 	if (dice < 3) {
-		struct timespec ts = { 0, more % 8000 };
+		struct timespec ts = {0, more % 8000};
 
 		toy_block(f);
 		if (more & 0x8000)

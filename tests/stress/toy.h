@@ -76,12 +76,12 @@ void *toy_alloc(size_t count, size_t size);
 struct toy_pool {
 	struct bm_pool *pool;
 	struct bm_pool_options opt;
-	unsigned threads;       /* permits + io_depth */
-	atomic_uint running;    /* callbacks that have not called block */
-	atomic_uint inside;     /* callbacks */
+	unsigned threads;    /* permits + io_depth */
+	atomic_uint running; /* callbacks that have not called block */
+	atomic_uint inside;  /* callbacks */
 	atomic_uint running_max;
-	atomic_size_t live;     /* bytes of chunks that the callbacks know to be in flight: a lower bound */
-	atomic_bool *busy;      /* [threads], by worker index */
+	atomic_size_t live; /* bytes of chunks that the callbacks know to be in flight: a lower bound */
+	atomic_bool *busy;  /* [threads], by worker index */
 };
 
 void toy_pool_open(struct toy_pool *tp, unsigned permits, unsigned io_depth, size_t memory_bytes);
@@ -112,7 +112,10 @@ struct toy_latch {
 	pthread_cond_t cond;
 	unsigned count;
 };
-#define TOY_LATCH_INIT { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 }
+#define TOY_LATCH_INIT                                                                                                 \
+	{                                                                                                              \
+		PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0                                                 \
+	}
 void toy_latch_add(struct toy_latch *l);
 /* Adds one, then waits until the count has reached a multiple of group that is not below the own place. */
 void toy_latch_meet(struct toy_latch *l, unsigned group);

@@ -1,0 +1,425 @@
+#!/bin/bash
+# tests/bench/run.sh [--quick] [CASE...] - compares Bytemill with other programs and with its own targets, and prints a
+# table. Not a test: a target that is missed says MISSED and the exit code stays 0; it is 1 where an output was wrong.
+#
+#   tree     sha256 of a source tree, all in the page cache, against openssl and hashdeep
+#   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
+#   digests  four digests of one large file in one read, against four runs with one each
+#   gzip     gzip -6 of source text and of binaries, time and size, against pigz
+#   engine   the engine alone, without files (bench_engine, built when it is not there)
+#   memory   peak memory: a huge sparse file, very many small files, 64 threads
+#   start    one job on one file of 1 KiB, from the start of the process to its end
+#
+# Without CASE: all. The programs that are compared take turns (A B A B ...), so that what else the machine does hits
+# them alike; a time is the median of BM_BENCH_RUNS rounds (5). Before anything is timed the outputs are compared: a fast
+# wrong answer is not worth a line. Other programs get as many threads as Bytemill takes: one a CPU.
+#
+#   BM_BENCH_RUNS=N     rounds
+#   BM_BENCH_TREE=DIR   the source tree; without it Debian's linux-source-6.1 is unpacked where it is installed, else
+#                       /usr/include, /usr/lib and /usr/share are read
+#   BYTEMILL=FILE       the program; without it build/release/src/cli/bytemill
+#   TMPDIR=DIR          for the data: some 4 GB, on a disk and not in memory
+#
+# --quick takes little data and 3 rounds, to see that every case works; its numbers mean little.
+set -euo pipefail
+export LC_ALL=C
+unset NO_COLOR
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+readonly cases=(tree cold digests gzip engine memory start)
+readonly mib=1048576
+linux_source=/usr/src/linux-source-6.1.tar.xz
+bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
+quick=
+chosen=()
+
+die() {
+	echo "bench: $*" >&2
+	exit 1
+}
+note() { echo "bench: $*" >&2; }
+usage() {
+	sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//;p}' "$0"
+	exit "$1"
+}
+
+for arg in "$@"; do
+	case $arg in
+	--quick) quick=1 ;;
+	-h | --help) usage 0 ;;
+	*)
+		[[ " ${cases[*]} " == *" $arg "* ]] || { echo "bench: no case '$arg'; there are: ${cases[*]}" >&2; exit 2; }
+		chosen+=("$arg")
+		;;
+	esac
+done
+[ ${#chosen[@]} -gt 0 ] || chosen=("${cases[@]}")
+runs=${BM_BENCH_RUNS:-$([ -n "$quick" ] && echo 3 || echo 5)}
+[[ $runs =~ ^[1-9][0-9]*$ ]] || die "BM_BENCH_RUNS is '$runs', not a number of rounds"
+[ -x "$bytemill" ] || die "no program at $bytemill: run 'make build' first, or set BYTEMILL"
+bytemill=$(realpath "$bytemill")
+cpus=$(nproc)
+# How much data.
+large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000
+if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000; fi
+readonly large_mib text_mib sparse small_files engine_chunks
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/bytemill-bench.XXXXXX")
+ram=$tmp # a directory in memory, where there is one with room
+if [ -d /dev/shm ] && [ -w /dev/shm ] && [ "$(df --output=avail -k /dev/shm | tail -n 1)" -gt $((2 << 20)) ]; then
+	ram=$(mktemp -d /dev/shm/bytemill-bench.XXXXXX)
+fi
+cleanup() {
+	trap '' HUP INT TERM
+	cd /
+	rm -rf "$tmp" "$ram"
+}
+trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cd "$tmp"
+exec </dev/null
+
+# ---- the table ----
+
+misses=0 result=
+line() { printf '%-56s %11s %11s %7s %8s  %s\n' "$@"; }
+quotient() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", (b > 0 ? a / b : 0) }'; }
+seconds() { awk -v us="$1" 'BEGIN { if (us < 100000) printf "%.2f ms", us / 1000; else printf "%.3f s", us / 1e6 }'; }
+mebibytes() { awk -v b="$1" 'BEGIN { printf "%.1f MiB", b / 1048576 }'; }
+verdict() { # verdict FOUND LIMIT: sets $result
+	result=ok
+	if awk -v a="$1" -v b="$2" 'BEGIN { exit !(a > b) }'; then
+		result=MISSED
+		misses=$((misses + 1))
+	fi
+}
+compare() { # compare CASE OURS PEER TARGET: two functions that raced
+	local ours=${median[$2]} peer=${median[$3]} ratio
+	ratio=$(quotient "$ours" "$peer")
+	verdict "$ratio" "$4"
+	line "$1" "$(seconds "$ours")" "$(seconds "$peer")" "$ratio" "<= $4" "$result"
+}
+skipped() { line "$1" - - - - "skipped: $2"; }
+have() { # have CASE PROGRAM...: else the case is skipped
+	local case=$1 program
+	shift
+	for program; do
+		if ! command -v "$program" >/dev/null; then
+			skipped "$case" "no $program here"
+			return 1
+		fi
+	done
+}
+
+# ---- time ----
+
+declare -A median
+median_of() { tr ' ' '\n' | sed '/^$/d' | sort -n | awk '{ v[NR] = $1 } END { printf "%d", (v[int((NR + 1) / 2)] + v[int((NR + 2) / 2)]) / 2 }'; }
+before_each=:
+race() { # race ROUNDS FUNCTION...: takes turns; leaves the medians, in microseconds, in ${median[FUNCTION]}
+	local rounds=$1 i f start
+	local -A times=()
+	shift
+	for ((i = 0; i < rounds; i++)); do
+		for f; do
+			"$before_each"
+			start=${EPOCHREALTIME/./}
+			"$f" >/dev/null 2>"$tmp/stderr" || die "$f failed: $(tail -n 5 "$tmp/stderr")"
+			times[$f]+="$((${EPOCHREALTIME/./} - start)) "
+		done
+	done
+	for f; do median[$f]=$(median_of <<<"${times[$f]}"); done
+}
+
+# ---- data ----
+
+gather() { # gather OUT BYTES DIR... -- FIND-TEST...: files one behind the other, from the start again where too few
+	local out=$1 bytes=$2 dirs=() have=0 grown
+	shift 2
+	while [ "$1" != -- ]; do dirs+=("$1") && shift; done
+	shift
+	: >"$out"
+	while [ "$have" -lt "$bytes" ]; do
+		# head stops reading when it has enough, and the others die of that; what counts is the size.
+		find "${dirs[@]}" -type f "$@" -print0 2>/dev/null | sort -z | xargs -0 cat 2>/dev/null |
+			head -c $((bytes - have)) >>"$out" || true
+		grown=$(stat -c %s "$out")
+		[ "$grown" -gt "$have" ] || die "no data for $out in ${dirs[*]}"
+		have=$grown
+	done
+}
+trees=()
+tree_files=0
+find_trees() { # sets $trees and $tree_files, once
+	[ ${#trees[@]} -eq 0 ] || return 0
+	if [ -n "${BM_BENCH_TREE:-}" ]; then
+		[ -d "$BM_BENCH_TREE" ] || die "BM_BENCH_TREE: no directory $BM_BENCH_TREE"
+		trees=("$(realpath "$BM_BENCH_TREE")")
+	elif [ -n "$quick" ]; then
+		trees=(/usr/include)
+	elif [ -r "$linux_source" ] && command -v xz >/dev/null; then
+		note "unpacking $linux_source"
+		mkdir tree
+		tar -xJf "$linux_source" -C tree
+		sync
+		trees=("$tmp/tree")
+	else
+		note "no $linux_source here (Debian package linux-source-6.1): reading /usr/include, /usr/lib and /usr/share"
+		trees=(/usr/include /usr/lib /usr/share)
+	fi
+	tree_files=$(find "${trees[@]}" -type f -printf x | wc -c)
+	[ "$tree_files" -ge 50000 ] || [ -n "$quick" ] || note "the tree has only $tree_files files; the targets are for 50000"
+	note "tree: $tree_files files, $(find "${trees[@]}" -type f -printf '%s\n' | awk '{ s += $1 } END { printf "%.0f MiB", s / 1048576 }')"
+}
+sha256_of_lines() { grep -Eo '^\\?[0-9a-f]{64}' | sed 's/^[^0-9a-f]//' | sort; }
+same_digests() { # same_digests WHO: WHO.digests, sorted, are those that bytemill found
+	cmp -s "$1.digests" bytemill.digests || die "$1 and bytemill found different digests for ${trees[*]}"
+}
+
+# ---- cases ----
+
+# One sha256 of each file in ${trees[@]}.
+bytemill_tree() { "$bytemill" hash -q "${trees[@]}"; }
+bytemill_tree_one_reader() { "$bytemill" hash -q --io-depth 1 -j "$cpus" "${trees[@]}"; }
+openssl_tree() { find "${trees[@]}" -type f -print0 | xargs -0 -P "$cpus" -n 512 openssl dgst -r -sha256; }
+hashdeep_tree() { hashdeep -j "$cpus" -c sha256 -o f -r "${trees[@]}"; }
+rhash_tree() { rhash -r --sha256 "${trees[@]}"; }
+
+check_tree() { # against sha256sum line for line; the others are then compared with these digests
+	[ ! -e bytemill.digests ] || return 0
+	bytemill_tree >bytemill.lines
+	for tree in "${trees[@]}"; do find "$tree" -type f -print0 | sort -z | xargs -0 sha256sum --; done >sha256sum.lines
+	cmp -s bytemill.lines sha256sum.lines || die "bytemill's lines for ${trees[*]} are not those of sha256sum"
+	bytemill_tree_one_reader | cmp -s - bytemill.lines || die "bytemill's output depends on --io-depth"
+	sha256_of_lines <bytemill.lines >bytemill.digests
+	rm bytemill.lines sha256sum.lines
+}
+case_tree() {
+	local openssl="sha256 of a tree, warm: xargs openssl dgst" hashdeep="sha256 of a tree, warm: hashdeep" racers=()
+	find_trees
+	check_tree
+	if have "$openssl" openssl xargs; then
+		# One at a time here: lines of two at once may end up in one another.
+		find "${trees[@]}" -type f -print0 | xargs -0 -n 512 openssl dgst -r -sha256 |
+			sha256_of_lines >openssl.digests
+		same_digests openssl
+		racers+=(openssl_tree)
+	fi
+	if have "$hashdeep" hashdeep; then
+		hashdeep_tree | grep -Eo '^[0-9]+,[0-9a-f]{64},' | cut -d, -f2 | sort >hashdeep.digests
+		same_digests hashdeep
+		racers+=(hashdeep_tree)
+	fi
+	[ ${#racers[@]} -gt 0 ] || return 0
+	race "$runs" bytemill_tree "${racers[@]}"
+	[ -z "${median[openssl_tree]:-}" ] || compare "$openssl" bytemill_tree openssl_tree 0.55
+	[ -z "${median[hashdeep_tree]:-}" ] || compare "$hashdeep" bytemill_tree hashdeep_tree 0.25
+}
+
+drop_caches() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	# The programs themselves are read beforehand: only the tree is to be cold.
+	"$bytemill" --version >/dev/null
+	printf x | "$bytemill" hash >/dev/null
+	printf x | rhash --sha256 - >/dev/null
+}
+case_cold() {
+	local rhash="sha256 of a tree, cold: rhash" self="sha256 of a tree, cold: bytemill --io-depth 1"
+	have "$rhash" rhash || return 0
+	if [ "$(id -u)" != 0 ] || [ ! -w /proc/sys/vm/drop_caches ]; then
+		skipped "$rhash" "needs root"
+		skipped "$self" "needs root"
+		return 0
+	fi
+	find_trees
+	if [ "$(stat -f -c %T "${trees[0]}")" = tmpfs ]; then
+		skipped "$rhash" "the tree is in memory: set TMPDIR or BM_BENCH_TREE"
+		skipped "$self" "the tree is in memory"
+		return 0
+	fi
+	check_tree
+	# rhash also reads what symbolic links to files point to: it may know more.
+	rhash_tree | sha256_of_lines >rhash.digests
+	[ -z "$(comm -23 bytemill.digests rhash.digests)" ] || die "rhash lacks digests that bytemill found for ${trees[*]}"
+	before_each=drop_caches
+	race "$runs" bytemill_tree rhash_tree bytemill_tree_one_reader
+	before_each=:
+	compare "$rhash" bytemill_tree rhash_tree 0.35
+	compare "$self" bytemill_tree bytemill_tree_one_reader 0.55
+}
+
+readonly four=(md5 sha1 sha256 sha512)
+four_at_once() { "$bytemill" hash -q -a md5,sha1,sha256,sha512 large; }
+four_alone() {
+	local a
+	for a in "${four[@]}"; do "$bytemill" hash -q -a "$a" large || return; done
+}
+case_digests() {
+	local a
+	gather large $((large_mib * mib)) /usr/lib --
+	for a in "${four[@]}"; do "${a}sum" --tag large; done >four.lines
+	four_at_once | cmp -s - four.lines || die "the four digests are not those of md5sum ... sha512sum"
+	for a in "${four[@]}"; do "$bytemill" hash --tag -a "$a" large; done >alone.lines
+	cmp -s alone.lines four.lines || die "the digests one by one are not those of md5sum ... sha512sum"
+	race "$runs" four_at_once four_alone
+	compare "4 digests of one file at once: one by one" four_at_once four_alone 0.6
+	rm large
+}
+
+bytemill_gzip() { "$bytemill" run -q gzip.json; }
+pigz_gzip() { pigz -6 -p "$cpus" -c data; }
+case_gzip() {
+	local what ours theirs ratio bytes=$((text_mib * mib))
+	have "gzip -6: pigz -6" pigz || return 0
+	cd "$ram"
+	cat >gzip.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "data" },
+		  { "step": "compress", "format": "gzip", "level": 6 },
+		  { "step": "write", "to": "-" }
+		] }
+	END
+	find_trees
+	for what in text binaries; do
+		case $what in
+		text) gather data "$bytes" "${trees[@]}" -- -name '*.[ch]' ;;
+		binaries) gather data "$bytes" /usr/bin /usr/lib -- '(' -path '/usr/bin/*' -o -name '*.so*' ')' ;;
+		esac
+		bytemill_gzip >data.gz
+		gzip -dc data.gz | cmp -s - data || die "what bytemill compressed is not what gzip decompresses"
+		ours=$(stat -c %s data.gz)
+		rm data.gz
+		theirs=$(pigz_gzip | wc -c)
+		race "$runs" bytemill_gzip pigz_gzip
+		compare "gzip -6 of $what: pigz -6" bytemill_gzip pigz_gzip 1.0
+		ratio=$(quotient "$ours" "$theirs")
+		verdict "$ratio" 1.005
+		line "  size" "$(mebibytes "$ours")" "$(mebibytes "$theirs")" "$ratio" "<= 1.005" "$result"
+	done
+	cd "$tmp"
+}
+
+engine_line() { # engine_line NAME COLUMN: of the line of bench_engine's table that begins so
+	awk -v name="$1" -v column="$2" 'index($0, name) == 1 { split(substr($0, 47), f, " "); print f[column] + 0 }' engine.out
+}
+case_engine() {
+	local case="engine: a chunk, empty stages, 1 thread" build row ns
+	build=$(realpath "$(dirname "$bytemill")/../..")
+	[ ! -e "$build/CMakeCache.txt" ] || cmake --build "$build" --target bench_engine >engine.build 2>&1 || true
+	if [ ! -x "$build/tests/bench/bench_engine" ]; then
+		skipped "$case" "bench_engine is not built"
+		return 0
+	fi
+	"$build/tests/bench/bench_engine" "$engine_chunks" >engine.out || die "bench_engine failed: exit code $?"
+	for row in "one stream" "1-chunk streams"; do
+		ns=$(engine_line "$row, empty stages, 1 thread" 1)
+		[ -n "$ns" ] || die "bench_engine has no line for '$row': $(cat engine.out)"
+		verdict "$ns" 2000
+		line "$case, $row" "$ns ns" - - "<= 2 us" "$result"
+	done
+	line "  time lost at its lock, 256 KiB, 2 threads" "$(engine_line 'one stream, 256 KiB hashed thrice, 2 threads' 4) %" - - - ''
+}
+
+readonly budget_mib=64 base_mib=32
+peak() { # peak CASE BYTEMILL-ARGUMENT...
+	local case=$1 kib limit=$(((budget_mib + base_mib) * 1024))
+	shift
+	python3 "$here/peak_rss.py" peak.kib "$bytemill" "$@" >/dev/null 2>"$tmp/stderr" ||
+		die "$case: bytemill failed: $(tail -n 5 "$tmp/stderr")"
+	kib=$(<peak.kib)
+	verdict "$kib" $limit
+	line "$case" "$(mebibytes $((kib * 1024)))" - - "<= $((limit / 1024)) MiB" "$result"
+}
+case_memory() {
+	local dir n
+	have "peak memory" python3 || return 0
+
+	truncate -s "$sparse" sparse
+	cat >sparse.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "sparse" },
+		  { "step": "hash", "algorithms": ["sha256", "crc32"] },
+		  { "step": "copy", "to": "sparse.copy" }
+		] }
+	END
+	peak "peak memory: sparse file of $sparse, copied" run -q --memory ${budget_mib}MiB sparse.json
+	[ "$(stat -c %s sparse.copy)" = "$(stat -c %s sparse)" ] || die "the copy of the sparse file has another size"
+	rm sparse sparse.copy
+
+	for ((n = 0; n < small_files; n += 1000)); do
+		dir=small/$(printf %06d "$n")
+		mkdir -p "$dir"
+		seq -f 'this is file number %.0f of those' "$n" $((n + 999)) | split -l 1 -d -a 3 - "$dir/file."
+	done
+	cat >small.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "small" },
+		  { "step": "hash", "manifest": "small.sums", "name": "{path}" },
+		  { "step": "compress" },
+		  { "step": "write", "to": "small.gz/{path}.gz", "durability": "none" }
+		] }
+	END
+	peak "peak memory: $small_files small files, compressed" run -q --memory ${budget_mib}MiB small.json
+	(cd small && sha256sum --status --strict -c ../small.sums) || die "wrong digests of the small files"
+	[ "$(wc -l <small.sums)" = "$small_files" ] || die "not all small files are in the manifest"
+	rm -rf small small.gz
+
+	gather large $((text_mib * mib)) /usr/lib --
+	cat >wide.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "large" },
+		  { "step": "hash", "algorithms": ["sha256", "md5", "crc32"] },
+		  { "step": "compress", "level": 6 },
+		  { "step": "write", "to": "large.gz", "durability": "none" }
+		] }
+	END
+	peak "peak memory: 64 threads, $text_mib MiB, compressed" run -q -j 64 --memory ${budget_mib}MiB wide.json
+	gzip -dc large.gz | cmp -s - large || die "what 64 threads compressed is not what gzip decompresses"
+	rm large large.gz
+}
+
+start_run() { "$bytemill" run -q start.json; }
+case_start() {
+	cd "$ram"
+	head -c 1024 "$bytemill" >one
+	cat >start.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "one" },
+		  { "step": "hash", "manifest": "one.sums", "name": "one" },
+		  { "step": "compress" },
+		  { "step": "write", "to": "one.gz" }
+		] }
+	END
+	start_run
+	gzip -dc one.gz | cmp -s - one || die "what bytemill compressed is not what gzip decompresses"
+	sha256sum --status --strict -c one.sums || die "wrong digest of the small file"
+	race 20 start_run
+	verdict "${median[start_run]}" 10000
+	line "start to end: one job on 1 KiB, in memory" "$(seconds "${median[start_run]}")" - - "<= 10 ms" "$result"
+	cd "$tmp"
+}
+
+# ---- all ----
+
+echo "$("$bytemill" --version), $cpus CPUs ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1))," \
+	"median of $runs rounds${quick:+; --quick: these numbers mean little}"
+for program in openssl hashdeep rhash pigz; do
+	command -v "$program" >/dev/null || continue
+	case $program in
+	openssl) version=$(openssl version | cut -d ' ' -f 1,2) ;;
+	hashdeep) version="hashdeep $(hashdeep -V)" ;;
+	rhash) version=$(rhash --version 2>&1 | head -n 1) ;;
+	pigz) version=$(pigz --version 2>&1 | head -n 1) ;;
+	esac
+	printf '%s%s' "${separator:-with }" "$version"
+	separator=', '
+done
+printf '\n\n'
+line case bytemill other ratio target ''
+for c in "${chosen[@]}"; do "case_$c"; done
+echo
+if [ "$misses" -eq 0 ]; then echo "no target missed"; else echo "targets missed: $misses"; fi

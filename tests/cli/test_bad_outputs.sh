@@ -1,0 +1,142 @@
+#!/bin/bash
+# Outputs that cannot be written: a full disk, a limit on file sizes, directories in the way, readers that go away. The old
+# file stays, no temp file is left, the other files are done.
+. "$(dirname "$0")/lib.sh"
+
+job() { printf '%s' "$1" >job.json; }
+mkdir in
+echo small >in/a
+head -c 3000000 /dev/urandom >in/large
+echo small too >in/z
+
+# ulimit -f: the large one fails.
+mkdir out
+echo old >out/large
+for steps in '{"step": "write", "to": "out/{path}"}' '{"step": "hash"}, {"step": "write", "to": "out/{path}"}' \
+	'{"step": "write", "to": "out/{path}", "durability": "none"}'; do
+	job '{"steps": [{"step": "read", "from": "in"}, '"$steps"']}'
+	(
+		ulimit -f 1024
+		run_bm run job.json
+		echo "$status" >status
+	)
+	read -r status <status
+	expect_exit 1
+	expect_stderr_match '^bytemill: error: in/large: .*out/large: .*File too large'
+	expect_stderr_match '^bytemill: 2 files done, 1 failed'
+	[ "$(cat out/large)" = old ] || fail "the old file is gone"
+	expect_same in/a out/a
+	expect_same in/z out/z
+	expect_no_temp .
+done
+# combine: nothing of it is there.
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "write", "to": "out/all", "combine": true}]}'
+(
+	ulimit -f 1024
+	run_bm run job.json
+	echo "$status" >status
+)
+read -r status <status
+expect_exit 1
+expect_stderr_match 'out/all: .*File too large'
+[ ! -e out/all ] || {
+	# What is there may only be whole files.
+	cat in/a in/z >want
+	expect_same want out/all
+}
+expect_no_temp .
+
+# A directory where the file should be, a file where the directory should be, a link into nowhere.
+rm -rf out
+mkdir -p out/a out/sub
+echo file >out/large
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "write", "to": "out/{path}"}]}'
+run_bm run job.json
+expect_exit 1
+expect_stderr_match '^bytemill: error: in/a: .*out/a: is a directory'
+expect_same in/large out/large
+expect_same in/z out/z
+job '{"steps": [{"step": "read", "from": "in/z"}, {"step": "write", "to": "out/large/{path}"}]}'
+run_bm run job.json
+expect_exit 1
+expect_stderr_match '^bytemill: error: in/z: .*out/large.*Not a directory'
+expect_same in/large out/large
+ln -s ../target out/link
+ln -s loop out/loop
+job '{"steps": [{"step": "read", "from": "in/z"}, {"step": "write", "to": "out/link"}]}'
+run_bm run job.json
+expect_exit 0
+expect_same in/z target
+[ -L out/link ] || fail "the link was replaced"
+job '{"steps": [{"step": "read", "from": "in/z"}, {"step": "write", "to": "out/loop"}]}'
+run_bm run job.json
+expect_exit 1
+expect_stderr_match 'out/loop: .*(symbolic link)'
+expect_no_temp .
+
+# A manifest that cannot be written fails the job, with the name of the manifest.
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}, {"step": "write", "to": "out/w/{path}"}]}'
+run_bm run job.json
+expect_exit 1
+expect_stderr_match 'out/sub: is a directory'
+# Two jobs that fail so: both are told.
+job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}]},
+	{"name": "two", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/a"}]}]}'
+run_bm run job.json
+expect_exit 1
+expect_stderr_match 'out/sub: is a directory'
+expect_stderr_match 'out/a: is a directory'
+
+# A FIFO as output, with a reader that takes all, and one that goes away.
+rm -rf out
+mkdir out
+mkfifo out/fifo
+cat out/fifo >got &
+job '{"steps": [{"step": "read", "from": "in/large"}, {"step": "write", "to": "out/fifo"}]}'
+run_bm run job.json
+wait
+expect_exit 0
+expect_same in/large got
+[ -p out/fifo ] || fail "the FIFO was replaced"
+head -c 10 out/fifo >got &
+run_bm run job.json
+wait
+expect_exit 1
+expect_stderr_match 'out/fifo: .*reader has gone'
+# /dev/null stays what it is, /dev/full says so.
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "write", "to": "/dev/null", "combine": true}]}'
+run_bm run job.json
+expect_exit 0
+[ -c /dev/null ] || fail "/dev/null is gone"
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "write", "to": "/dev/full", "combine": true}]}'
+run_bm run job.json
+expect_exit 1
+expect_stderr_match '/dev/full: .*No space left'
+
+# Standard output that ends: its reader has gone, or was never there.
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "copy", "to": "copied/{path}"}, {"step": "write", "to": "-"}]}'
+status=0
+last='run job.json | head -c 1'
+"$BYTEMILL" run job.json 2>"$stderr" | head -c 1 >/dev/null || status=${PIPESTATUS[0]}
+expect_exit 1
+expect_stderr_match 'reader has gone'
+last='hash | head -c 1' status=0
+for ((i = 0; i < 3000; i++)); do echo in/a; done >list
+"$BYTEMILL" hash --files-from list 2>"$stderr" | head -c 1 >/dev/null || status=${PIPESTATUS[0]}
+expect_exit 1
+expect_stderr_match 'Broken pipe'
+for command in "hash in" "run job.json"; do
+	last="$command >&-" status=0
+	# shellcheck disable=SC2086
+	"$BYTEMILL" $command >&- 2>"$stderr" || status=$?
+	expect_exit 1
+	expect_stderr_match 'Bad file descriptor'
+done
+last='run <&-' status=0
+job '{"steps": [{"step": "read", "from": ["in/a", "-", "in/z"]}, {"step": "write", "to": "stdin/{name}"}]}'
+"$BYTEMILL" run job.json <&- 2>"$stderr" || status=$?
+expect_exit 1
+expect_stderr_match '^bytemill: error: -: .*Bad file descriptor'
+expect_same in/a stdin/a
+expect_same in/z stdin/z
+expect_no_temp .
