@@ -73,7 +73,7 @@ struct bm_stream {
 	struct bm_segment_state segments[];      /* segment_count */
 };
 
-#define BM_FLOW_PLANNED 256 /* streams listed ahead */
+#define BM_FLOW_PLANNED 1024 /* streams listed ahead */
 
 struct bm_flow {
 	struct bm_pool *pool;                                       /* constant */

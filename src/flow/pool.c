@@ -11,8 +11,8 @@
  * is the normal state. A woken thread that finds more work than its own wakes the next one.
  *
  * What next, in this order: a chunk that is ready (it holds a token: the sooner it is done the better); room in the
- * oldest open stream; the next stream; listing streams ahead. Listing comes before opening when the list is nearly used
- * up, so that the other threads do not run dry while a large directory is read. Flows take turns.
+ * oldest open stream; the next stream; listing streams ahead. Listing comes before opening while less than half of the list is
+ * full, so that the other threads do not run dry while directories are read from a disk. Flows take turns.
  */
 #include <errno.h>
 #include <signal.h>
@@ -55,10 +55,10 @@ static struct work flow_find_work_locked(struct bm_flow *f)
 	}
 	bool list = bm_flow_wants_list_locked(f);
 	bool open = bm_flow_can_open_locked(f);
-	if (open && !(list && f->planned_count < BM_FLOW_PLANNED / 8))
-		k.kind = WORK_OPEN;
-	else if (list && (open || f->planned_count < BM_FLOW_PLANNED / 2))
+	if (list && (!open || f->planned_count < BM_FLOW_PLANNED / 2))
 		k.kind = WORK_LIST;
+	else if (open)
+		k.kind = WORK_OPEN;
 	return k;
 }
 

@@ -9,6 +9,7 @@
 #   expect_stdout_no_match RE no line does, as expect_stderr_no_match
 #   expect_same FILE FILE     the bytes are equal
 #   expect_no_temp DIR...     no temp file of bytemill's is left
+#   at_end COMMAND            is run when the script ends in whatever way, last one first: umount "$tmp/disk"
 #   skip WHY, need_cmd PROG..., need_root, need_unsanitized
 #   fail WHY                  ends the test; shows the last run_bm
 # $stdout and $stderr are the files with what the last run_bm wrote. Programs that a Debian package brings for the
@@ -33,10 +34,14 @@ cd "$tmp"
 exec </dev/null
 last='(none)' status=
 
+at_end_commands=()
+at_end() { at_end_commands=("$1" "${at_end_commands[@]}"); }
+
 cleanup() {
-	local code=$?
+	local code=$? command
 	trap - EXIT
 	cd /
+	for command in "${at_end_commands[@]}"; do eval "$command" || true; done
 	if [ "$code" -ne 0 ] && [ "$code" -ne 77 ] && [ "${KEEP:-0}" = 1 ]; then
 		echo "kept: $tmp"
 	else

@@ -35,7 +35,7 @@ fi
 # takes longer than reading them.
 files=$tmp
 if [ -w /dev/shm ] && files=$(mktemp -d /dev/shm/bytemill-test.XXXXXX); then
-	trap 'rm -rf "$files"; cleanup' EXIT
+	at_end 'rm -rf "$files"'
 fi
 $python - "$files" <<'END'
 import os, sys

@@ -111,7 +111,7 @@ expect_stdout <<<"$(cd tree && sha256sum top.log)"
 
 # One file system.
 if [ "$(id -u)" = 0 ] && mkdir tree/mount && mount -t tmpfs -o size=64k tmpfs tree/mount 2>/dev/null; then
-	trap 'umount -l "$tmp/tree/mount" 2>/dev/null || true; cleanup' EXIT
+	at_end 'umount -l "$tmp/tree/mount" 2>/dev/null'
 	echo other >tree/mount/file
 	takes '"one_filesystem": true' -xdev
 	[ "$(tr '\0' '\n' <found | grep -c mount/)" = 0 ] || fail "it went over"

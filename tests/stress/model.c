@@ -177,6 +177,7 @@ enum bm_status model_start(struct model_run *run, struct bm_error *err)
 
 void model_cancel(struct model_run *run)
 {
+	model_forget_live(run);
 	atomic_store_explicit(&run->cancelled, true, RELAXED);
 	bm_flow_cancel(run->flow);
 	TOY_CHECK(bm_flow_is_cancelled(run->flow), "bm_flow_is_cancelled is false after bm_flow_cancel");

@@ -164,5 +164,7 @@ void model_check(const struct model_oracle *o, struct toy_pool *tp);
 
 /* Between model.c and model_call.c. */
 void model_wire(struct model_run *run); /* fills in pl, segments, stages and seats */
+/* Before a cancellation: from then on the engine gives back chunks unseen. */
+void model_forget_live(struct model_run *run);
 
 #endif

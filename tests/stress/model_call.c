@@ -25,6 +25,7 @@ static void point(struct model_run *run, struct bm_worker *w)
 
 	if (run->cancel_at == 0 || n != run->cancel_at)
 		return;
+	model_forget_live(run);
 	atomic_store_explicit(&run->cancelled, true, RELAXED);
 	bm_flow_cancel(flow);
 	if (n % 2)
@@ -111,6 +112,12 @@ static void live_sub(struct model_stream *st, size_t bytes)
 static void live_drop(struct model_stream *st)
 {
 	toy_pool_live(st->run->tp, 0, (size_t)(atomic_exchange_explicit(&st->live, 1, RELAXED) / 2));
+}
+
+void model_forget_live(struct model_run *run)
+{
+	for (size_t i = 0; i < run->model->stream_count; i++)
+		live_drop(&run->streams[i]);
 }
 
 /* c has seen the last callback of its own segment. */

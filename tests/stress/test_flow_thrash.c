@@ -84,7 +84,7 @@ static void *start_flows(void *arg)
 		                 .stream_count = 1 + (i + st->id) % 9,
 		                 .chunk_count = i % 5,
 		                 .stage_count = 2,
-		                 .buffer_bytes = 16 << st->id,
+		                 .buffer_bytes = (size_t)16 << st->id,
 		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
 		struct bm_error err = BM_ERROR_INIT;
 		bool cancel = (i + st->id) % 4 == 0;
