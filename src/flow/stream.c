@@ -217,14 +217,6 @@ static void item_fail_locked(struct bm_item *it, const struct bm_error *err)
 	stream_stop_locked(it->stream, it->segment);
 }
 
-static void error_clear(struct bm_error *err)
-{
-	/* Not memset: two kilobytes a chunk would be more than the rest of the engine does. */
-	err->status = BM_OK;
-	err->sys_errno = 0;
-	err->where[0] = err->text[0] = '\0';
-}
-
 static void error_complete(struct bm_error *err, enum bm_status status)
 {
 	if (err->status == BM_OK)
@@ -245,7 +237,7 @@ static void stream_close_locked(struct bm_worker *w, struct bm_stream *s)
 		err = &s->segments[s->fail_segment].err;
 	pthread_mutex_unlock(&p->lock);
 
-	error_clear(&cancelled);
+	bm_error_clear(&cancelled);
 	if (was_cancelled) {
 		(void)bm_error_set(&cancelled, BM_ERR_CANCELLED, NULL, "cancelled");
 		err = &cancelled;
@@ -322,7 +314,7 @@ static enum bm_status run_stage(struct bm_worker *w, struct bm_item *it, struct 
 	enum bm_status status;
 
 	w->flow = it->stream->flow;
-	error_clear(err);
+	bm_error_clear(err);
 	status = st->run(st->arg, it->stream->user, &it->c, w, err);
 	if (status != BM_OK)
 		error_complete(err, status);
@@ -472,7 +464,7 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 
 		pthread_mutex_unlock(&f->pool->lock);
 		w->flow = f;
-		error_clear(&err);
+		bm_error_clear(&err);
 		r = def->fill(def->arg, s->user, &it->c, in != NULL ? &in->c : NULL, w, &err);
 		if (r == BM_FILL_MORE && (in == NULL || in->c.last || in->c.pos < in->c.len)) {
 			(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "a step asked for more input than there is");

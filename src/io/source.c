@@ -48,6 +48,7 @@ struct bm_source {
 	int fd;
 	bool owns_fd;
 	bool is_sparse;
+	bool is_cold;   /* its name was not in the caches, so that its first bytes will not be either */
 	bool no_nowait; /* RWF_NOWAIT is not supported here */
 	bool ended;
 	bool failed;
@@ -77,7 +78,7 @@ static int open_fifo(const struct bm_entry *e, int flags, const struct bm_blocke
 	return fd;
 }
 
-static int open_entry(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b)
+static int open_entry(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b, bool *cold)
 {
 	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY;
 	/* A FIFO opens at once, and is waited for where it is read: there a cancel can end the wait. Regular files do
@@ -90,6 +91,7 @@ static int open_entry(const struct bm_entry *e, bool follow_symlinks, const stru
 	if (e->kind == BM_ENTRY_FILE)
 		fd = bm_dir_open_leaf(e, flags, true);
 	if (fd < 0 && errno == EAGAIN) {
+		*cold = true;
 		bm_io_block(b);
 		struct stat st;
 		if (e->kind == BM_ENTRY_STREAM && bm_io_stat(AT_FDCWD, e->display, e->display_len, &st, 0) == 0 &&
@@ -122,7 +124,7 @@ enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, co
 	enum bm_status status = BM_OK;
 	bool is_stdin = e->kind == BM_ENTRY_STREAM && !e->dir && strcmp(e->display, "-") == 0;
 	s->owns_fd = !is_stdin;
-	s->fd = is_stdin ? STDIN_FILENO : open_entry(e, follow_symlinks, b);
+	s->fd = is_stdin ? STDIN_FILENO : open_entry(e, follow_symlinks, b, &s->is_cold);
 	if (s->fd < 0 && errno == ECANCELED) {
 		status = bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
 		goto fail;
@@ -232,7 +234,7 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
                          uint64_t ahead_bytes, const struct bm_blocker *b)
 {
 	ssize_t n;
-	if (!*blocked && !s->no_nowait) {
+	if (!*blocked && !s->no_nowait && !s->is_cold) {
 		do
 			n = preadv2(s->fd, iov, iov_count, offset, RWF_NOWAIT);
 		while (n < 0 && errno == EINTR);
@@ -246,6 +248,7 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 	if (!*blocked) {
 		bm_io_block(b);
 		*blocked = true;
+		s->is_cold = false;
 		if (ahead_bytes)
 			(void)posix_fadvise(s->fd, offset, (off_t)ahead_bytes, POSIX_FADV_WILLNEED);
 	}

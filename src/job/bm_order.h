@@ -25,7 +25,8 @@ enum bm_status bm_order_create(size_t memory_bytes, void (*emit)(void *ctx, cons
 /* NULL is fine. No put may be under way. What still waits is dropped. */
 void bm_order_destroy(struct bm_order *o);
 
-/* Any thread. blob is taken over and left empty, also on failure. The calling thread may be kept to emit what is in turn
+/* Any thread. blob is left empty, also on failure; its memory is taken over where it has to wait, else left with it for
+ * the next one: bm_buf_fini it in the end. The calling thread may be kept to emit what is in turn
  * (for as long as emit takes), to write to the temporary file, or to wait for a thread that does; never to wait for emit
  * in another thread.
  * BM_ERR_NOMEM (or blob is oom), BM_ERR_SYSTEM (ENOSPC, EIO ...): the order has failed, from then on nothing can be

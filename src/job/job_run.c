@@ -65,8 +65,10 @@ static void entry_to_error(struct bm_entry *e, const struct bm_error *err)
 static enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
 {
 	struct job_run *j = ctx;
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 	struct bm_entry *e;
+
+	bm_error_clear(&err);
 
 	while ((e = bm_walk_next(j->walk, walk_block, walk_unblock, w)) != NULL) {
 		if (!outputs_has_input(j->run->outputs, j, e))
@@ -95,8 +97,8 @@ static enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **strea
 static void file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err,
                         struct bm_file_result *r)
 {
-	struct bm_file_digest *d = (struct bm_file_digest *)(void *)f->digests.data;
-	const uint8_t *bytes = (const uint8_t *)f->digest_bytes.data;
+	struct bm_file_digest *d = (struct bm_file_digest *)(void *)f->results->digests.data;
+	const uint8_t *bytes = (const uint8_t *)f->results->digest_bytes.data;
 
 	memset(r, 0, sizeof(*r));
 	r->job = j->job->p.name;
@@ -111,13 +113,13 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 		return;
 	}
 	r->digests = d;
-	r->digest_count = f->digests.len / sizeof(*d);
+	r->digest_count = f->results->digests.len / sizeof(*d);
 	for (size_t i = 0; i < r->digest_count; i++) {
 		d[i].bytes = bytes;
 		bytes += d[i].len;
 	}
-	r->outputs = (const struct bm_file_output *)(const void *)f->outputs.data;
-	r->output_count = f->outputs.len / sizeof(*r->outputs);
+	r->outputs = (const struct bm_file_output *)(const void *)f->results->outputs.data;
+	r->output_count = f->results->outputs.len / sizeof(*r->outputs);
 	/* Skipped is a file all of whose outputs were left as they are, and that gave nothing else. */
 	bool kept = r->output_count > 0 && r->digest_count == 0;
 	for (size_t i = 0; i < r->output_count && kept; i++)
@@ -151,26 +153,29 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 {
 	struct job_run *j = ctx;
 	struct bm_file *f = stream;
+	struct job_scratch *scratch = &j->scratch[bm_worker_index(w)];
+	struct bm_file_results *res = &scratch->results;
 	struct bm_file_result r;
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_buf record = {0};
+	struct bm_error err;
 
+	bm_error_clear(&err);
+	f->results = res;
 	if (bm_plan_close_file(j->plan, f, w, verdict, &err) == BM_OK &&
-	    (f->digests.oom || f->digest_bytes.oom || f->outputs.oom || f->warnings.oom))
+	    (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || f->warnings.oom))
 		(void)bm_error_set_nomem(&err);
 	if (err.status == BM_ERR_CANCELLED) {
 		/* Given up, not failed: an empty record keeps its place in the order. */
 		memset(&r, 0, sizeof(r));
 	} else {
 		file_result(j, f, &err, &r);
-		bm_record_encode(&record, &r);
+		bm_record_encode(&scratch->record, &r);
 		count_result(j, &r);
 	}
 	/* Always put, also a record that memory was too short for: the order then fails by itself, and nobody waits for it. */
-	struct bm_error trouble = BM_ERROR_INIT;
-	if (bm_order_put(j->order, f->index, &record, &trouble) != BM_OK)
-		job_trouble(j, &trouble);
-	bm_buf_fini(&record);
+	bm_error_clear(&err);
+	if (bm_order_put(j->order, f->index, &scratch->record, &err) != BM_OK)
+		job_trouble(j, &err);
+	bm_file_results_reset(res);
 	bm_file_destroy(f);
 }
 
@@ -178,10 +183,11 @@ static void job_emit(void *ctx, const void *data, size_t len)
 {
 	struct job_run *j = ctx;
 	struct bm_run *run = j->run;
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 
 	if (len == 0)
 		return;
+	bm_error_clear(&err);
 	if (!bm_record_decode(&j->view, data, len)) {
 		(void)bm_error_set(&err, BM_ERR_FAILED, NULL,
 		                   "a result was damaged in memory or in the temporary file");
@@ -255,7 +261,13 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 		.segments = j->plan->segments,
 		.segment_count = j->plan->segment_count,
 	};
-	enum bm_status status = bm_order_create(ORDER_MEMORY, job_emit, j, &j->order, err);
+	enum bm_status status = BM_OK;
+
+	j->scratch_count = j->run->permits + j->run->io_depth;
+	j->scratch = bm_calloc_array(j->scratch_count, sizeof(*j->scratch));
+	if (j->scratch == NULL)
+		return bm_error_set_nomem(err);
+	status = bm_order_create(ORDER_MEMORY, job_emit, j, &j->order, err);
 
 	if (status == BM_OK)
 		status = outputs_check_late(j->run->outputs, j, err);

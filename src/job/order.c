@@ -512,8 +512,9 @@ static void attend_locked(struct bm_order *o)
 enum bm_status bm_order_put(struct bm_order *o, uint64_t index, struct bm_buf *blob, struct bm_error *err)
 {
 	enum bm_status status = BM_OK;
-	struct bm_error nomem = BM_ERROR_INIT;
+	struct bm_error nomem;
 
+	bm_error_clear(&nomem);
 	pthread_mutex_lock(&o->lock);
 	if (!o->failed && index < o->next) {
 		status = bm_error_set(err, BM_ERR_USAGE, NULL, "result %llu was put twice: this is a bug in bytemill",
@@ -525,7 +526,7 @@ enum bm_status bm_order_put(struct bm_order *o, uint64_t index, struct bm_buf *b
 		o->emitting = true;
 		pthread_mutex_unlock(&o->lock);
 		o->emit(o->ctx, blob->data, blob->len);
-		bm_buf_fini(blob); /* before the drain, which may be long */
+		bm_buf_reset(blob);
 		pthread_mutex_lock(&o->lock);
 		o->next++;
 		o->emitting = false;
@@ -543,7 +544,7 @@ enum bm_status bm_order_put(struct bm_order *o, uint64_t index, struct bm_buf *b
 			*err = o->err;
 	}
 	pthread_mutex_unlock(&o->lock);
-	bm_buf_fini(blob);
+	bm_buf_reset(blob);
 	return status;
 }
 

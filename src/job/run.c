@@ -485,6 +485,11 @@ void bm_run_destroy(struct bm_run *run)
 
 		bm_walk_destroy(j->walk);
 		bm_order_destroy(j->order);
+		for (unsigned k = 0; j->scratch != NULL && k < j->scratch_count; k++) {
+			bm_file_results_fini(&j->scratch[k].results);
+			bm_buf_fini(&j->scratch[k].record);
+		}
+		free(j->scratch);
 		bm_record_view_fini(&j->view);
 		bm_buf_fini(&j->line);
 		bm_plan_destroy(j->plan);

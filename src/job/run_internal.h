@@ -19,6 +19,12 @@ enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_SKIPPED };
 
 struct outputs; /* outputs.c: which paths this run will write */
 
+struct job_scratch { /* one thread's, from file to file */
+	struct bm_file_results results;
+	struct bm_buf record;
+	char pad[64]; /* the next thread's is on another cache line */
+};
+
 struct job_run {
 	struct bm_run *run;
 	const struct bm_job *job;
@@ -37,6 +43,8 @@ struct job_run {
 	uint64_t own_outputs; /* next() only: inputs passed over since this run writes them */
 	struct bm_flow *flow; /* set before its callbacks run; freed with the run */
 	struct bm_order *order;
+	struct job_scratch *scratch; /* by bm_worker_index */
+	unsigned scratch_count;
 	struct bm_record_view view; /* emit only */
 	struct bm_buf line;         /* emit only */
 	atomic_uint_fast64_t failed;
@@ -60,8 +68,15 @@ struct bm_run {
 	size_t job_count;
 	struct timespec start;
 
-	atomic_uint_fast64_t bytes_read, bytes_written, files_done, files_failed, files_skipped;
-	atomic_uint_fast64_t files_total, bytes_total, bytes_failed;
+	/* Counted by every thread for every chunk or file: each group on a cache line of its own. */
+	char pad0[64];
+	atomic_uint_fast64_t bytes_read;
+	char pad1[64];
+	atomic_uint_fast64_t bytes_written;
+	char pad2[64];
+	atomic_uint_fast64_t files_done, files_failed, files_skipped;
+	char pad3[64];
+	atomic_uint_fast64_t files_total, bytes_total;
 	atomic_bool total_is_final, cancelled;
 	atomic_uint_fast64_t next_tick_ms;
 	pthread_mutex_t tick_lock;   /* one on_progress at a time */

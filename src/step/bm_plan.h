@@ -59,6 +59,15 @@ struct bm_step_ops {
 	void (*describe)(void *shared, struct bm_buf *out);
 };
 
+/* What a file's close adds to: scratch that goes from file to file, so that a small file costs no allocation here. */
+struct bm_file_results {
+	struct bm_buf digests; /* struct bm_file_digest items; their bytes pointers are put in when all are there */
+	struct bm_buf digest_bytes; /* one digest's behind the other's */
+	struct bm_buf outputs;      /* struct bm_file_output items; paths owned */
+};
+void bm_file_results_reset(struct bm_file_results *r); /* frees the paths, keeps the memory */
+void bm_file_results_fini(struct bm_file_results *r);
+
 /* One input on its way. Written by the stage that runs, or by end(); never by two at once unless said. */
 struct bm_file {
 	struct bm_job_context *ctx;
@@ -70,10 +79,8 @@ struct bm_file {
 	bool skipped;             /* every output exists and is to be kept: was not read */
 	struct bm_buf
 		warnings; /* a line each; by fill() and serial stages and close only, of which one runs at a time ... */
-	struct bm_buf digests; /* filled by close: struct bm_file_digest items, bytes behind (digest_bytes) */
-	struct bm_buf digest_bytes;
-	struct bm_buf outputs; /* filled by close: struct bm_file_output items; paths owned */
-	void *state[];         /* one a step */
+	struct bm_file_results *results; /* lent while the file is closed; else NULL */
+	void *state[];                   /* one a step */
 };
 
 void bm_file_warn(struct bm_file *f, const char *fmt, ...) BM_PRINTF(2, 3);

@@ -29,15 +29,28 @@ void bm_file_destroy(struct bm_file *f)
 	if (f == NULL)
 		return;
 	bm_source_close(f->source);
-	struct bm_file_output *outputs = (struct bm_file_output *)(void *)f->outputs.data;
-	for (size_t i = 0; i < f->outputs.len / sizeof(*outputs); i++)
-		free((char *)(uintptr_t)outputs[i].path);
 	bm_buf_fini(&f->warnings);
-	bm_buf_fini(&f->digests);
-	bm_buf_fini(&f->digest_bytes);
-	bm_buf_fini(&f->outputs);
 	bm_entry_destroy(f->entry);
 	free(f);
+}
+
+void bm_file_results_reset(struct bm_file_results *r)
+{
+	struct bm_file_output *outputs = (struct bm_file_output *)(void *)r->outputs.data;
+
+	for (size_t i = 0; i < r->outputs.len / sizeof(*outputs); i++)
+		free((char *)(uintptr_t)outputs[i].path);
+	bm_buf_reset(&r->digests);
+	bm_buf_reset(&r->digest_bytes);
+	bm_buf_reset(&r->outputs);
+}
+
+void bm_file_results_fini(struct bm_file_results *r)
+{
+	bm_file_results_reset(r);
+	bm_buf_fini(&r->digests);
+	bm_buf_fini(&r->digest_bytes);
+	bm_buf_fini(&r->outputs);
 }
 
 void bm_file_warn(struct bm_file *f, const char *fmt, ...)
@@ -57,17 +70,17 @@ void bm_file_add_digest(struct bm_file *f, unsigned step, const char *algorithm,
 {
 	struct bm_file_digest d = {algorithm, NULL, len, step, length};
 
-	/* The bytes may still move while more are added: the pointers are put in by whoever reads them (see run.c). */
-	bm_buf_put(&f->digest_bytes, bytes, len);
-	bm_buf_put(&f->digests, &d, sizeof(d));
+	/* The bytes may still move while more are added: the pointers are put in by whoever reads them (see job_run.c). */
+	bm_buf_put(&f->results->digest_bytes, bytes, len);
+	bm_buf_put(&f->results->digests, &d, sizeof(d));
 }
 
 void bm_file_add_output(struct bm_file *f, unsigned step, char *path, uint64_t bytes, bool skipped)
 {
 	struct bm_file_output o = {path, bytes, skipped, step};
 
-	bm_buf_put(&f->outputs, &o, sizeof(o));
-	if (f->outputs.oom)
+	bm_buf_put(&f->results->outputs, &o, sizeof(o));
+	if (f->results->outputs.oom)
 		free(path);
 }
 

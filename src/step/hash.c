@@ -48,15 +48,18 @@ struct hash_shared {
 	struct bm_buf lines[MAX_ALGORITHMS]; /* not written yet */
 	bool is_live;                        /* a person watches: each line is written at once */
 	struct bm_template *name;            /* NULL: {path}, or as given */
+	struct bm_buf name_text;             /* scratch */
 	size_t name_skip;                    /* bytes of its expansion that are the manifest's directory */
 };
 
 struct hash_file {
-	struct bm_digest *d[MAX_ALGORITHMS];
-	uint32_t crc[MAX_ALGORITHMS];
 	uint64_t length; /* of what was digested */
-	bool done[MAX_ALGORITHMS];
-	uint8_t out[]; /* BM_DIGEST_MAX_BYTES each */
+	struct hash_value {
+		struct bm_digest *d; /* while it goes on */
+		uint32_t crc;
+		bool done;
+		uint8_t out[BM_DIGEST_MAX_BYTES];
+	} value[]; /* one an algorithm */
 };
 
 static void digest_destroy(void *d)
@@ -73,7 +76,7 @@ static struct hash_file *file_state(struct hash_shared *hs, struct bm_file *f, s
 	struct hash_file *hf = f->state[hs->index];
 
 	if (hf == NULL) {
-		hf = calloc(1, sizeof(*hf) + hs->count * BM_DIGEST_MAX_BYTES);
+		hf = calloc(1, sizeof(*hf) + hs->count * sizeof(hf->value[0]));
 		if (hf == NULL)
 			(void)bm_error_set_nomem(err);
 		f->state[hs->index] = hf;
@@ -91,22 +94,23 @@ static enum bm_status digest_run(void *arg, void *stream, struct bm_chunk *c, st
 	(void)w;
 	if (hf == NULL)
 		return BM_ERR_NOMEM;
-	if (hf->d[st->i] == NULL) {
-		hf->d[st->i] = bm_stash_get(&hs->digests[st->i]);
-		if (hf->d[st->i] != NULL)
-			status = bm_digest_reset(hf->d[st->i], err);
+	struct hash_value *v = &hf->value[st->i];
+	if (v->d == NULL) {
+		v->d = bm_stash_get(&hs->digests[st->i]);
+		if (v->d != NULL)
+			status = bm_digest_reset(v->d, err);
 		else
-			status = bm_digest_create(hs->algorithms[st->i], &hf->d[st->i], err);
+			status = bm_digest_create(hs->algorithms[st->i], &v->d, err);
 	}
 	if (status == BM_OK)
-		status = bm_digest_update(hf->d[st->i], c->data, c->len, err);
+		status = bm_digest_update(v->d, c->data, c->len, err);
 	if (status == BM_OK && st->i == 0)
 		hf->length += c->len;
 	if (status == BM_OK && c->last) {
-		status = bm_digest_finish(hf->d[st->i], hf->out + st->i * BM_DIGEST_MAX_BYTES, err);
-		bm_stash_put(&hs->digests[st->i], hf->d[st->i]);
-		hf->d[st->i] = NULL;
-		hf->done[st->i] = status == BM_OK;
+		status = bm_digest_finish(v->d, v->out, err);
+		bm_stash_put(&hs->digests[st->i], v->d);
+		v->d = NULL;
+		v->done = status == BM_OK;
 	}
 	return status;
 }
@@ -132,15 +136,16 @@ static enum bm_status crc_join_run(void *arg, void *stream, struct bm_chunk *c, 
 	(void)w;
 	if (hf == NULL)
 		return BM_ERR_NOMEM;
-	hf->crc[st->i] = bm_crc32_combine(hf->crc[st->i], (uint32_t)c->slot[st->slot], c->len);
+	struct hash_value *v = &hf->value[st->i];
+	v->crc = bm_crc32_combine(v->crc, (uint32_t)c->slot[st->slot], c->len);
 	if (st->i == 0)
 		hf->length += c->len;
 	if (c->last) {
-		uint8_t *out = hf->out + st->i * BM_DIGEST_MAX_BYTES;
+		uint8_t *out = v->out;
 
 		for (unsigned k = 0; k < 4; k++)
-			out[k] = (uint8_t)(hf->crc[st->i] >> (24 - 8 * k));
-		hf->done[st->i] = true;
+			out[k] = (uint8_t)(v->crc >> (24 - 8 * k));
+		v->done = true;
 	}
 	return BM_OK;
 }
@@ -290,10 +295,10 @@ static enum bm_status hash_close(void *shared, struct bm_file *f, bool good, str
 	if (hf == NULL)
 		return BM_OK;
 	for (unsigned i = 0; i < hs->count; i++) {
-		if (good && hf->done[i])
-			bm_file_add_digest(f, hs->index, hs->algorithms[i]->name, hf->out + i * BM_DIGEST_MAX_BYTES,
+		if (good && hf->value[i].done)
+			bm_file_add_digest(f, hs->index, hs->algorithms[i]->name, hf->value[i].out,
 			                   hs->algorithms[i]->size_bytes, hf->length);
-		bm_stash_put(&hs->digests[i], hf->d[i]);
+		bm_stash_put(&hs->digests[i], hf->value[i].d);
 	}
 	free(hf);
 	f->state[hs->index] = NULL;
@@ -324,27 +329,25 @@ static enum bm_status manifest_flush(struct hash_shared *hs, size_t i, struct bm
 static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, struct bm_error *err)
 {
 	struct hash_shared *hs = shared;
-	struct bm_buf name = {0};
+	const char *name = hs->p->name_as_given ? r->display : r->path;
 	enum bm_status status = BM_OK;
 
 	if (hs->manifest_count == 0 || r->state != BM_FILE_DONE)
 		return BM_OK;
-	if (hs->name != NULL)
-		bm_step_expand(hs->ctx, hs->name, r->path, strlen(r->path), &name);
-	else
-		bm_buf_puts(&name, hs->p->name_as_given ? r->display : r->path);
-	const char *text = name.data + (name.len >= hs->name_skip ? hs->name_skip : 0);
-	if (name.oom)
-		status = bm_error_set_nomem(err);
-
+	if (hs->name != NULL) {
+		bm_buf_reset(&hs->name_text);
+		bm_step_expand(hs->ctx, hs->name, r->path, strlen(r->path), &hs->name_text);
+		if (hs->name_text.oom)
+			return bm_error_set_nomem(err);
+		name = hs->name_text.data + (hs->name_text.len >= hs->name_skip ? hs->name_skip : 0);
+	}
 	for (size_t m = 0; m < hs->manifest_count && status == BM_OK; m++) {
 		const struct bm_digest_algorithm *only = hs->manifest_count > 1 ? hs->algorithms[m] : NULL;
 
-		bm_manifest_put(&hs->lines[m], hs->p->format, hs->p->null, r, hs->index, only, text);
+		bm_manifest_put(&hs->lines[m], hs->p->format, hs->p->null, r, hs->index, only, name);
 		if (hs->is_live || hs->lines[m].oom || hs->lines[m].len >= MANIFEST_BUFFER)
 			status = manifest_flush(hs, m, err);
 	}
-	bm_buf_fini(&name);
 	return status;
 }
 
@@ -381,6 +384,7 @@ static void hash_destroy(void *shared)
 		free(hs->manifest_path[i]);
 	}
 	bm_template_destroy(hs->name);
+	bm_buf_fini(&hs->name_text);
 	free(hs);
 }
 

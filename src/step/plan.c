@@ -185,7 +185,10 @@ enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, st
 {
 	bool good = err == NULL;
 
-	*out = good ? (struct bm_error)BM_ERROR_INIT : *err;
+	if (good)
+		bm_error_clear(out);
+	else
+		*out = *err;
 	for (size_t i = 0; i < p->step_count; i++) {
 		const struct bm_step_ops *ops = p->job->steps[i].kind->ops;
 

@@ -2,10 +2,11 @@
  * test_flow_fault.c - memory and threads that cannot be had, at every n-th call: no crash, no hang, every stream that
  * next() gave ends once, well or with BM_ERR_NOMEM.
  *
- * The linker sends the engine's calls of malloc and its kin and of pthread_create here (--wrap). The callbacks call
+ * The linker sends the engine's calls of malloc and its kin, mmap and pthread_create here (--wrap). The callbacks call
  * none of them while a fault is armed.
  */
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "mini.h"
 
@@ -65,6 +66,9 @@ void *__wrap_realloc(void *old, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg);
+void *__real_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap64(void *where, size_t size, int protection, int flags, int fd, off_t offset);
 
 void *__wrap_malloc(size_t size)
 {
@@ -89,6 +93,21 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 int __wrap_posix_memalign(void **out, size_t alignment, size_t size)
 {
 	return memory_fails() ? ENOMEM : __real_posix_memalign(out, alignment, size);
+}
+
+void *__wrap_mmap(void *where, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	if (memory_fails()) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return __real_mmap(where, size, protection, flags, fd, offset);
+}
+
+/* The name that glibc gives it where _FILE_OFFSET_BITS is 64. */
+void *__wrap_mmap64(void *where, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	return __wrap_mmap(where, size, protection, flags, fd, offset);
 }
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
@@ -181,6 +200,11 @@ static const struct scene scenes[] = {
           .stage_count = 2,
           .segment_count = 2,
           .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL}}},
+	/* Large buffers may come from somewhere else. */
+	{2,
+         1,
+         300000 * 4,
+         {.stream_count = 4, .chunk_count = 3, .stage_count = 1, .buffer_bytes = 300000, .kinds = {BM_STAGE_PARALLEL}}},
 };
 
 static void test_memory_fails_at_every_call(void **state)

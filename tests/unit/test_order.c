@@ -123,7 +123,8 @@ static enum bm_status put(struct bm_order *o, uint64_t index, struct bm_error *e
 
 	make_blob(&b, index);
 	status = bm_order_put(o, index, &b, err);
-	assert_null(b.data);
+	assert_int_equal(b.len, 0);
+	bm_buf_fini(&b);
 	assert_int_equal(b.len, 0);
 	return status;
 }
