@@ -167,12 +167,13 @@ static bool close_report(const struct bm_cli_options *o, FILE *report)
 {
 	bool is_good;
 	int error = 0;
+	bool is_told = false;
 
 	if (report == NULL || report == stdout)
 		return true;
 	is_good = ferror(report) == 0;
 	if (!is_good)
-		error = EIO; /* the errno of a write in the past is not kept by stdio */
+		is_told = true; /* a write in the past failed: the run has said why */
 	if (fflush(report) != 0 && is_good) {
 		is_good = false;
 		error = errno;
@@ -186,7 +187,7 @@ static bool close_report(const struct bm_cli_options *o, FILE *report)
 		is_good = false;
 		error = errno;
 	}
-	if (!is_good)
+	if (!is_good && !is_told)
 		say_report_error(o->report, error);
 	return is_good;
 }

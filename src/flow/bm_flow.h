@@ -73,7 +73,9 @@ enum bm_fill_result {
 struct bm_segment {
 	/* out: data == buf[0], len 0 when new. in: NULL in segment 0; else the oldest input not used up, use its
 	 * data[pos..len). An input that is used up (pos == len) is given back unless it is the last one: after in->last the
-	 * call is repeated with the same empty input until out->last is emitted. May block (bm_worker_block). */
+	 * call is repeated with the same empty input until out->last is emitted. One that emits out->last before it has used
+	 * up its input ends the segments before it too: how much of the rest their stages still see is not said. May block
+	 * (bm_worker_block). */
 	enum bm_fill_result (*fill)(void *arg, void *stream, struct bm_chunk *out, struct bm_chunk *in,
 	                            struct bm_worker *w, struct bm_error *err);
 	void *arg;

@@ -51,6 +51,7 @@ void bm_flow_maybe_finish_locked(struct bm_worker *w, struct bm_flow *f)
 		pthread_mutex_lock(&p->lock);
 	}
 	bm_flow_free_items_locked(f);
+	p->exhausted = false;
 	*(f->prev != NULL ? &f->prev->next : &p->flows_head) = f->next;
 	*(f->next != NULL ? &f->next->prev : &p->flows_tail) = f->prev;
 	f->finished = true;
@@ -239,6 +240,9 @@ enum bm_status bm_flow_start(struct bm_pool *p, const struct bm_pipeline *pl, st
 	}
 
 	pthread_mutex_lock(&p->lock);
+	/* What could not be had once may be there now. */
+	p->exhausted = false;
+	p->max_threads = p->most_threads;
 	if (!bm_pool_ensure_thread_locked(p)) {
 		pthread_mutex_unlock(&p->lock);
 		flow_free(f);

@@ -119,7 +119,8 @@ struct bm_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work_cond; /* waiters: idle workers, for grants or stopping */
 	unsigned permits;         /* constant */
-	unsigned max_threads;     /* lowered where a thread cannot be started */
+	unsigned most_threads;    /* constant */
+	unsigned max_threads;     /* lowered where a thread cannot be started, until the next flow starts */
 	unsigned threads;
 	unsigned idle;     /* without work: asleep in work_cond, or on the way to look for a grant */
 	unsigned grants;   /* permits given to idle workers that have not woken yet */
@@ -127,7 +128,8 @@ struct bm_pool {
 	unsigned window;   /* constant: chunks in flight a segment of a stream */
 	unsigned max_open; /* constant: open streams a flow */
 	bool stopping;
-	bool exhausted;   /* buffers could not be had: no more tokens than there are buffers for */
+	bool exhausted; /* buffers could not be had: until the next flow starts or one ends, no more tokens than there are
+	                       * buffers for */
 	size_t budget;    /* constant */
 	size_t in_use;    /* tokens taken and reserved */
 	size_t allocated; /* buffers of chunks alive and kept */

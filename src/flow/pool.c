@@ -206,7 +206,7 @@ static bool start_thread_locked(struct bm_pool *p)
 	rc = pthread_create(&w->thread, NULL, worker_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc != 0) {
-		/* Fewer threads do the same work. With none yet, the next start may have more luck. */
+		/* Fewer threads do the same work. The next flow's start may have more luck. */
 		if (p->threads > 0)
 			p->max_threads = p->threads;
 		return false;
@@ -286,7 +286,7 @@ enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool 
 	if (p == NULL)
 		return bm_error_set_nomem(err);
 	p->permits = opt->permits;
-	p->max_threads = opt->permits + opt->io_depth;
+	p->most_threads = p->max_threads = opt->permits + opt->io_depth;
 	p->window = 2 * opt->permits + opt->io_depth + 2;
 	p->max_open = 2 * p->max_threads + 8;
 	p->budget = opt->memory_bytes;

@@ -203,12 +203,17 @@ static void job_emit(void *ctx, const void *data, size_t len)
 	if (run->opt.report != NULL) {
 		bm_buf_reset(&j->line);
 		bm_report_file(&j->line, &j->view.file);
-		if (!j->line.oom)
-			fwrite(j->line.data, 1, j->line.len, run->opt.report); /* its errors are looked at in the end */
+		run_report(run, &j->line);
 	}
 	if (run->opt.on_file != NULL)
 		run->opt.on_file(run->opt.ctx, &j->view.file);
 	pthread_mutex_unlock(&run->report_lock);
+}
+
+static void tell_count(struct job_run *j, uint64_t n, const char *one, const char *many)
+{
+	if (n > 0)
+		run_message(j->run, j->job, "%llu %s", (unsigned long long)n, n == 1 ? one : many);
 }
 
 static void tell_counts(struct job_run *j)
@@ -216,17 +221,13 @@ static void tell_counts(struct job_run *j)
 	struct bm_walk_counts c;
 
 	bm_walk_get_counts(j->walk, &c);
-	if (c.symlinks > 0)
-		run_message(j->run, j->job, "%llu symbolic links were not followed", (unsigned long long)c.symlinks);
-	if (c.special > 0)
-		run_message(j->run, j->job, "%llu sockets, pipes and devices were passed over",
-		            (unsigned long long)c.special);
-	if (c.other_filesystem > 0)
-		run_message(j->run, j->job, "%llu directories on other file systems were passed over",
-		            (unsigned long long)c.other_filesystem);
-	if (c.own_outputs + j->own_outputs > 0)
-		run_message(j->run, j->job, "%llu inputs were passed over: they are outputs of this run",
-		            (unsigned long long)(c.own_outputs + j->own_outputs));
+	tell_count(j, c.symlinks, "symbolic link was not followed", "symbolic links were not followed");
+	tell_count(j, c.special, "socket, pipe or device was passed over",
+	           "sockets, pipes and devices were passed over");
+	tell_count(j, c.other_filesystem, "directory on another file system was passed over",
+	           "directories on other file systems were passed over");
+	tell_count(j, c.own_outputs + j->own_outputs, "input was passed over: it is an output of this run",
+	           "inputs were passed over: they are outputs of this run");
 }
 
 static void job_done(void *ctx)

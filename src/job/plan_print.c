@@ -65,7 +65,7 @@ static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error
 	while ((e = bm_walk_next(w, NULL, NULL, NULL)) != NULL) {
 		if (e->kind == BM_ENTRY_ERROR) {
 			if (errors++ < 20) {
-				fputs("  cannot read ", out);
+				fputs("  ", out);
 				print_name(out, e->display);
 				fprintf(out, ": %s\n", e->error->text);
 			}

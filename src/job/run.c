@@ -401,18 +401,26 @@ void bm_run_cancel(struct bm_run *run)
 		job_run_cancel(&run->job_runs[i]);
 }
 
+void run_report(struct bm_run *run, const struct bm_buf *line)
+{
+	/* The first error says why; stdio's own flag does not. */
+	if ((line->oom || fwrite(line->data, 1, line->len, run->opt.report) != line->len) && run->report_errno == 0)
+		run->report_errno = line->oom ? ENOMEM : errno;
+}
+
 static void write_report_summary(struct bm_run *run, const struct bm_summary *sum)
 {
 	struct bm_buf b = {0};
 
 	bm_report_summary(&b, run->id, sum);
-	if (!b.oom)
-		fwrite(b.data, 1, b.len, run->opt.report);
+	run_report(run, &b);
 	bm_buf_fini(&b);
-	if (fflush(run->opt.report) != 0 || ferror(run->opt.report)) {
+	if (fflush(run->opt.report) != 0 && run->report_errno == 0)
+		run->report_errno = errno;
+	if (run->report_errno != 0) {
 		struct bm_error err = BM_ERROR_INIT;
 
-		(void)bm_error_set(&err, BM_ERR_SYSTEM, "report", "the report could not be written whole");
+		(void)bm_error_set_errno(&err, run->report_errno, "report", "the report could not be written whole");
 		run_error(run, NULL, &err);
 	}
 	run->opt.report = NULL; /* once */

@@ -80,6 +80,7 @@ struct bm_run {
 	atomic_bool total_is_final, cancelled;
 	atomic_uint_fast64_t next_tick_ms;
 	pthread_mutex_t tick_lock;   /* one on_progress at a time */
+	int report_errno;            /* report_lock: the report's first error */
 	pthread_mutex_t report_lock; /* report, on_file, on_message: jobs side by side share them */
 
 	pthread_mutex_t lock;
@@ -99,6 +100,7 @@ struct bm_run {
 enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
                           struct bm_error *err) BM_NODISCARD;
 void run_tick(void *run);
+void run_report(struct bm_run *run, const struct bm_buf *line); /* with report_lock held */
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
 /* Trouble that is no file's; j may be NULL. The first one is the summary's, one of each further job a message. */
 void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err);

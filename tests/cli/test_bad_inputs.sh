@@ -57,7 +57,7 @@ echo y >special/file
 job '{"steps": [{"step": "read", "from": "special"}, {"step": "write", "to": "out/{path}"}]}'
 run_bm run job.json
 expect_exit 0
-expect_stderr_match '1 sockets, pipes and devices were passed over'
+expect_stderr_match '1 socket, pipe or device was passed over'
 expect_same special/file out/file
 seq 1 300000 >special/content
 cat special/content >special/fifo &

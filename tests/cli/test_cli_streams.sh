@@ -81,7 +81,7 @@ if [ -c /dev/full ]; then
 	closed 1 "$BYTEMILL" hash in >/dev/full 2>"$stderr"
 	expect_stderr_match 'No space left'
 	closed 1 "$BYTEMILL" run -q --report /dev/full job.json 2>"$stderr"
-	expect_stderr_match 'report /dev/full .*No space left'
+	expect_stderr_match 'report.*No space left'
 	# A stderr that is full is no reason to fail.
 	closed 0 "$BYTEMILL" run job.json 2>/dev/full
 fi
