@@ -129,6 +129,9 @@ struct bm_run_options {
 	/* Things worth a line that belong to no file: "12 symlinks were skipped". May be NULL. */
 	void (*on_message)(void *ctx, const char *job, const char *text);
 	FILE *report; /* JSON Lines: an object a file, in listing order, and a summary; borrowed; NULL: none */
+	/* Cut the report, where it is a regular file, to nothing once it is known that the run can start: so that a report
+	 * that was named like an input by mistake is refused (BM_ERR_CONFLICT) and not lost. */
+	bool truncate_report;
 	void *ctx;
 };
 

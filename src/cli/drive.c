@@ -15,6 +15,7 @@
 #include "drive.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -153,7 +154,9 @@ static int open_report(const struct bm_cli_options *o, const struct bm_drive_sty
 		*report = stdout;
 		return 0;
 	}
-	*report = fopen(o->report, "we");
+	/* Not cut to nothing yet: the run does that once it knows that this is none of its inputs. */
+	int fd = open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	*report = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (*report == NULL) {
 		say_report_error(o->report, errno);
 		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
@@ -235,6 +238,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	opt.on_file = on_file;
 	opt.on_message = on_message;
 	opt.report = report;
+	opt.truncate_report = true;
 	opt.ctx = &d;
 	if (bm_bar_begin(o, style->results_on_stdout || report == stdout)) {
 		opt.on_progress = on_progress;

@@ -242,6 +242,9 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 	case BM_CLI_TEXT:
 		if (*arg == '\0')
 			return bm_usage_error(c->name, "--%s is empty; it wants a %s", row->name, row->arg);
+		if (*(const char **)at != NULL)
+			return bm_usage_error(c->name, "--%s is given twice; one %s is what it takes", row->name,
+			                      row->arg);
 		*(const char **)at = arg;
 		return 0;
 	case BM_CLI_SET:

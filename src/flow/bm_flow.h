@@ -102,9 +102,10 @@ struct bm_pipeline {
 #define BM_FLOW_MAX_STAGES 64 /* all segments together */
 
 struct bm_pool_options {
-	unsigned permits;    /* how many threads may run steps at once; 1 ... 1024 */
-	unsigned io_depth;   /* further threads that may sit in blocking calls; 0 ... 1024 */
-	size_t memory_bytes; /* budget of chunk buffers */
+	unsigned permits;     /* how many threads may run steps at once; 1 ... 1024 */
+	unsigned io_depth;    /* further threads that may sit in blocking calls; 0 ... 1024 */
+	size_t memory_bytes;  /* budget of chunk buffers */
+	unsigned max_streams; /* open at once in one flow; 0: as many as keep the threads busy */
 };
 
 /* Threads are started when they are first needed, with all signals blocked. BM_ERR_NOMEM. */

@@ -289,6 +289,8 @@ enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool 
 	p->most_threads = p->max_threads = opt->permits + opt->io_depth;
 	p->window = 2 * opt->permits + opt->io_depth + 2;
 	p->max_open = 2 * p->max_threads + 8;
+	if (opt->max_streams > 0 && opt->max_streams < p->max_open)
+		p->max_open = opt->max_streams;
 	p->budget = opt->memory_bytes;
 	p->workers = calloc(p->max_threads, sizeof(*p->workers));
 	if (p->workers == NULL) {

@@ -336,22 +336,26 @@ enum bm_status bm_sink_open(struct bm_sink_set *set, const char *path, const str
 
 /* ---- writing ---- */
 
-/* A pipe whose reader has stopped would hold the thread for ever; where the kernel can write without waiting (pipes
- * since Linux 6.4, and most files), the waiting is done where a cancel can end it. The descriptor's own flags are
- * shared with other programs and stay as they are. */
-static ssize_t write_in_place(int fd, const uint8_t *data, size_t len, const struct bm_blocker *b)
+/* A pipe whose reader has stopped would hold the thread for ever: the waiting is done where a cancel can end it. Where
+ * the kernel can write without waiting (pipes since Linux 6.4, but not FIFOs) it is asked to; elsewhere a pipe gets no more
+ * at a time than what poll() promises room for. The descriptor's own flags are shared with other programs and stay. */
+static ssize_t write_in_place(struct bm_sink *s, const uint8_t *data, size_t len, const struct bm_blocker *b)
 {
-	struct iovec iov = {(uint8_t *)(uintptr_t)data, len};
-	ssize_t n = pwritev2(fd, &iov, 1, -1, RWF_NOWAIT);
+	struct stat st;
 
-	if (n >= 0 || errno == EINTR)
-		return n;
-	if (errno != EAGAIN && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != ESPIPE)
+	if (s->at_once == 0)
+		s->at_once = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) ? SIZE_MAX : PIPE_BUF;
+	if (s->at_once == SIZE_MAX)
+		return write(s->fd, data, len);
+
+	struct iovec iov = {(uint8_t *)(uintptr_t)data, len};
+	ssize_t n = pwritev2(s->fd, &iov, 1, -1, RWF_NOWAIT);
+	if (n >= 0 || (errno != EAGAIN && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != ESPIPE))
 		return n;
 	bool nowait = errno == EAGAIN;
-	if (bm_io_wait(fd, POLLOUT, b) != 0)
+	if (bm_io_wait(s->fd, POLLOUT, b) != 0)
 		return -1;
-	n = nowait ? pwritev2(fd, &iov, 1, -1, RWF_NOWAIT) : write(fd, data, len);
+	n = nowait ? pwritev2(s->fd, &iov, 1, -1, RWF_NOWAIT) : write(s->fd, data, len < s->at_once ? len : s->at_once);
 	if (n < 0 && errno == EAGAIN)
 		errno = EINTR; /* the room was gone again: once more */
 	return n;
@@ -365,7 +369,7 @@ enum bm_status bm_sink_put(struct bm_sink *s, const uint8_t *data, size_t len, c
 	if (gives_up)
 		bm_io_block(b);
 	while (len > 0) {
-		ssize_t n = s->kind == SINK_IN_PLACE ? write_in_place(s->fd, data, len, b)
+		ssize_t n = s->kind == SINK_IN_PLACE ? write_in_place(s, data, len, b)
 		                                     : pwrite(s->fd, data, len, (off_t)s->offset);
 		if (n > 0) {
 			data += n;

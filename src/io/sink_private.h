@@ -56,8 +56,9 @@ struct bm_sink {
 	struct sink_dir *dir;    /* one reference; NULL: SINK_IN_PLACE */
 	int fd;
 	bool owns_fd;
-	bool has_temp; /* the owner's view; abort_all may have removed it meanwhile */
-	bool failed;   /* a write failed: commit refuses */
+	size_t at_once; /* SINK_IN_PLACE: what one write may take, 0: not asked yet */
+	bool has_temp;  /* the owner's view; abort_all may have removed it meanwhile */
+	bool failed;    /* a write failed: commit refuses */
 	struct bm_sink_options opt;
 	uint64_t offset;     /* bytes appended, holes counted; with APPEND the old ones too */
 	uint64_t data_end;   /* the file's size so far; less than offset: a hole at the end */

@@ -146,9 +146,10 @@ struct bm_entry *bm_walk_list_next(struct bm_walk *w)
 		if (strcmp(w->opt.list_path, "-") == 0) {
 			l->fd = STDIN_FILENO;
 		} else {
+			/* A FIFO opens at once; its writer is waited for where a cancel can end the wait. */
 			bm_io_block(&w->blocker);
 			l->fd = bm_io_open(AT_FDCWD, w->opt.list_path, strlen(w->opt.list_path),
-			                   O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+			                   O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
 			bm_io_unblock(&w->blocker);
 			l->owns_fd = true;
 			if (l->fd < 0)

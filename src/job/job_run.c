@@ -135,9 +135,11 @@ static void count_result(struct job_run *j, const struct bm_file_result *r)
 	switch (r->state) {
 	case BM_FILE_DONE:
 		atomic_fetch_add(&run->files_done, 1);
+		atomic_fetch_add(&j->fine, 1);
 		break;
 	case BM_FILE_SKIPPED:
 		atomic_fetch_add(&run->files_skipped, 1);
+		atomic_fetch_add(&j->fine, 1);
 		break;
 	case BM_FILE_FAILED:
 		atomic_fetch_add(&run->files_failed, 1);
@@ -230,13 +232,30 @@ static void tell_counts(struct job_run *j)
 	           "inputs were passed over: they are outputs of this run");
 }
 
+static bool has_fixed_output(const struct job_run *j)
+{
+	for (size_t i = 1; i < j->job->step_count; i++) {
+		const struct bm_step_ops *ops = j->job->steps[i].kind->ops;
+
+		if (ops->fixed_output != NULL && ops->fixed_output(j->plan->shared[i], 0) != NULL)
+			return true;
+	}
+	return false;
+}
+
 static void job_done(void *ctx)
 {
 	struct job_run *j = ctx;
 	struct bm_run *run = j->run;
 	struct bm_error err = BM_ERROR_INIT;
 	bool good = !atomic_load(&j->stop) && !bm_order_failed(j->order);
-	enum bm_status status = bm_plan_finish(j->plan, good, &err);
+	/* Yesterday's manifest is worth more than an empty one: the disk with the inputs may not be there today. */
+	bool nothing = atomic_load(&j->failed) > 0 && atomic_load(&j->fine) == 0;
+	enum bm_status status = bm_plan_finish(j->plan, good && !nothing, &err);
+
+	if (good && nothing && status == BM_OK && has_fixed_output(j))
+		status = bm_error_set(&err, BM_ERR_FAILED, j->job->p.name,
+		                      "no input could be used: manifests and combined outputs were left as they were");
 
 	for (int d = 0; d <= BM_DURABLE_FILE; d++) {
 		enum bm_status s = bm_sink_set_sync(run->sinks[d], &err);

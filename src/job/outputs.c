@@ -48,9 +48,10 @@ struct root {
 	char *file;       /* real path where it is a file; NULL otherwise */
 };
 
-struct fixed { /* a manifest or combined output */
+struct fixed { /* a manifest, a combined output, the report */
 	struct job_run *j;
 	char *real;
+	bool is_descriptor; /* open already: standard output redirected, the report */
 };
 
 struct outputs {
@@ -188,7 +189,7 @@ static bool add_fixed(struct outputs *o, struct job_run *j, const char *path)
 	if (more == NULL)
 		return false;
 	o->fixed = more;
-	more[o->fixed_count] = (struct fixed){j, real_path(path)};
+	more[o->fixed_count] = (struct fixed){j, real_path(path), false};
 	return more[o->fixed_count].real != NULL && ++o->fixed_count > 0;
 }
 
@@ -216,6 +217,40 @@ static bool add_root(struct outputs *o, struct job_run *j, size_t number, const 
 	return r->real != NULL && (r->file != NULL || !is_file);
 }
 
+/* A regular file that a descriptor stands for (standard output redirected, the report): never an input either. */
+static bool add_descriptor(struct outputs *o, struct job_run *j, int fd)
+{
+	char link[64], path[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink == 0)
+		return true;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0)
+		return true;
+	path[n] = '\0';
+	if (!add_fixed(o, j, path))
+		return false;
+	o->fixed[o->fixed_count - 1].is_descriptor = true;
+	return true;
+}
+
+static bool writes_stdout(const struct bm_job *job)
+{
+	for (size_t i = 1; i < job->step_count; i++) {
+		const struct bm_step *s = &job->steps[i];
+		const char *to = s->kind->ops == &bm_write_ops  ? s->p.write.to
+		                 : s->kind->ops == &bm_hash_ops ? s->p.hash.manifest
+		                                                : NULL;
+
+		if (to != NULL && strcmp(to, "-") == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Where the outputs go that are known without inputs: each step's ops say it through a template of its own. */
 static bool collect_job(struct outputs *o, struct job_run *j)
 {
@@ -241,6 +276,10 @@ static bool collect_job(struct outputs *o, struct job_run *j)
 		}
 	}
 	bm_buf_fini(&b);
+	if (ok && writes_stdout(j->job))
+		ok = add_descriptor(o, j, STDOUT_FILENO);
+	if (ok && j->run->opt.report != NULL && fileno(j->run->opt.report) > STDOUT_FILENO)
+		ok = add_descriptor(o, j, fileno(j->run->opt.report));
 	for (size_t i = 0; i < rp->from.count && ok; i++)
 		if (strcmp(rp->from.items[i], "-") != 0)
 			ok = add_root(o, j, i, rp->from.items[i]);
@@ -547,6 +586,24 @@ static enum bm_status check_named(const struct outputs *o, struct bm_error *err)
 	return BM_OK;
 }
 
+/* What is written through a descriptor that is open already must not be what a manifest will replace. */
+static enum bm_status check_descriptors(const struct outputs *o, struct bm_error *err)
+{
+	for (size_t i = 0; i < o->fixed_count; i++) {
+		char path[512];
+
+		for (size_t k = 0; o->fixed[i].is_descriptor && k < o->fixed_count; k++)
+			if (!o->fixed[k].is_descriptor && strcmp(o->fixed[i].real, o->fixed[k].real) == 0)
+				return bm_error_set(
+					err, BM_ERR_CONFLICT,
+					bm_escape_display_buf(path, sizeof(path), o->fixed[i].real,
+				                              strlen(o->fixed[i].real)),
+					"the report or standard output goes here, and so does a manifest or combined "
+					"output; give one of them another name");
+	}
+	return BM_OK;
+}
+
 static enum bm_status list_job(struct outputs *o, struct job_run *j, struct bm_error *err)
 {
 	enum bm_status status;
@@ -578,6 +635,8 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err)
 	if (!ok || !decide(run, o))
 		return bm_error_set_nomem(err);
 	status = check_named(o, err);
+	if (status == BM_OK)
+		status = check_descriptors(o, err);
 	for (size_t i = 0; i < run->job_count && status == BM_OK; i++) {
 		struct job_run *j = &run->job_runs[i];
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -273,6 +275,29 @@ static enum bm_status fit_memory(struct bm_run *run, size_t *buffers, struct bm_
 	return status;
 }
 
+/* How many files may be on their way at once with the descriptors that this process may have. Directories that are kept
+ * open are given up where there are none left, so that they count little. */
+static unsigned most_open_files(const struct bm_run *run)
+{
+	struct rlimit r;
+	uint64_t each = 1, left;
+
+	for (size_t i = 0; i < run->job_count; i++) {
+		uint64_t need = 1; /* the input; then a temp file for each output, and the old one of an append */
+
+		for (size_t k = 1; k < run->job_runs[i].job->step_count; k++)
+			if (run->job_runs[i].job->steps[k].kind->ops == &bm_write_ops)
+				need += 2;
+		if (need > each)
+			each = need;
+	}
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
+		return 0;
+	left = r.rlim_cur - r.rlim_cur / 8; /* src/io keeps up to an eighth for directories of inputs */
+	left = left > 16 ? (left - 16) / each : 0;
+	return left < 1 ? 1 : left > 4096 ? 4096 : (unsigned)left;
+}
+
 static uint64_t wanted_memory(const struct bm_jobs *jobs, const struct bm_run_options *opt)
 {
 	uint64_t most = 0;
@@ -363,7 +388,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 	if (status == BM_OK)
 		status = outputs_check(run, err);
 	if (status == BM_OK) {
-		struct bm_pool_options po = {run->permits, run->io_depth, buffers};
+		struct bm_pool_options po = {run->permits, run->io_depth, buffers, most_open_files(run)};
 		status = bm_pool_create(&po, &run->pool, err);
 	}
 	run->unfinished = run->job_count;
@@ -382,6 +407,10 @@ enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_opti
 	if (status != BM_OK)
 		return status;
 	struct bm_run *run = *out;
+	struct stat st;
+	if (run->opt.report != NULL && run->opt.truncate_report && fstat(fileno(run->opt.report), &st) == 0 &&
+	    S_ISREG(st.st_mode) && ftruncate(fileno(run->opt.report), 0) != 0)
+		run->report_errno = errno;
 	run->is_started = true;
 	if (run->opt.count_first)
 		run->has_scout = pthread_create(&run->scout, NULL, scout_main, run) == 0;

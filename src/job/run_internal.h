@@ -45,9 +45,9 @@ struct job_run {
 	struct bm_order *order;
 	struct job_scratch *scratch; /* by bm_worker_index */
 	unsigned scratch_count;
-	struct bm_record_view view; /* emit only */
-	struct bm_buf line;         /* emit only */
-	atomic_uint_fast64_t failed;
+	struct bm_record_view view;        /* emit only */
+	struct bm_buf line;                /* emit only */
+	atomic_uint_fast64_t failed, fine; /* files */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
 	enum job_state state;      /* run->lock */

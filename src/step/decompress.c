@@ -118,7 +118,7 @@ static enum bm_status gather(struct decompress_shared *ds, struct decompress_fil
 		return BM_OK; /* more input first */
 	if (df->any_member && df->head_len == 0)
 		return BM_OK; /* a clean end */
-	if (df->any_member && (df->head_len < 2 || df->head[0] != 0x1f || df->head[1] != 0x8b)) {
+	if (df->any_member && (df->head[0] != 0x1f || (df->head_len > 1 && df->head[1] != 0x8b))) {
 		bm_file_warn(f, "trailing garbage at byte %llu ignored", (unsigned long long)df->member_start);
 		df->head_len = 0;
 		df->mode = MODE_DRAIN;

@@ -305,23 +305,31 @@ static enum bm_status hash_close(void *shared, struct bm_file *f, bool good, str
 	return BM_OK;
 }
 
+/* A manifest on a pipe can wait for ever: a cancel ends it. */
+static struct bm_blocker manifest_blocker(const struct hash_shared *hs)
+{
+	return (struct bm_blocker){NULL, NULL, NULL, hs->ctx->cancel_fd};
+}
+
 static enum bm_status manifest_open(struct hash_shared *hs, size_t i, struct bm_error *err)
 {
 	struct bm_sink_options o = {.if_exists = BM_EXISTS_REPLACE, .mode = 0666};
+	struct bm_blocker b = manifest_blocker(hs);
 	bool skipped;
 
 	if (hs->manifest[i] != NULL)
 		return BM_OK;
-	return bm_sink_open(hs->ctx->sinks[BM_DURABLE_FILE], hs->manifest_path[i], &o, NULL, &hs->manifest[i], &skipped,
+	return bm_sink_open(hs->ctx->sinks[BM_DURABLE_FILE], hs->manifest_path[i], &o, &b, &hs->manifest[i], &skipped,
 	                    err);
 }
 
 static enum bm_status manifest_flush(struct hash_shared *hs, size_t i, struct bm_error *err)
 {
+	struct bm_blocker b = manifest_blocker(hs);
 	enum bm_status status = hs->lines[i].oom ? bm_error_set_nomem(err) : manifest_open(hs, i, err);
 
 	if (status == BM_OK && hs->lines[i].len > 0)
-		status = bm_sink_write(hs->manifest[i], hs->lines[i].data, hs->lines[i].len, false, NULL, err);
+		status = bm_sink_write(hs->manifest[i], hs->lines[i].data, hs->lines[i].len, false, &b, err);
 	bm_buf_reset(&hs->lines[i]);
 	return status;
 }

@@ -91,7 +91,7 @@ expect_no_temp .
 # Garbage behind the last member: a warning, as gzip has it, and all of the content; the hash step still sees all bytes.
 mkdir garbage
 { cat gz/gzip-text.gz; printf 'not gzip at all'; head -c 200000 /dev/urandom; } >garbage/a.gz
-{ cat gz/gzip-text.gz; printf '\37'; } >garbage/b.gz
+{ cat gz/gzip-text.gz; printf '\36x'; } >garbage/b.gz
 { cat gz/gzip-text.gz; printf '\0\0\0x'; } >garbage/c.gz
 cat >garbage.json <<'END'
 {"chunk": "64KiB", "steps": [{"step": "read", "from": "garbage"}, {"step": "hash", "manifest": "garbage.sums"}, {"step": "decompress"},
@@ -128,6 +128,7 @@ for size in (0, 1, 19, 31, 100, 0xffffffff, 1 << 31):  # what the field claims
     data[16:20] = size.to_bytes(4, "little")
     open("bad/claim-%d.gz" % size, "wb").write(data)
 open("bad/plain.gz", "wb").write(b"this is plain text and no gzip")
+open("bad/stray-1f.gz", "wb").write(open("gz/gzip-text.gz", "rb").read() + b"\x1f")  # the start of a cut member
 open("bad/method.gz", "wb").write(b"\x1f\x8b\x07" + bytes(40))
 open("bad/flags.gz", "wb").write(b"\x1f\x8b\x08\xe0" + bytes(40))
 END
