@@ -107,7 +107,7 @@ enum bm_status bm_sink_copy_kernel(struct bm_sink *s, int in, uint64_t size, boo
 {
 	enum bm_status status;
 	bool cloned;
-	if (s->opt.make_holes || size == 0)
+	if (size == 0)
 		return BM_OK;
 	bm_io_block(b);
 	status = clone_whole(s, in, size, &cloned, err);

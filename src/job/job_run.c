@@ -14,7 +14,7 @@
 #include "bm_text.h"
 #include "run_internal.h"
 
-/* Finished files that wait for an earlier one: beyond this they are spilled to disk. */
+/* Finished files that wait for an earlier one: beyond this, all jobs together, they are spilled to disk. */
 #define ORDER_MEMORY ((size_t)8 << 20)
 
 static void job_stop(struct job_run *j)
@@ -287,7 +287,7 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 	j->scratch = bm_calloc_array(j->scratch_count, sizeof(*j->scratch));
 	if (j->scratch == NULL)
 		return bm_error_set_nomem(err);
-	status = bm_order_create(ORDER_MEMORY, job_emit, j, &j->order, err);
+	status = bm_order_create(ORDER_MEMORY / j->run->job_count, job_emit, j, &j->order, err);
 
 	if (status == BM_OK)
 		status = outputs_check_late(j->run->outputs, j, err);

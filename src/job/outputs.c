@@ -376,9 +376,8 @@ static bool decide(struct bm_run *run, struct outputs *o)
 	}
 	for (size_t k = 0; k < run->job_count; k++) {
 		struct job_run *j = &run->job_runs[k];
-		const struct bm_read_params *rp = &j->job->steps[0].p.read;
 
-		j->check_late = j->is_listed && rp->files_from != NULL && strcmp(rp->files_from, "-") == 0;
+		j->check_late = j->is_listed && bm_plan_lists_once(j->job);
 	}
 	return ok;
 }
@@ -586,14 +585,16 @@ static enum bm_status check_named(const struct outputs *o, struct bm_error *err)
 	return BM_OK;
 }
 
-/* What is written through a descriptor that is open already must not be what a manifest will replace. */
-static enum bm_status check_descriptors(const struct outputs *o, struct bm_error *err)
+/* No two of them in one place, by whatever names they go. */
+static enum bm_status check_fixed(const struct outputs *o, struct bm_error *err)
 {
 	for (size_t i = 0; i < o->fixed_count; i++) {
 		char path[512];
 
-		for (size_t k = 0; o->fixed[i].is_descriptor && k < o->fixed_count; k++)
-			if (!o->fixed[k].is_descriptor && strcmp(o->fixed[i].real, o->fixed[k].real) == 0)
+		for (size_t k = 0; k < i; k++)
+			if ((!o->fixed[i].is_descriptor || !o->fixed[k].is_descriptor) &&
+			    !is_before(o->fixed[i].j, o->fixed[k].j) && !is_before(o->fixed[k].j, o->fixed[i].j) &&
+			    strcmp(o->fixed[i].real, o->fixed[k].real) == 0)
 				return bm_error_set(
 					err, BM_ERR_CONFLICT,
 					bm_escape_display_buf(path, sizeof(path), o->fixed[i].real,
@@ -636,7 +637,7 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err)
 		return bm_error_set_nomem(err);
 	status = check_named(o, err);
 	if (status == BM_OK)
-		status = check_descriptors(o, err);
+		status = check_fixed(o, err);
 	for (size_t i = 0; i < run->job_count && status == BM_OK; i++) {
 		struct job_run *j = &run->job_runs[i];
 

@@ -45,7 +45,6 @@ static void print_steps(FILE *out, const struct job_run *j)
 
 static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error *err)
 {
-	const struct bm_read_params *rp = &j->job->steps[0].p.read;
 	struct bm_walk *w = NULL;
 	struct bm_entry *e;
 	uint64_t files = 0, bytes = 0, streams = 0, errors = 0;
@@ -55,8 +54,8 @@ static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error
 		fputs("  inputs: not listed, since jobs before this one may make them\n", out);
 		return BM_OK;
 	}
-	if (rp->files_from != NULL && strcmp(rp->files_from, "-") == 0) {
-		fputs("  inputs: named on standard input, which is left for the run\n", out);
+	if (bm_plan_lists_once(j->job)) {
+		fputs("  inputs: named in a pipe, which is left for the run\n", out);
 		return BM_OK;
 	}
 	enum bm_status status = bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, true, &w, err);

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,13 +186,12 @@ static void *scout_main(void *arg)
 
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct job_run *j = &run->job_runs[i];
-		const struct bm_read_params *p = &j->job->steps[0].p.read;
 		struct bm_walk *w = NULL;
 		struct bm_error err = BM_ERROR_INIT;
 		struct bm_entry *e;
 
 		/* Standard input can be listed only once, and what an earlier job makes is not there yet. */
-		if ((p->files_from != NULL && strcmp(p->files_from, "-") == 0) || j->job->p.after.count > 0 ||
+		if (bm_plan_lists_once(j->job) || j->job->p.after.count > 0 ||
 		    bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, true, &w, &err) != BM_OK) {
 			whole = false;
 			continue;
@@ -208,6 +208,18 @@ static void *scout_main(void *arg)
 	}
 	atomic_store(&run->total_is_final, whole && !atomic_load(&run->cancelled));
 	return NULL;
+}
+
+/* With all signals blocked, as the pool's threads: they are the program's business. */
+static void start_scout(struct bm_run *run)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	if (pthread_sigmask(SIG_SETMASK, &all, &old) != 0)
+		return;
+	run->has_scout = pthread_create(&run->scout, NULL, scout_main, run) == 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* ---- making a run ---- */
@@ -413,7 +425,7 @@ enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_opti
 		run->report_errno = errno;
 	run->is_started = true;
 	if (run->opt.count_first)
-		run->has_scout = pthread_create(&run->scout, NULL, scout_main, run) == 0;
+		start_scout(run);
 	start_jobs(run);
 	return BM_OK;
 }

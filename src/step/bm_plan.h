@@ -109,6 +109,8 @@ struct bm_plan {
 	size_t step_count;
 };
 
+/* Can the job's inputs be listed but once: are names read from standard input or another pipe? */
+bool bm_plan_lists_once(const struct bm_job *job);
 /* Builds the plan for ctx->job. Touches nothing but memory. */
 enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err) BM_NODISCARD;
 void bm_plan_destroy(struct bm_plan *p); /* NULL is fine */
@@ -143,6 +145,8 @@ enum bm_status bm_plan_segment(struct bm_plan *p,
                                void *arg, size_t chunk_bytes, size_t other_bytes, struct bm_error *err);
 /* A free chunk slot, or -1 where all are taken in this segment. */
 int bm_plan_slot(struct bm_plan *p);
+/* The last slot taken is of no use to the stages that are added from here on. */
+void bm_plan_slot_free(struct bm_plan *p);
 
 /* A stash of interchangeable objects (codec states) for the threads of a job: at most as many exist as are in use at
  * once. Any thread. */

@@ -54,8 +54,10 @@ static enum bm_status member_run(void *arg, void *stream, struct bm_chunk *c, st
 	(void)stream;
 	(void)w;
 	c->hole = false;
-	if (c->len == 0 && c->seq > 0)
+	if (c->len == 0 && c->seq > 0) {
+		c->data = c->buf[spare]; /* where the plan for the stages behind expects it */
 		return BM_OK;
+	}
 	struct bm_gzip_encoder *e = encoder_get(cs, err);
 	if (e == NULL)
 		return BM_ERR_NOMEM;

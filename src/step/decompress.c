@@ -28,6 +28,7 @@ enum mode { MODE_GATHER, MODE_COLLECT, MODE_STREAM, MODE_DRAIN };
 
 struct decompress_shared {
 	const struct bm_decompress_params *p;
+	size_t chunk_bytes; /* steps behind may have made buf[0] larger for themselves */
 	unsigned index;
 	struct bm_stash decoders;
 };
@@ -148,7 +149,7 @@ static enum bm_status collect(struct decompress_shared *ds, struct decompress_fi
 	if (out->len < df->member_bytes && !at_end(in))
 		return BM_OK;
 	uint32_t decoded = get_u32(out->buf[1] + out->len - 4);
-	if (out->len == df->member_bytes && decoded <= out->cap[0]) {
+	if (out->len == df->member_bytes && decoded <= ds->chunk_bytes) {
 		out->tag = TAG_MEMBER;
 		out->data = out->buf[1];
 		out->slot[0] = df->member_start;
@@ -176,8 +177,8 @@ static enum bm_status stream_error(const struct decompress_file *df, enum bm_sta
 	                    from->text, from->where[0] != '\0' ? ", at its " : "", from->where);
 }
 
-static enum bm_status inflate_some(struct decompress_file *df, struct bm_chunk *out, struct bm_chunk *in,
-                                   struct bm_error *err)
+static enum bm_status inflate_some(struct decompress_file *df, size_t chunk_bytes, struct bm_chunk *out,
+                                   struct bm_chunk *in, struct bm_error *err)
 {
 	struct bm_gzip_stream_result r = {0};
 	struct bm_error inner = BM_ERROR_INIT;
@@ -198,7 +199,7 @@ static enum bm_status inflate_some(struct decompress_file *df, struct bm_chunk *
 	}
 	bool is_ahead = df->kept != NULL || df->head_len > 0;
 	bool end = in->last && (!is_ahead || in->pos == in->len);
-	status = bm_gzip_stream_decode(df->stream, from, len, end, out->buf[0] + out->len, out->cap[0] - out->len, &r,
+	status = bm_gzip_stream_decode(df->stream, from, len, end, out->buf[0] + out->len, chunk_bytes - out->len, &r,
 	                               &inner);
 	out->len += r.out_made;
 	df->out_bytes += r.out_made;
@@ -257,8 +258,8 @@ static enum bm_fill_result decompress_fill(void *arg, void *stream, struct bm_ch
 		} else if (before == MODE_COLLECT) {
 			status = collect(ds, df, out, in, &emit, err);
 		} else if (before == MODE_STREAM) {
-			status = inflate_some(df, out, in, err);
-			emit = out->len == out->cap[0];
+			status = inflate_some(df, ds->chunk_bytes, out, in, err);
+			emit = out->len == ds->chunk_bytes;
 		} else {
 			df->in_bytes += in->len - in->pos;
 			in->pos = in->len;
@@ -317,6 +318,7 @@ static enum bm_status decompress_prepare(struct bm_plan *plan, const struct bm_s
 	if (ds == NULL)
 		return bm_error_set_nomem(err);
 	ds->p = &step->p.decompress;
+	ds->chunk_bytes = plan->chunk_bytes;
 	ds->index = step->index;
 	status = bm_stash_init(&ds->decoders, decoder_destroy, err);
 	if (status != BM_OK)

@@ -251,6 +251,7 @@ static enum bm_status add_stages(struct hash_shared *hs, struct bm_plan *plan, s
 		status = bm_plan_stage(plan, BM_STAGE_PARALLEL, crc_chunk_run, st, err);
 		if (status == BM_OK)
 			status = bm_plan_stage(plan, BM_STAGE_SERIAL, crc_join_run, st, err);
+		bm_plan_slot_free(plan);
 	}
 	return status;
 }

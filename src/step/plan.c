@@ -151,6 +151,11 @@ int bm_plan_slot(struct bm_plan *p)
 	return p->slots < BM_PLAN_MAX_SLOTS ? (int)p->slots++ : -1;
 }
 
+void bm_plan_slot_free(struct bm_plan *p)
+{
+	p->slots--;
+}
+
 /* ---- templates ---- */
 
 enum bm_status bm_step_template(const struct bm_job_context *ctx, const char *text, const char *algorithm,

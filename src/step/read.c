@@ -82,7 +82,8 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 		if (r != BM_FILL_MORE)
 			return r;
 	}
-	if (bm_source_read(f->source, out->data, out->cap[0], &out->len, &out->last, &out->hole, &b, err) != BM_OK)
+	if (bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b, err) !=
+	    BM_OK)
 		return BM_FILL_ERROR;
 	f->bytes_in += out->len;
 	atomic_fetch_add_explicit(f->ctx->bytes_read, out->len, memory_order_relaxed);
@@ -166,6 +167,14 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 	if (status == BM_OK)
 		status = bm_plan_segment(plan, read_fill, rs, plan->chunk_bytes, 0, err);
 	return status;
+}
+
+bool bm_plan_lists_once(const struct bm_job *job)
+{
+	const char *list = job->steps[0].p.read.files_from;
+	struct stat st;
+
+	return list != NULL && (strcmp(list, "-") == 0 || (stat(list, &st) == 0 && !S_ISREG(st.st_mode)));
 }
 
 enum bm_status bm_plan_walk(const struct bm_plan *plan, const char *const *skip_paths, size_t skip_count,

@@ -155,14 +155,16 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 	struct write_shared *ws = shared;
 	struct write_file *wf = f->state[ws->index];
 	struct bm_blocker b = bm_blocker_of(f->ctx, w);
+	bool is_file = f->source != NULL && bm_source_is_regular(f->source);
 	enum bm_status status = BM_OK;
 
 	if (wf == NULL)
 		return BM_OK;
 	f->state[ws->index] = NULL;
 	if (good && !wf->skipped)
-		status = bm_sink_commit(wf->sink, f->source != NULL ? bm_source_stat(f->source) : NULL,
-		                        f->source != NULL ? bm_source_fd(f->source) : -1, &f->warnings, &b, err);
+		/* What came through a pipe or device has no mode or times of its own to keep. */
+		status = bm_sink_commit(wf->sink, is_file ? bm_source_stat(f->source) : NULL,
+		                        is_file ? bm_source_fd(f->source) : -1, &f->warnings, &b, err);
 	else
 		bm_sink_abort(wf->sink);
 	if (good && status == BM_OK)
@@ -180,8 +182,16 @@ static enum bm_status combine_undo(struct write_shared *ws, struct bm_error *err
 {
 	if (!ws->any || ws->is_whole || ws->bytes == ws->start_bytes || ws->to == NULL)
 		return BM_OK;
+	struct bm_error unable;
+
+	bm_error_clear(&unable);
+	enum bm_status status = bm_sink_truncate(ws->sink, ws->start_bytes, &unable);
+	if (status == BM_ERR_UNSUPPORTED)
+		return BM_OK; /* a FIFO or device gives nothing back, as standard output */
+	if (status != BM_OK)
+		return bm_error_set(err, status, unable.where, "%s", unable.text);
 	ws->bytes = ws->start_bytes;
-	return bm_sink_truncate(ws->sink, ws->bytes, err);
+	return BM_OK;
 }
 
 static enum bm_status combine_open(struct write_shared *ws, const struct bm_blocker *b, struct bm_error *err)

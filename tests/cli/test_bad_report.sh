@@ -39,3 +39,12 @@ echo '{"steps": [{"step": "read", "from": "in"}, {"step": "copy", "to": "a/{path
 	{"step": "write", "to": "b/{path}", "durability": "none"}]}' >many.json
 (ulimit -n 48 && run_bm run -j 8 --io-depth 64 many.json && expect_exit 0) || exit 1
 diff -r in a && diff -r in b || fail "copies differ"
+
+# Two manifests in one place by two names.
+mkdir m
+ln -s m m2
+echo '{"steps": [{"step": "read", "from": "kept"}, {"step": "hash", "algorithms": "md5", "manifest": "m/S"},
+	{"step": "hash", "algorithms": "sha1", "manifest": "m2/S"}]}' >two.json
+run_bm run two.json
+expect_exit 2
+[ ! -e m/S ] || fail "one of two manifests in one place was written"
