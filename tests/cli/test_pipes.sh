@@ -54,7 +54,7 @@ expect_same random back
 gzip -dc twice | gzip -dc | cmp - random || fail "twice compressed"
 
 # A pure copy is the kernel's work, of a sparse file too.
-if command -v strace >/dev/null && [ -z "${BM_SANITIZED:-}" ]; then
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z "${BM_SANITIZE:-}" ]; then
 	truncate -s 20M sparse
 	printf x | dd of=sparse bs=1 seek=10000000 conv=notrunc status=none
 	echo '{"steps": [{"step": "read", "from": "sparse"}, {"step": "copy", "to": "kernel"}]}' >copy.json
