@@ -18,6 +18,7 @@
 
 struct read_shared {
 	const struct bm_read_params *p;
+	size_t chunk_bytes; /* the buffer may be larger for the sake of later steps */
 	bool follow;
 	/* What every walk of this job borrows. */
 	struct bm_walk_root *roots;
@@ -82,7 +83,7 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 		if (r != BM_FILL_MORE)
 			return r;
 	}
-	if (bm_source_read(f->source, out->data, out->cap[0], &out->len, &out->last, &out->hole, &b, err) != BM_OK)
+	if (bm_source_read(f->source, out->data, rs->chunk_bytes, &out->len, &out->last, &out->hole, &b, err) != BM_OK)
 		return BM_FILL_ERROR;
 	f->bytes_in += out->len;
 	atomic_fetch_add_explicit(f->ctx->bytes_read, out->len, memory_order_relaxed);
@@ -148,6 +149,7 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 	if (rs == NULL)
 		return bm_error_set_nomem(err);
 	rs->p = p;
+	rs->chunk_bytes = plan->chunk_bytes;
 	rs->follow = p->follow_symlinks;
 	rs->roots = bm_calloc_array(p->from.count + 1, sizeof(*rs->roots));
 	if (rs->roots == NULL)
