@@ -49,7 +49,6 @@ struct bm_sink_options {
 	bool preserve;      /* mode, owner, times, xattrs of the source stat/fd given to bm_sink_commit */
 	uint32_t mode;      /* where nothing is preserved; masked with the process's umask */
 	bool make_holes;    /* 4 KiB blocks of zeros become holes */
-	uint64_t size_hint; /* expected bytes, 0: unknown; > 1 MiB and no holes: posix_fallocate-free, only a hint */
 	/* Of the input that is written, or NULL; borrowed while the sink lives. A target that is this very file, under
 	 * whatever name, is refused with BM_ERR_CONFLICT. */
 	const struct stat *input;
