@@ -407,6 +407,47 @@ static void test_secret_files(void **state)
 	free(large);
 }
 
+/* Headers made and read by several threads with the same lists. */
+static void *make_and_read(void *arg)
+{
+	const struct pair *p = arg;
+	struct bm_age_header *h = NULL;
+	struct bm_buf b = {0};
+	bool good = bm_age_header_create(&h, NULL) == BM_OK;
+
+	for (unsigned i = 0; i < 50 && good; i++) {
+		struct bm_age_key made;
+		struct bm_age_key found;
+		size_t used;
+
+		bm_buf_reset(&b);
+		bm_age_header_reset(h);
+		good = bm_age_header_make(p->recipients, &b, &made, NULL) == BM_OK &&
+		       bm_age_header_feed(h, b.data, b.len, true, &used, NULL) == BM_OK &&
+		       bm_age_header_unwrap(h, p->identities, &found, NULL, NULL) == BM_OK &&
+		       memcmp(&made, &found, sizeof(made)) == 0;
+	}
+	bm_age_header_destroy(h);
+	bm_buf_fini(&b);
+	return good ? arg : NULL;
+}
+
+static void test_lists_are_shared(void **state)
+{
+	struct pair p = new_pair();
+	pthread_t threads[4];
+	void *good;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, make_and_read, &p), 0);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &good), 0);
+		assert_non_null(good);
+	}
+	free_pair(&p);
+}
+
 /* Everything once over, with err; BM_OK or the first failure. */
 static enum bm_status everything(struct bm_error *err)
 {
@@ -506,12 +547,13 @@ static void test_wrong_calls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bech32),          cmocka_unit_test(test_bech32_damage),
-		cmocka_unit_test(test_base64),          cmocka_unit_test(test_pair_of_the_specification),
-		cmocka_unit_test(test_keygen),          cmocka_unit_test(test_recipient_lines),
-		cmocka_unit_test(test_identity_lines),  cmocka_unit_test(test_low_order_recipients),
-		cmocka_unit_test(test_passphrase_text), cmocka_unit_test(test_secret_files),
-		cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_wrong_calls),
+		cmocka_unit_test(test_bech32),           cmocka_unit_test(test_bech32_damage),
+		cmocka_unit_test(test_base64),           cmocka_unit_test(test_pair_of_the_specification),
+		cmocka_unit_test(test_keygen),           cmocka_unit_test(test_recipient_lines),
+		cmocka_unit_test(test_identity_lines),   cmocka_unit_test(test_low_order_recipients),
+		cmocka_unit_test(test_passphrase_text),  cmocka_unit_test(test_secret_files),
+		cmocka_unit_test(test_lists_are_shared), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_wrong_calls),
 	};
 
 	return cmocka_run_group_tests_name("age keys", tests, NULL, NULL);
