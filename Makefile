@@ -11,7 +11,7 @@ SOURCES = find include src tests examples -name '*.[ch]'
 .DEFAULT_GOAL := build
 # Ninja does things in parallel, make in order: first setup, then configure, then build.
 .NOTPARALLEL:
-.PHONY: help setup build run test asan tsan clang bench lint format install clean
+.PHONY: help setup build run test asan tsan clang minimal bench lint format install clean
 
 help:
 	@echo 'make run      build, put /usr/include through one job and check the result'
@@ -20,6 +20,7 @@ help:
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan     build and test with ThreadSanitizer'
 	@echo 'make clang    build and test with clang'
+	@echo 'make minimal  build and test without the optional libraries'
 	@echo 'make bench    compare with other programs (a few minutes)'
 	@echo 'make lint     clang-format and clang-tidy; make format rewrites the sources'
 	@echo 'make install  into PREFIX (/usr/local), below DESTDIR where set'
@@ -38,6 +39,7 @@ test: test-release
 asan: test-asan
 tsan: test-tsan
 clang: test-clang
+minimal: test-minimal
 
 bench: setup-bench build-release
 	@tests/bench/run.sh
@@ -73,6 +75,10 @@ test-release: setup-test build-release
 test-asan test-tsan: test-%: setup-sanitize build/%/build.ninja
 	@cmake --build --preset $*
 	@$(FIXED_ADDRESSES) ctest --preset $*
+
+test-minimal: setup-test build/minimal/build.ninja
+	@cmake --build --preset minimal
+	@ctest --preset minimal
 
 test-clang: setup-clang build/clang/build.ninja
 	@cmake --build --preset clang

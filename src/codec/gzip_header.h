@@ -24,6 +24,8 @@ enum {
 	GZIP_RESERVED = 0xe0,
 	GZIP_IG_BYTES = 10,       /* XLEN and the IG subfield, as written after the fixed header */
 	GZIP_DEFLATE_MIN = 2,     /* the shortest deflate stream: an empty last block of fixed codes */
+	GZIP_STORED_HEAD = 5,     /* of a stored block that begins on a byte boundary */
+	GZIP_STORED_MAX = 65535,  /* what one stored block can hold */
 	GZIP_CHUNK_MAX = 1 << 30, /* the most that one chunk may be */
 	GZIP_WINDOW = 1 << 15
 };

@@ -105,6 +105,14 @@ void bm_steps_print(FILE *out, const char *step)
 		print_wrapped(out, strlen(kind->name) + 2, strlen(kind->name) + 2, kind->help);
 		fputc('\n', out);
 		print_options(out, kind->options, kind->option_count);
+		if (kind->about_build != NULL) {
+			struct bm_buf about = {0};
+
+			kind->about_build(&about);
+			fputc('\n', out);
+			print_wrapped(out, 0, 0, about.data != NULL ? about.data : "");
+			bm_buf_fini(&about);
+		}
 	}
 }
 

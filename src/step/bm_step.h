@@ -14,6 +14,7 @@
 
 #include <bytemill/error.h>
 
+#include "bm_mem.h"
 #include "bm_template.h"
 
 enum bm_option_type {
@@ -88,11 +89,11 @@ struct bm_write_params { /* copy and write */
 	int durability; /* enum bm_durability */
 	bool sparse;
 };
-enum bm_gzip_layout { BM_GZIP_INDEXED, BM_GZIP_SINGLE };
 struct bm_compress_params {
 	int format; /* 0: gzip */
 	int64_t level;
 	int layout; /* enum bm_gzip_layout */
+	int engine; /* enum bm_gzip_engine */
 };
 struct bm_decompress_params {
 	int format;        /* 0: gzip */
@@ -137,6 +138,8 @@ struct bm_step_kind {
 	void (*check)(const union bm_step_params *p,
 	              void (*report)(void *ctx, const char *option, const char *text, const char *suggestion),
 	              void *ctx);
+	/* A line about what this build makes of the step, for `bytemill steps STEP`; may be NULL. */
+	void (*about_build)(struct bm_buf *out);
 	const struct bm_step_ops *ops;
 };
 

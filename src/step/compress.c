@@ -4,6 +4,8 @@
  * Layout indexed: each chunk becomes a gzip member of its own, in parallel. An empty last chunk makes a member only where
  * it is the file's only one.
  *
+ * Layout bgzf: each chunk becomes a row of BGZF blocks, in parallel; the last one brings the end block.
+ *
  * Layout single: one member. Three stages: `prime` (serial) hands each chunk the 32 KiB before it as dictionary,
  * `deflate` (parallel) makes its piece, `seal` (serial) puts the header in front of the first, combines the CRC-32s, and
  * puts the trailer behind the last. The dictionary waits behind the output's place in the spare buffer.
@@ -23,6 +25,7 @@ enum { SLOT_DICT, SLOT_CRC, SLOT_LEN };
 struct compress_shared {
 	const struct bm_compress_params *p;
 	unsigned index;
+	struct bm_gzip_choice choice;
 	size_t bound; /* of a piece, header and trailer included */
 	int slot[3];
 	struct bm_stash encoders;
@@ -40,7 +43,8 @@ static struct bm_gzip_encoder *encoder_get(struct compress_shared *cs, struct bm
 {
 	struct bm_gzip_encoder *e = bm_stash_get(&cs->encoders);
 
-	if (e == NULL && bm_gzip_encoder_create((int)cs->p->level, &e, err) != BM_OK)
+	if (e == NULL && bm_gzip_encoder_create((enum bm_gzip_layout)cs->p->layout, (int)cs->p->level,
+	                                        cs->choice.engine, &e, err) != BM_OK)
 		return NULL;
 	return e;
 }
@@ -62,6 +66,24 @@ static enum bm_status member_run(void *arg, void *stream, struct bm_chunk *c, st
 	if (e == NULL)
 		return BM_ERR_NOMEM;
 	status = bm_gzip_member(e, c->data, c->len, c->buf[spare], c->cap[spare], &c->len, err);
+	c->data = c->buf[spare];
+	bm_stash_put(&cs->encoders, e);
+	return status;
+}
+
+static enum bm_status blocks_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+{
+	struct compress_shared *cs = arg;
+	unsigned spare = bm_chunk_spare(c);
+	enum bm_status status;
+
+	(void)stream;
+	(void)w;
+	c->hole = false;
+	struct bm_gzip_encoder *e = encoder_get(cs, err);
+	if (e == NULL)
+		return BM_ERR_NOMEM;
+	status = bm_gzip_bgzf_blocks(e, c->data, c->len, c->last, c->buf[spare], c->cap[spare], &c->len, NULL, err);
 	c->data = c->buf[spare];
 	bm_stash_put(&cs->encoders, e);
 	return status;
@@ -158,9 +180,18 @@ static enum bm_status compress_prepare(struct bm_plan *plan, const struct bm_ste
 	cs->p = &step->p.compress;
 	cs->index = step->index;
 	status = bm_stash_init(&cs->encoders, encoder_destroy, err);
+	if (status == BM_OK)
+		status = bm_gzip_engine_pick((enum bm_gzip_layout)cs->p->layout, (int)cs->p->level,
+		                             (enum bm_gzip_engine)cs->p->engine, &cs->choice, err);
 	if (status != BM_OK)
 		return status;
-	plan->state_bytes += plan->ctx->permits * bm_gzip_encoder_bytes();
+	plan->state_bytes += plan->ctx->permits * bm_gzip_encoder_bytes((enum bm_gzip_layout)cs->p->layout,
+	                                                                (int)cs->p->level, cs->choice.engine);
+	if (cs->p->layout == BM_GZIP_BGZF) {
+		status = bm_plan_stage(plan, BM_STAGE_PARALLEL, blocks_run, cs, err);
+		bm_plan_changes(plan, bm_gzip_bgzf_bound(plan->data_bytes), 0);
+		return status;
+	}
 	cs->bound = bm_gzip_bound(plan->data_bytes) + BM_GZIP_HEADER_BYTES + BM_GZIP_TRAILER_BYTES;
 	if (cs->p->layout == BM_GZIP_INDEXED) {
 		status = bm_plan_stage(plan, BM_STAGE_PARALLEL, member_run, cs, err);
@@ -208,8 +239,9 @@ static void compress_describe(void *shared, struct bm_buf *out)
 {
 	struct compress_shared *cs = shared;
 
-	bm_buf_printf(out, "gzip level %d, layout %s, engine zlib", (int)cs->p->level,
-	              cs->p->layout == BM_GZIP_INDEXED ? "indexed" : "single");
+	bm_buf_printf(out, "gzip level %d, layout %s, engine %s (%s)", (int)cs->p->level,
+	              bm_gzip_layout_name((enum bm_gzip_layout)cs->p->layout), bm_gzip_engine_name(cs->choice.engine),
+	              cs->choice.reason);
 }
 
 const struct bm_step_ops bm_compress_ops = {

@@ -5,7 +5,8 @@
  *
  *   GATHER   at the start of a member: collects the first bytes of its header. A member that tells its size (the IG field
  *            of layout indexed, the BC field of BGZF) and is small enough is collected whole into buf[1] and sent on with
- *            the tag TAG_MEMBER: a parallel stage inflates it into buf[0]. Anything else is STREAMed.
+ *            the tag TAG_MEMBER: a parallel stage inflates it into buf[0]. BGZF blocks are too small for a chunk each: as
+ *            many as will surely fit are sent on together, as a row. Anything else is STREAMed.
  *   STREAM   inflates serially, straight into chunks, to the end of the member.
  *   DRAIN    what follows the last member is no gzip: passed over, with a warning, as gzip does. It is still read to its
  *            end, since an earlier hash step wants to see all of it.
@@ -21,6 +22,7 @@
 #include "step_internal.h"
 
 #define TAG_MEMBER 2
+#define BLOCK_BYTES 65536                     /* the most that a BGZF block holds */
 #define PEEK_BYTES 32                         /* enough for the headers that tell a size */
 #define RATIO_FREE_BYTES ((uint64_t)16 << 20) /* small files may expand as they like */
 
@@ -41,8 +43,10 @@ struct decompress_file {
 	uint64_t member_start; /* where the present member begins in the encoded bytes */
 	uint8_t head[PEEK_BYTES];
 	size_t head_len;
-	size_t member_bytes; /* COLLECT: how many there will be; out->len counts up to it */
-	uint8_t *kept;       /* STREAM: a collected member that was too large; NULL otherwise */
+	size_t member_bytes;         /* COLLECT: how many there will be; out->len, less row_len, counts up to it */
+	bool member_bgzf;            /* it may be followed by others in its row */
+	size_t row_len, row_decoded; /* whole members in out, and what they say they hold */
+	uint8_t *kept;               /* STREAM: a collected member that was too large; NULL otherwise */
 	size_t kept_len, kept_pos;
 };
 
@@ -101,7 +105,7 @@ static enum bm_status begin_stream(struct decompress_shared *ds, struct decompre
 
 /* At the start of a member: enough of the header to choose the way. */
 static enum bm_status gather(struct decompress_shared *ds, struct decompress_file *df, struct bm_file *f,
-                             struct bm_chunk *out, struct bm_chunk *in, struct bm_error *err)
+                             struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	struct bm_gzip_header h;
 
@@ -128,10 +132,15 @@ static enum bm_status gather(struct decompress_shared *ds, struct decompress_fil
 	if (bm_gzip_peek_header(df->head, df->head_len, &h) != BM_GZIP_PEEK_OK || h.member_bytes < PEEK_BYTES ||
 	    h.member_bytes > out->cap[1])
 		return begin_stream(ds, df, err);
-	memcpy(out->buf[1], df->head, df->head_len);
-	out->len = df->head_len;
+	if (df->row_len > 0 && (!h.bgzf || h.member_bytes > out->cap[1] - df->row_len)) {
+		*emit = true; /* the row goes first; the head waits */
+		return BM_OK;
+	}
+	memcpy(out->buf[1] + df->row_len, df->head, df->head_len);
+	out->len = df->row_len + df->head_len;
 	df->head_len = 0;
 	df->member_bytes = h.member_bytes;
+	df->member_bgzf = h.bgzf;
 	df->mode = MODE_COLLECT;
 	return BM_OK;
 }
@@ -141,31 +150,35 @@ static uint32_t get_u32(const uint8_t *p)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* *emit is set where the member is whole and goes on to be inflated in parallel. */
+/* *emit is set where the member is whole, and it or the row that it ends goes on to be inflated in parallel. */
 static enum bm_status collect(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
                               struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
-	out->len += take(df, in, out->buf[1] + out->len, df->member_bytes - out->len);
-	if (out->len < df->member_bytes && !at_end(in))
+	out->len += take(df, in, out->buf[1] + out->len, df->row_len + df->member_bytes - out->len);
+	size_t have = out->len - df->row_len;
+	if (have < df->member_bytes && !at_end(in))
 		return BM_OK;
 	uint32_t decoded = get_u32(out->buf[1] + out->len - 4);
-	if (out->len == df->member_bytes && decoded <= ds->chunk_bytes) {
+	if (have == df->member_bytes && decoded <= ds->chunk_bytes - df->row_decoded) {
 		out->tag = TAG_MEMBER;
 		out->data = out->buf[1];
-		out->slot[0] = df->member_start;
+		if (df->row_len == 0)
+			out->slot[0] = df->member_start;
+		df->row_len = out->len;
+		df->row_decoded += decoded;
 		df->out_bytes += decoded;
 		df->any_member = true;
 		df->mode = MODE_GATHER;
-		*emit = true;
+		*emit = !df->member_bgzf || ds->chunk_bytes - df->row_decoded < BLOCK_BYTES;
 		return BM_OK;
 	}
 	/* Too large for a chunk, or the file ends first (the decoder will say so in its own words). */
-	df->kept = (uint8_t *)bm_memdup0(out->buf[1], out->len);
+	df->kept = (uint8_t *)bm_memdup0(out->buf[1] + df->row_len, have);
 	if (df->kept == NULL)
 		return bm_error_set_nomem(err);
-	df->kept_len = out->len;
+	df->kept_len = have;
 	df->kept_pos = 0;
-	out->len = 0;
+	out->len = df->row_len;
 	return begin_stream(ds, df, err);
 }
 
@@ -250,11 +263,11 @@ static enum bm_fill_result decompress_fill(void *arg, void *stream, struct bm_ch
 		enum bm_status status = BM_OK;
 		enum mode before = df->mode;
 
-		if (before == MODE_GATHER && out->len > 0) {
+		if (before == MODE_GATHER && out->len > 0 && df->row_len == 0) {
 			/* A member was streamed into this chunk: the next one may want buf[1] and a chunk of its own. */
 			emit = true;
 		} else if (before == MODE_GATHER) {
-			status = gather(ds, df, f, out, in, err);
+			status = gather(ds, df, f, out, in, &emit, err);
 		} else if (before == MODE_COLLECT) {
 			status = collect(ds, df, out, in, &emit, err);
 		} else if (before == MODE_STREAM) {
@@ -264,6 +277,8 @@ static enum bm_fill_result decompress_fill(void *arg, void *stream, struct bm_ch
 			df->in_bytes += in->len - in->pos;
 			in->pos = in->len;
 		}
+		if (df->row_len > 0 && (df->mode == MODE_STREAM || df->mode == MODE_DRAIN))
+			emit = true; /* what comes next wants a chunk of its own */
 		if (status == BM_OK)
 			status = check_caps(ds, df, err);
 		if (status != BM_OK)
@@ -272,8 +287,11 @@ static enum bm_fill_result decompress_fill(void *arg, void *stream, struct bm_ch
 		bool done = at_end(in) && df->head_len == 0 && df->kept == NULL &&
 		            ((df->mode == MODE_GATHER && df->any_member) || df->mode == MODE_DRAIN);
 		out->last = done;
-		if (emit || done)
+		if (emit || done) {
+			df->row_len = 0;
+			df->row_decoded = 0;
 			return BM_FILL_EMIT;
+		}
 		if (df->mode == before && in->pos == in->len && !in->last && df->kept == NULL &&
 		    (df->head_len == 0 || df->mode == MODE_GATHER))
 			return BM_FILL_MORE;
@@ -285,6 +303,7 @@ static enum bm_status member_run(void *arg, void *stream, struct bm_chunk *c, st
 	struct decompress_shared *ds = arg;
 	struct bm_error inner = BM_ERROR_INIT;
 	enum bm_status status;
+	size_t good;
 
 	(void)stream;
 	(void)w;
@@ -293,13 +312,13 @@ static enum bm_status member_run(void *arg, void *stream, struct bm_chunk *c, st
 	struct bm_gzip_decoder *d = decoder_get(ds, err);
 	if (d == NULL)
 		return BM_ERR_NOMEM;
-	status = bm_gzip_decode_member(d, c->data, c->len, c->buf[0], c->cap[0], &c->len, &inner);
+	status = bm_gzip_decode_row(d, c->data, c->len, c->buf[0], c->cap[0], &good, &c->len, &inner);
 	c->data = c->buf[0];
 	c->tag = 0;
 	bm_stash_put(&ds->decoders, d);
 	if (status == BM_OK)
 		return BM_OK;
-	struct decompress_file at = {.member_start = c->slot[0]};
+	struct decompress_file at = {.member_start = c->slot[0] + good};
 	return stream_error(&at, status, &inner, err);
 }
 
@@ -362,7 +381,8 @@ static void decompress_destroy(void *shared)
 static void decompress_describe(void *shared, struct bm_buf *out)
 {
 	(void)shared;
-	bm_buf_puts(out, "gzip of any making, engine zlib; members that tell their size in parallel");
+	bm_buf_printf(out, "gzip of any making; members that tell their size in parallel; %s",
+	              bm_gzip_decoder_engines());
 }
 
 const struct bm_step_ops bm_decompress_ops = {

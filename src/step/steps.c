@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_error.h"
+#include "bm_gzip.h"
 #include "bm_sink.h"
 #include "bm_template.h"
 #include "step_internal.h"
@@ -64,6 +66,14 @@ static const char *const codec_format_values[] = {"gzip", NULL};
 static const char *const layout_values[] = {
 	[BM_GZIP_INDEXED] = "indexed",
 	[BM_GZIP_SINGLE] = "single",
+	[BM_GZIP_BGZF] = "bgzf",
+	NULL,
+};
+static const char *const engine_values[] = {
+	[BM_GZIP_AUTO] = "auto",
+	[BM_GZIP_ZLIB] = "zlib",
+	[BM_GZIP_LIBDEFLATE] = "libdeflate",
+	[BM_GZIP_ISAL] = "isal",
 	NULL,
 };
 static const char *const on_error_values[] = {
@@ -360,6 +370,46 @@ static const struct bm_option write_options[] = {
 
 /* ---- compress, decompress ---- */
 
+/* Which levels an engine has depends on the layout, and which engines there are on the build. */
+static void check_compress(const union bm_step_params *p, report_fn *report, void *ctx)
+{
+	const struct bm_compress_params *c = &p->compress;
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_gzip_choice choice;
+
+	if (bm_gzip_engine_pick((enum bm_gzip_layout)c->layout, (int)c->level, (enum bm_gzip_engine)c->engine, &choice,
+	                        &err) != BM_OK)
+		report(ctx, err.where, err.text, NULL);
+}
+
+static void compress_about_build(struct bm_buf *out)
+{
+	struct bm_gzip_choice was = {BM_GZIP_AUTO, ""};
+	struct bm_gzip_choice choice;
+
+	bm_buf_puts(out, "This build has the engines zlib");
+	for (enum bm_gzip_engine e = BM_GZIP_LIBDEFLATE; e < BM_GZIP_ENGINES; e++)
+		if (bm_gzip_engine_available(e))
+			bm_buf_printf(out, ", %s", bm_gzip_engine_name(e));
+	bm_buf_puts(out, ". Of these \"auto\" takes for layouts indexed and bgzf");
+	for (int level = 1; level <= bm_gzip_level_max(BM_GZIP_INDEXED, BM_GZIP_AUTO); level++) {
+		if (bm_gzip_engine_pick(BM_GZIP_INDEXED, level, BM_GZIP_AUTO, &choice, NULL) != BM_OK)
+			break;
+		if (choice.engine != was.engine)
+			bm_buf_printf(out, "%s %s from level %d on", was.engine == BM_GZIP_AUTO ? "" : ",",
+			              bm_gzip_engine_name(choice.engine), level);
+		was = choice;
+	}
+	bm_buf_printf(out, ", up to level %d; for layout single zlib, up to level %d.",
+	              bm_gzip_level_max(BM_GZIP_INDEXED, BM_GZIP_AUTO),
+	              bm_gzip_level_max(BM_GZIP_SINGLE, BM_GZIP_AUTO));
+}
+
+static void decompress_about_build(struct bm_buf *out)
+{
+	bm_buf_printf(out, "This build reads gzip with: %s.", bm_gzip_decoder_engines());
+}
+
 static const struct bm_option compress_options[] = {
 	{
 		.name = "format",
@@ -375,8 +425,9 @@ static const struct bm_option compress_options[] = {
 		.offset = offsetof(struct bm_compress_params, level),
 		.default_json = "6",
 		.min = 0,
-		.max = 9,
-		.help = "0 stores, 1 is fastest, 9 is smallest",
+		.max = BM_GZIP_LEVEL_MAX,
+		.help = "0 stores, 1 is fastest, 9 is as small as gzip makes it; 10 to 12 are smaller and slow, and want "
+			"engine libdeflate",
 	},
 	{
 		.name = "layout",
@@ -386,7 +437,16 @@ static const struct bm_option compress_options[] = {
 		.values = layout_values,
 		.help = "indexed: a member a chunk, read in parallel again; single: one member, for readers that "
 			"stop after the "
-			"first",
+			"first; bgzf: blocks of 64 KiB, as bgzip writes them",
+	},
+	{
+		.name = "engine",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_compress_params, engine),
+		.default_json = "\"auto\"",
+		.values = engine_values,
+		.help = "the library that compresses; auto takes the best for layout and level that this build has; isal has "
+			"levels 1 to 3, zlib alone makes layout single",
 	},
 };
 
@@ -502,6 +562,8 @@ static const struct bm_step_kind kinds[] = {
 		.role = BM_ROLE_CHANGE,
 		.help = "compresses, in parallel chunks",
 		OPTIONS(compress_options),
+		.check = check_compress,
+		.about_build = compress_about_build,
 		.ops = &bm_compress_ops,
 	},
 	{
@@ -509,6 +571,7 @@ static const struct bm_step_kind kinds[] = {
 		.role = BM_ROLE_CHANGE,
 		.help = "decompresses, and checks what the format lets it check",
 		OPTIONS(decompress_options),
+		.about_build = decompress_about_build,
 		.ops = &bm_decompress_ops,
 	},
 	{

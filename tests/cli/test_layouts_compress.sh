@@ -1,6 +1,6 @@
 #!/bin/bash
-# compress: both layouts at every level and several chunk sizes, inputs around the chunk's size; read by gzip, pigz, igzip
-# and python, and by decompress again.
+# compress: all layouts at every level and several chunk sizes, inputs around the chunk's size; read by gzip, pigz, igzip,
+# bgzip and python, and by decompress again. Every engine that this build has.
 . "$(dirname "$0")/lib.sh"
 
 inputs() { # inputs DIR CHUNK
@@ -40,10 +40,10 @@ for name in os.listdir(sys.argv[1]):
     assert gzip.open("%s/%s.gz" % (sys.argv[2], name)).read() == open("%s/%s" % (sys.argv[1], name), "rb").read(), name
 END
 }
-run_jobs() { # run_jobs CHUNK LEVELS...: both layouts at each level, in one run, and back again in another
+run_jobs() { # run_jobs CHUNK LEVELS...: all layouts at each level, in one run, and back again in another
 	local chunk=$1 layout level jobs='' back=''
 	shift
-	for layout in indexed single; do
+	for layout in indexed single bgzf; do
 		for level; do
 			jobs+=${jobs:+,}'{"name": "'$layout$level'", "chunk": "'$chunk'", "steps": [{"step": "read", "from": "in.'$chunk'"},
 				{"step": "compress", "layout": "'$layout'", "level": '$level'}, {"step": "write", "durability": "none",
@@ -61,7 +61,7 @@ run_jobs() { # run_jobs CHUNK LEVELS...: both layouts at each level, in one run,
 	run_bm run -q job.json
 	expect_exit 0
 	expect_no_stderr
-	for layout in indexed single; do
+	for layout in indexed single bgzf; do
 		for level; do
 			check "in.$chunk" "gz.$chunk/$layout$level"
 			diff -r "in.$chunk" "back.$chunk/$layout$level" >&2 || fail "$chunk $layout $level: not the same again"
@@ -75,10 +75,45 @@ inputs in.1MiB 1048576
 run_jobs 4KiB 0 1 6 9
 run_jobs 64KiB 0 1 2 3 4 5 6 7 8 9
 run_jobs 1MiB 1 6
-for layout in indexed single; do
+for layout in indexed single bgzf; do
 	for chunk in 4KiB 64KiB; do
 		others "in.$chunk" "gz.$chunk/${layout}9"
 		others "in.$chunk" "gz.$chunk/${layout}0"
+	done
+done
+
+if command -v bgzip >/dev/null; then
+	for name in gz.*/bgzf*/*.gz; do
+		bgzip -t "$name" || fail "bgzip -t $name"
+	done
+fi
+
+# Every engine, with every level that it has, gives the same bytes back; the rows of BGZF blocks in chunks of any size.
+run_bm steps compress
+for engine in $(sed -n 's/^This build has the engines \(.*\)\. Of.*/\1/p' "$stdout" | tr -d ,); do
+	case $engine in
+	zlib) levels='0 1 9' ;;
+	libdeflate) levels='0 1 2 6 10 12' ;;
+	isal) levels='1 2 3' ;;
+	esac
+	for layout in indexed bgzf; do
+		for level in $levels; do
+			dir=$engine$layout$level
+			echo '{"chunk": "64KiB", "steps": [{"step": "read", "from": "in.64KiB"}, {"step": "compress", "engine": "'$engine'",
+				"layout": "'$layout'", "level": '$level'}, {"step": "write", "durability": "none", "to": "'$dir'/{path}.gz"}]}' >job.json
+			run_bm validate job.json
+			expect_stdout_match "gzip level $level, layout $layout, engine $engine \(as asked for\)"
+			run_bm run -q job.json
+			expect_exit 0
+			check in.64KiB "$dir"
+			for chunk in 16KiB 64KiB 1MiB; do
+				echo '{"chunk": "'$chunk'", "steps": [{"step": "read", "from": "'$dir'"}, {"step": "decompress"},
+					{"step": "write", "durability": "none", "to": "'$dir.$chunk'/{stem}"}]}' >job.json
+				run_bm run -q job.json
+				expect_exit 0
+				diff -r in.64KiB "$dir.$chunk" >&2 || fail "$dir, read in chunks of $chunk"
+			done
+		done
 	done
 done
 

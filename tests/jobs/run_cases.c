@@ -6,7 +6,7 @@
  *   run_cases --print FILE     the lines that an .expect for FILE would have
  *
  * An .expect file stands beside the job file. A line of it is one diagnostic, in any order:
- *   error 5:12 /steps/1/level level is 99; allowed: an integer from 0 to 9
+ *   error 5:12 /steps/1/level level is 99; allowed: an integer from 0 to 12
  *   error 3:4 /steps/0/form unknown key "form" => from
  * level, line:column, JSON Pointer ("-" for the whole file), a part of the message, and after " => " the suggestion.
  * Further lines: "# a comment", "set NAME=VALUE" (as --set), "with FILE" (a second job file of the same set, named

@@ -87,11 +87,43 @@ static inline struct bytes make_data(enum kind kind, size_t len)
 	return b;
 }
 
+/* The engine that the tests below write or read with; main runs the tests once for each that the build has. */
+static enum bm_gzip_engine testing_engine = BM_GZIP_ZLIB;
+
+/* The levels that it has, in ascending order. */
+static inline int first_level(void)
+{
+	return testing_engine == BM_GZIP_ISAL ? 1 : 0;
+}
+
+static inline int last_level(void)
+{
+	return bm_gzip_level_max(BM_GZIP_INDEXED, testing_engine);
+}
+
+/* The nearest of its levels. */
+static inline int near_level(int level)
+{
+	return level < first_level() ? first_level() : level > last_level() ? last_level() : level;
+}
+
+/* For whole members. */
 static inline struct bm_gzip_encoder *new_encoder(int level)
 {
 	struct bm_gzip_encoder *e = NULL;
+	struct bm_error err = BM_ERROR_INIT;
 
-	assert_int_equal(bm_gzip_encoder_create(level, &e, NULL), BM_OK);
+	if (bm_gzip_encoder_create(BM_GZIP_INDEXED, near_level(level), testing_engine, &e, &err) != BM_OK)
+		fail_msg("%s", err.text);
+	return e;
+}
+
+/* For pieces. */
+static inline struct bm_gzip_encoder *new_piece_encoder(int level)
+{
+	struct bm_gzip_encoder *e = NULL;
+
+	assert_int_equal(bm_gzip_encoder_create(BM_GZIP_SINGLE, level > 9 ? 9 : level, BM_GZIP_AUTO, &e, NULL), BM_OK);
 	return e;
 }
 
@@ -99,9 +131,33 @@ static inline struct bm_gzip_decoder *new_decoder(void)
 {
 	struct bm_gzip_decoder *d = NULL;
 
-	assert_int_equal(bm_gzip_decoder_create(&d, NULL), BM_OK);
+	assert_int_equal(bm_gzip_decoder_create_with(testing_engine, &d, NULL), BM_OK);
 	return d;
 }
+
+/* Runs the tests with each engine, and names those that are not in this build. Writers are one engine each. Readers are
+ * two, for members and for streams: AUTO has libdeflate for the former, so that it need not be tried by itself. Returns
+ * the number of failures. */
+enum side { WRITING, READING };
+static inline int run_with_engines(const char *name, enum side side, const struct CMUnitTest *tests, size_t count,
+                                   CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+	const enum bm_gzip_engine left_out = side == READING ? BM_GZIP_LIBDEFLATE : BM_GZIP_AUTO;
+	char group[64];
+	int failures = 0;
+
+	for (testing_engine = BM_GZIP_AUTO; testing_engine < BM_GZIP_ENGINES; testing_engine++) {
+		if (testing_engine == left_out)
+			continue;
+		(void)snprintf(group, sizeof(group), "%s, %s", name, bm_gzip_engine_name(testing_engine));
+		if (bm_gzip_engine_available(testing_engine))
+			failures += _cmocka_run_group_tests(group, tests, count, setup, teardown);
+		else
+			print_message("skipped: %s: not in this build\n", group);
+	}
+	return failures;
+}
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* One member; the output buffer is exactly the bound. */
 static inline void add_member(struct bytes *to, struct bm_gzip_encoder *e, const uint8_t *data, size_t len)
@@ -139,7 +195,7 @@ static inline struct bytes pack_indexed(int level, const uint8_t *data, size_t l
 /* Layout single. empty_last: the data ends with a chunk that is not the last, and an empty one follows. */
 static inline struct bytes pack_single(int level, const uint8_t *data, size_t len, size_t chunk, bool empty_last)
 {
-	struct bm_gzip_encoder *e = new_encoder(level);
+	struct bm_gzip_encoder *e = new_piece_encoder(level);
 	struct bytes file = {NULL, 0, 0};
 	uint8_t ends[BM_GZIP_HEADER_BYTES];
 	uint32_t crc = 0;
@@ -175,13 +231,60 @@ static inline struct bytes pack_single(int level, const uint8_t *data, size_t le
 	return file;
 }
 
+/* Layout bgzf: chunks of chunk bytes, the last of which may be empty. The index goes to gzi, which may be NULL. */
+static inline struct bytes pack_bgzf(int level, const uint8_t *data, size_t len, size_t chunk, bool empty_last,
+                                     struct bytes *gzi)
+{
+	struct bm_gzip_encoder *e = new_encoder(level);
+	struct bm_gzip_gzi index = {0};
+	struct bytes file = {NULL, 0, 0};
+	size_t at = 0;
+	bool last;
+
+	if (gzi != NULL) {
+		bytes_room(gzi, BM_GZIP_GZI_COUNT_BYTES);
+		gzi->len = BM_GZIP_GZI_COUNT_BYTES;
+	}
+	do {
+		struct bm_error err = BM_ERROR_INIT;
+		const size_t part = len - at < chunk ? len - at : chunk;
+		const size_t cap = bm_gzip_bgzf_bound(part);
+		const size_t count = bm_gzip_bgzf_block_count(part);
+		struct bm_gzip_bgzf_block *blocks = malloc((count + 1) * sizeof(*blocks));
+		uint8_t *out = malloc(cap);
+		size_t out_len = 0;
+
+		assert_non_null(out);
+		assert_non_null(blocks);
+		last = empty_last ? part == 0 : at + part == len;
+		if (bm_gzip_bgzf_blocks(e, part > 0 ? data + at : NULL, part, last, out, cap, &out_len,
+		                        gzi != NULL ? blocks : NULL, &err) != BM_OK)
+			fail_msg("%zu bytes: %s", part, err.text);
+		assert_true(out_len <= cap);
+		bytes_add(&file, out, out_len);
+		if (gzi != NULL) {
+			bytes_room(gzi, count * BM_GZIP_GZI_ENTRY_BYTES);
+			gzi->len += bm_gzip_gzi_add(&index, blocks, count, gzi->data + gzi->len);
+		}
+		at += part;
+		free(blocks);
+		free(out);
+	} while (!last);
+	if (gzi != NULL) {
+		bm_gzip_gzi_put_count(gzi->data, index.entries);
+		assert_int_equal(gzi->len, BM_GZIP_GZI_COUNT_BYTES + index.entries * BM_GZIP_GZI_ENTRY_BYTES);
+	}
+	bm_gzip_encoder_destroy(e);
+	return file;
+}
+
 enum { FTEXT = 1, FHCRC = 2, FEXTRA = 4, FNAME = 8, FCOMMENT = 16 };
 
 /* Appends a member with a header made by hand; extra may be NULL. Returns the header's length. */
 static inline size_t add_by_hand(struct bytes *file, unsigned flags, const void *extra, size_t extra_len,
                                  const uint8_t *data, size_t len)
 {
-	struct bm_gzip_encoder *e = new_encoder(6);
+	struct bm_gzip_encoder *e = new_piece_encoder(6);
 	const size_t start = file->len;
 	const uint8_t fixed[10] = {0x1f, 0x8b, 8, (uint8_t)flags, 1, 2, 3, 4, 0, 3};
 	const uint8_t xlen[2] = {(uint8_t)extra_len, (uint8_t)(extra_len >> 8)};

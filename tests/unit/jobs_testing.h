@@ -5,6 +5,7 @@
 #ifndef BM_TEST_JOBS_TESTING_H
 #define BM_TEST_JOBS_TESTING_H
 
+#include "bm_gzip.h"
 #include "bm_job.h"
 
 struct told {

@@ -484,7 +484,7 @@ static void test_member_sizes(void **state)
 	struct bm_gzip_decoder *d = new_decoder();
 
 	(void)state;
-	for (int level = 0; level <= 9; level++)
+	for (int level = first_level(); level <= last_level(); level++)
 		for (size_t len = 0; len <= 70000; len = len * 3 + 1) {
 			struct bytes data = make_data(level % 2 == 0 ? KIND_TEXT : KIND_RANDOM, len);
 			struct bytes file = pack_indexed(level, data.data, len, 1u << 20);
@@ -534,7 +534,7 @@ static void test_member_truncated(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++)
-		for (int level = 0; level <= 9; level++) {
+		for (int level = first_level(); level <= last_level(); level++) {
 			struct bytes data = make_data((enum kind)i, 300);
 			struct bytes file = pack_indexed(level, data.data, data.len, 1u << 20);
 
@@ -701,7 +701,7 @@ int main(void)
 		others[i] =
 			(struct CMUnitTest){names[i], test_program_wrote, NULL, NULL, (void *)(uintptr_t)&writers[i]};
 	}
-	failed = cmocka_run_group_tests_name("gzip reading", own, NULL, NULL);
-	failed += cmocka_run_group_tests_name("gzip from programs", others, NULL, NULL);
+	failed = run_with_engines("gzip reading", READING, own, COUNT_OF(own), NULL, NULL);
+	failed += run_with_engines("gzip from programs", READING, others, WRITER_COUNT, NULL, NULL);
 	return failed == 0 ? 0 : 1;
 }
