@@ -3,8 +3,8 @@
  *
  * The choice of `auto` rests on measurements (1 MiB chunks, source text and libraries, one thread, MB/s):
  *   level 1   ISA-L 320-720, libdeflate 180-300, pigz 90-170: ISA-L, and no larger than pigz -1 (see gzip_isal.c)
- *   level 2+  libdeflate. ISA-L's best is no smaller than pigz -2 on libraries; libdeflate 2 is 5 % smaller, and with
- *             120-210 MB/s a third faster. From level 2 on a higher level is never larger.
+ *   level 2+  libdeflate. ISA-L's best is no smaller than pigz -2 on libraries; libdeflate 2 is 4 to 7 % smaller, and
+ *             with 110-210 MB/s a third faster. No level came out larger than the one below.
  *   single    zlib, since only zlib's deflate takes the bytes before a chunk for its dictionary and ends in a flush
  *             (ISA-L could do both, libdeflate neither; one engine for one layout keeps its sizes steady over levels)
  *   level 0   none: stored blocks are put together in gzip_encode.c
