@@ -85,13 +85,14 @@ static enum bm_status bad_level(enum bm_gzip_layout layout, int level, enum bm_g
 		return bm_error_set(err, BM_ERR_USAGE, "level",
 		                    "level is %d; with layout \"single\", which only zlib makes, 0 to %d are allowed",
 		                    level, max);
-	if (engine == BM_GZIP_AUTO && max < BM_GZIP_LEVEL_MAX)
-		return bm_error_set(err, level <= BM_GZIP_LEVEL_MAX ? BM_ERR_UNSUPPORTED : BM_ERR_USAGE, "level",
+	if (engine == BM_GZIP_AUTO && level >= 0 && level <= BM_GZIP_LEVEL_MAX)
+		return bm_error_set(err, BM_ERR_UNSUPPORTED, "level",
 		                    "level is %d; this bytemill was built without libdeflate, which levels 10 to 12 "
 		                    "need: 0 to %d are allowed",
 		                    level, max);
 	if (engine == BM_GZIP_AUTO)
-		return bm_error_set(err, BM_ERR_USAGE, "level", "level is %d; allowed: 0 to %d", level, max);
+		return bm_error_set(err, BM_ERR_USAGE, "level", "level is %d; allowed: 0 to %d", level,
+		                    BM_GZIP_LEVEL_MAX); /* in no build is it more */
 	return bm_error_set(err, BM_ERR_USAGE, "level", "level is %d; with engine \"%s\" %d to %d are allowed", level,
 	                    e->name, e->id == BM_GZIP_ISAL ? e->level_min : 0, max);
 }
