@@ -453,8 +453,10 @@ enum bm_status bm_zstd_decode_frame(struct bm_zstd_decoder *d, const void *in, s
 	code = ZSTD_decompressDCtx(d->z, out, out_cap, in, in_len);
 	if (ZSTD_isError(code)) {
 		switch (ZSTD_getErrorCode(code)) {
-		case ZSTD_error_dstSize_tooSmall:
-			return too_long(out_cap, err);
+		case ZSTD_error_dstSize_tooSmall: /* where its length was told, it is a lie */
+			if (!d->scan.header.has_content_bytes)
+				return too_long(out_cap, err);
+			return locate_error(d, code, in, in_len, err);
 		case ZSTD_error_memory_allocation:
 			return bm_error_set_nomem(err);
 		default:

@@ -17,12 +17,14 @@ static void check_all_cuts(struct bm_zstd_decoder *d, const char *what, const st
                            const struct bytes *data)
 {
 	static const size_t out_steps[] = {1, 7, 64, 1000, 200000};
-	const size_t dense = file->len < 3000 ? 1 : file->len / 1500;
 
 	for (size_t i = 0; i < LENGTH(out_steps); i++) {
-		const size_t step = out_steps[i] < 64 && data->len > 5000 ? 20 * dense : dense;
+		/* Every cut of what is short; of the rest those near its ends, and some 300. */
+		const size_t calls = data->len / out_steps[i];
+		const size_t step = file->len < 3000 && calls < 5000 ? 1 : file->len / (calls < 5000 ? 300 : 10) + 1;
+		const size_t ends = calls < 5000 ? 40 : 3;
 
-		for (size_t cut = 0; cut <= file->len; cut += cut < 40 || file->len - cut < 40 ? 1 : step) {
+		for (size_t cut = 0; cut <= file->len; cut += cut < ends || file->len - cut < ends ? 1 : step) {
 			struct unzstd u = unzstd(d, file->data, file->len, cut, cut == 0 ? 1 : SIZE_MAX, out_steps[i]);
 
 			if (u.status != BM_OK)
@@ -247,6 +249,17 @@ static void test_refused(void **state)
 	u = expect(d, &f, BM_ERR_FORMAT, "offset 0", "holds 9 bytes and holds 3");
 	bytes_free(&u.data);
 	assert_int_equal(bm_zstd_decode_frame(d, f.data, f.len, out, sizeof(out), &len, NULL), BM_ERR_FORMAT);
+	bytes_free(&f);
+	/* and more: not a question of room */
+	put_frame_header(&f, 1, 0, 0, 0, false, 256);
+	put_block(&f, 0, true, 300, data.data, 300);
+	u = expect(d, &f, BM_ERR_FORMAT, "offset 8", "corrupt");
+	bytes_free(&u.data);
+	{
+		uint8_t room[280];
+
+		assert_int_equal(bm_zstd_decode_frame(d, f.data, f.len, room, sizeof(room), &len, NULL), BM_ERR_FORMAT);
+	}
 	bytes_free(&f);
 	/* garbage behind a good frame, and an error in a later block */
 	bytes_add(&f, good.data, good.len);
