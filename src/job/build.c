@@ -73,6 +73,8 @@ struct bm_step *job_step_add(struct bm_job *job, const struct bm_step_kind *kind
 			return NULL;
 		}
 	}
+	if (kind->settle != NULL)
+		kind->settle(&step->p, 0);
 	job->step_count++;
 	return step;
 }

@@ -182,6 +182,8 @@ static const struct bm_step_kind *parse_step(struct job_report *r, struct job_no
 		if (o->required && !((st.present | st.meant) & UINT64_C(1) << i))
 			job_fault(r, JOB_FAULT, NULL, "\"%s\" is missing: %s needs it (%s)", o->name, owner, o->help);
 	}
+	if (kind->settle != NULL)
+		kind->settle(&step->p, st.present);
 	if (st.faulty == 0)
 		job_check_step(r, step, st.meant);
 	return kind;

@@ -89,16 +89,19 @@ struct bm_write_params { /* copy and write */
 	int durability; /* enum bm_durability */
 	bool sparse;
 };
+enum bm_compress_format { BM_COMPRESS_GZIP, BM_COMPRESS_ZSTD };
 struct bm_compress_params {
-	int format; /* 0: gzip */
-	int64_t level;
-	int layout; /* enum bm_gzip_layout */
-	int engine; /* enum bm_gzip_engine */
+	int format;    /* enum bm_compress_format */
+	int64_t level; /* where none was given, the format's usual one: see settle */
+	int layout;    /* enum bm_gzip_layout */
+	int engine;    /* enum bm_gzip_engine */
 };
+enum bm_decompress_format { BM_DECOMPRESS_AUTO, BM_DECOMPRESS_GZIP, BM_DECOMPRESS_ZSTD };
 struct bm_decompress_params {
-	int format;        /* 0: gzip */
-	uint64_t max_size; /* of one decoded file; 0: no limit */
-	int64_t max_ratio; /* decoded : encoded, checked past 16 MiB; 0: no limit */
+	int format;          /* enum bm_decompress_format */
+	uint64_t max_size;   /* of one decoded file; 0: no limit */
+	int64_t max_ratio;   /* decoded : encoded, checked past 16 MiB; 0: no limit */
+	uint64_t max_window; /* zstd: bytes */
 };
 
 enum bm_on_error { BM_ON_ERROR_CONTINUE, BM_ON_ERROR_STOP };
@@ -133,6 +136,8 @@ struct bm_step_kind {
 	const char *help; /* one line */
 	const struct bm_option *options;
 	size_t option_count;
+	/* Defaults that hang on other options; bit i of given: options[i] has a value of its own. May be NULL. */
+	void (*settle)(union bm_step_params *p, uint64_t given);
 	/* What the table cannot say: combinations. Reports each fault through report(ctx, option name, text, suggestion);
 	 * may be NULL. */
 	void (*check)(const union bm_step_params *p,

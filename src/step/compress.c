@@ -1,5 +1,5 @@
 /*
- * compress.c - the step `compress`.
+ * compress.c - the step `compress`. Format gzip is here, zstd in compress_zstd.c.
  *
  * Layout indexed: each chunk becomes a gzip member of its own, in parallel. An empty last chunk makes a member only where
  * it is the file's only one.
@@ -16,7 +16,7 @@
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_gzip.h"
-#include "step_internal.h"
+#include "compress_internal.h"
 
 #define WINDOW ((size_t)32 << 10)
 
@@ -29,6 +29,9 @@ struct compress_shared {
 	size_t bound; /* of a piece, header and trailer included */
 	int slot[3];
 	struct bm_stash encoders;
+	/* Another format than gzip: all calls are handed on, and of the above only p counts. */
+	const struct bm_step_ops *other;
+	void *other_shared;
 };
 
 /* Of one file; layout single only. */
@@ -179,6 +182,10 @@ static enum bm_status compress_prepare(struct bm_plan *plan, const struct bm_ste
 		return bm_error_set_nomem(err);
 	cs->p = &step->p.compress;
 	cs->index = step->index;
+	if (cs->p->format == BM_COMPRESS_ZSTD) {
+		cs->other = &bm_compress_zstd_ops;
+		return cs->other->prepare(plan, step, &cs->other_shared, err);
+	}
 	status = bm_stash_init(&cs->encoders, encoder_destroy, err);
 	if (status == BM_OK)
 		status = bm_gzip_engine_pick((enum bm_gzip_layout)cs->p->layout, (int)cs->p->level,
@@ -218,9 +225,8 @@ static enum bm_status compress_close(void *shared, struct bm_file *f, bool good,
 {
 	struct compress_shared *cs = shared;
 
-	(void)good;
-	(void)w;
-	(void)err;
+	if (cs->other != NULL)
+		return cs->other->close(cs->other_shared, f, good, w, err);
 	free(f->state[cs->index]);
 	f->state[cs->index] = NULL;
 	return BM_OK;
@@ -230,8 +236,11 @@ static void compress_destroy(void *shared)
 {
 	struct compress_shared *cs = shared;
 
-	if (cs != NULL)
+	if (cs != NULL) {
+		if (cs->other != NULL)
+			cs->other->destroy(cs->other_shared);
 		bm_stash_fini(&cs->encoders);
+	}
 	free(cs);
 }
 
@@ -239,6 +248,10 @@ static void compress_describe(void *shared, struct bm_buf *out)
 {
 	struct compress_shared *cs = shared;
 
+	if (cs->other != NULL) {
+		cs->other->describe(cs->other_shared, out);
+		return;
+	}
 	bm_buf_printf(out, "gzip level %d, layout %s, engine %s (%s)", (int)cs->p->level,
 	              bm_gzip_layout_name((enum bm_gzip_layout)cs->p->layout), bm_gzip_engine_name(cs->choice.engine),
 	              cs->choice.reason);

@@ -7,6 +7,11 @@
 /* bm_chunk.tag in the first segment: the chunk is empty and stands for the whole file, which the write step copies. */
 #define BM_TAG_KERNEL_COPY 1
 
+/* Chunks are cut anew from this step on. */
+bool bm_step_begins_segment(const struct bm_step *s);
+/* The chunk size of the segment that begins with job->steps[first]: the job's own, or what suits its steps best. */
+size_t bm_step_chunk(const struct bm_job *job, size_t first);
+
 /* A template with the run's constants put in. */
 enum bm_status bm_step_template(const struct bm_job_context *ctx, const char *text, const char *algorithm,
                                 unsigned allowed, struct bm_template **out, struct bm_error *err) BM_NODISCARD;

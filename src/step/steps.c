@@ -28,6 +28,7 @@
 #include "bm_gzip.h"
 #include "bm_sink.h"
 #include "bm_template.h"
+#include "bm_zstd.h"
 #include "step_internal.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
@@ -62,7 +63,17 @@ static const char *const durability_values[] = {
 	[BM_DURABLE_FILE] = "file",
 	NULL,
 };
-static const char *const codec_format_values[] = {"gzip", NULL};
+static const char *const compress_format_values[] = {
+	[BM_COMPRESS_GZIP] = "gzip",
+	[BM_COMPRESS_ZSTD] = "zstd",
+	NULL,
+};
+static const char *const decompress_format_values[] = {
+	[BM_DECOMPRESS_AUTO] = "auto",
+	[BM_DECOMPRESS_GZIP] = "gzip",
+	[BM_DECOMPRESS_ZSTD] = "zstd",
+	NULL,
+};
 static const char *const layout_values[] = {
 	[BM_GZIP_INDEXED] = "indexed",
 	[BM_GZIP_SINGLE] = "single",
@@ -376,7 +387,22 @@ static void check_compress(const union bm_step_params *p, report_fn *report, voi
 	const struct bm_compress_params *c = &p->compress;
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_gzip_choice choice;
+	char text[160];
 
+	if (c->format == BM_COMPRESS_ZSTD) {
+		if (c->level == 0 || c->level < BM_ZSTD_LEVEL_MIN || c->level > BM_ZSTD_LEVEL_MAX) {
+			snprintf(text, sizeof(text),
+			         "level is %" PRId64 "; format \"zstd\" has 1 to %d, and the faster -1 to %d", c->level,
+			         BM_ZSTD_LEVEL_MAX, BM_ZSTD_LEVEL_MIN);
+			report(ctx, "level", text, NULL);
+		}
+		if (c->layout != BM_GZIP_INDEXED)
+			report(ctx, "layout", "layout is for format \"gzip\"; zstd has one layout, a frame a chunk",
+			       NULL);
+		if (c->engine != BM_GZIP_AUTO)
+			report(ctx, "engine", "engine is for format \"gzip\"; zstd has one engine, libzstd", NULL);
+		return;
+	}
 	if (bm_gzip_engine_pick((enum bm_gzip_layout)c->layout, (int)c->level, (enum bm_gzip_engine)c->engine, &choice,
 	                        &err) != BM_OK)
 		report(ctx, err.where, err.text, NULL);
@@ -387,7 +413,7 @@ static void compress_about_build(struct bm_buf *out)
 	struct bm_gzip_choice was = {BM_GZIP_AUTO, ""};
 	struct bm_gzip_choice choice;
 
-	bm_buf_puts(out, "This build has the engines zlib");
+	bm_buf_puts(out, "This build has for gzip the engines zlib");
 	for (enum bm_gzip_engine e = BM_GZIP_LIBDEFLATE; e < BM_GZIP_ENGINES; e++)
 		if (bm_gzip_engine_available(e))
 			bm_buf_printf(out, ", %s", bm_gzip_engine_name(e));
@@ -407,7 +433,7 @@ static void compress_about_build(struct bm_buf *out)
 
 static void decompress_about_build(struct bm_buf *out)
 {
-	bm_buf_printf(out, "This build reads gzip with: %s.", bm_gzip_decoder_engines());
+	bm_buf_printf(out, "This build reads zstd with libzstd, and gzip with: %s.", bm_gzip_decoder_engines());
 }
 
 static const struct bm_option compress_options[] = {
@@ -416,18 +442,17 @@ static const struct bm_option compress_options[] = {
 		.type = BM_OPTION_ENUM,
 		.offset = offsetof(struct bm_compress_params, format),
 		.default_json = "\"gzip\"",
-		.values = codec_format_values,
-		.help = "the format to make",
+		.values = compress_format_values,
+		.help = "the format to make; zstd is a frame a chunk, with the seek table of its seekable format",
 	},
 	{
 		.name = "level",
 		.type = BM_OPTION_INTEGER,
 		.offset = offsetof(struct bm_compress_params, level),
-		.default_json = "6",
-		.min = 0,
-		.max = BM_GZIP_LEVEL_MAX,
-		.help = "0 stores, 1 is fastest, 9 is as small as gzip makes it; 10 to 12 are smaller and slow, and want "
-			"engine libdeflate",
+		.min = BM_ZSTD_LEVEL_MIN,
+		.max = BM_ZSTD_LEVEL_MAX,
+		.help = "gzip: 0 stores, 1 is fastest, 6 the default, 9 as small as gzip makes it, 10 to 12 smaller and slow "
+			"(engine libdeflate); zstd: 1 to 19, default 3, and below 0 faster than 1",
 	},
 	{
 		.name = "layout",
@@ -435,7 +460,7 @@ static const struct bm_option compress_options[] = {
 		.offset = offsetof(struct bm_compress_params, layout),
 		.default_json = "\"indexed\"",
 		.values = layout_values,
-		.help = "indexed: a member a chunk, read in parallel again; single: one member, for readers that "
+		.help = "of gzip; indexed: a member a chunk, read in parallel again; single: one member, for readers that "
 			"stop after the "
 			"first; bgzf: blocks of 64 KiB, as bgzip writes them",
 	},
@@ -445,19 +470,30 @@ static const struct bm_option compress_options[] = {
 		.offset = offsetof(struct bm_compress_params, engine),
 		.default_json = "\"auto\"",
 		.values = engine_values,
-		.help = "the library that compresses; auto takes the best for layout and level that this build has; isal has "
+		.help = "the library that makes gzip; auto takes the best for layout and level that this build has; isal has "
 			"levels 1 to 3, zlib alone makes layout single",
 	},
 };
+
+/* What a level costs differs from format to format, and so does what is usual. */
+static void settle_compress(union bm_step_params *p, uint64_t given)
+{
+	struct bm_compress_params *c = &p->compress;
+
+	for (size_t i = 0; i < LENGTH(compress_options); i++)
+		if (strcmp(compress_options[i].name, "level") == 0 && (given & UINT64_C(1) << i) == 0)
+			c->level = c->format == BM_COMPRESS_ZSTD ? 3 : 6;
+}
 
 static const struct bm_option decompress_options[] = {
 	{
 		.name = "format",
 		.type = BM_OPTION_ENUM,
 		.offset = offsetof(struct bm_decompress_params, format),
-		.default_json = "\"gzip\"",
-		.values = codec_format_values,
-		.help = "the format to read; gzip of any maker, with any number of members",
+		.default_json = "\"auto\"",
+		.values = decompress_format_values,
+		.help = "the format to read, of any maker, with any number of members or frames; auto looks at the first "
+			"bytes of each file",
 	},
 	{
 		.name = "max_size",
@@ -475,6 +511,15 @@ static const struct bm_option decompress_options[] = {
 		.max = 1000000,
 		.help = "fail a file that grows to more than this many times its size, looked at past 16 MiB; 0: "
 			"no limit",
+	},
+	{
+		.name = "max_window",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_decompress_params, max_window),
+		.default_json = "\"128MiB\"",
+		.min = BM_ZSTD_WINDOW_MIN,
+		.max = BM_ZSTD_WINDOW_MAX,
+		.help = "fail a zstd file that wants a larger window; each file read as a stream holds one, on top of memory",
 	},
 };
 
@@ -562,6 +607,7 @@ static const struct bm_step_kind kinds[] = {
 		.role = BM_ROLE_CHANGE,
 		.help = "compresses, in parallel chunks",
 		OPTIONS(compress_options),
+		.settle = settle_compress,
 		.check = check_compress,
 		.about_build = compress_about_build,
 		.ops = &bm_compress_ops,

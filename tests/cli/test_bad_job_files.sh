@@ -93,7 +93,7 @@ expect_stderr_match '^bad.json:4:[0-9]+: error: /memroy: .*\(did you mean "memor
 expect_stderr_match '^bad.json:6:[0-9]+: error: /steps/0/min_size: .*-5'
 expect_stderr_match '^bad.json:6:[0-9]+: error: /steps/0/max_size: .*-1KiB'
 expect_stderr_match '^bad.json:6:[0-9]+: error: /steps/0/older_than: .*-3d'
-expect_stderr_match '^bad.json:7:[0-9]+: error: /steps/1/level: .*99.*0 to 12'
+expect_stderr_match '^bad.json:7:[0-9]+: error: /steps/1/level: .*99.*-100 to 19'
 expect_stderr_match '^bad.json:8:[0-9]+: error: /steps/2/step: .*\(did you mean "compress"\?\)$'
 expect_stderr_match '^bad.json:9:[0-9]+: error: /steps/3/algorithms/1: .*\(did you mean "sha256"\?\)$'
 expect_stderr_match '^bad.json:10:[0-9]+: error: /steps/4.*to'

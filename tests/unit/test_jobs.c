@@ -321,7 +321,7 @@ static void test_adopt_faults(void **state)
 	p->hash.algorithms.count = 2;
 	p = bm_job_add_step(job, "compress");
 	assert_non_null(p);
-	p->compress.level = 13;
+	p->compress.level = 130;
 	p->compress.layout = -1;
 	p = bm_job_add_step(job, "write");
 	assert_non_null(p);

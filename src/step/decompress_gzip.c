@@ -1,0 +1,204 @@
+/*
+ * decompress_gzip.c - the step `decompress`, format gzip: any gzip file.
+ *
+ *   GATHER   at the start of a member: collects the first bytes of its header. A member that tells its size (the IG field
+ *            of layout indexed, the BC field of BGZF) and is small enough is COLLECTed whole and sent on. BGZF blocks are too
+ *            small for a chunk each: as many as will surely fit are sent on together, as a row. Anything else is
+ *            STREAMed.
+ *   STREAM   inflates serially to the end of the member.
+ *   DRAIN    what follows the last member is no gzip: passed over, with a warning, as gzip does. It is still read to its
+ *            end, since an earlier hash step wants to see all of it.
+ *
+ * A member that was collected but whose decoded size (its last four bytes) is larger than a chunk is streamed from the
+ * collected copy. The size that a member claims is checked by the parallel stage against what comes out.
+ */
+#include <string.h>
+
+#include "bm_error.h"
+#include "decompress_internal.h"
+
+#define BLOCK_BYTES 65536 /* the most that a BGZF block holds */
+
+enum { MODE_GATHER = DECOMPRESS_MODE_GATHER, MODE_COLLECT, MODE_STREAM, MODE_DRAIN };
+
+static struct bm_gzip_decoder *decoder_get(struct decompress_shared *ds, struct bm_error *err)
+{
+	struct bm_gzip_decoder *d = bm_stash_get(&ds->gzip_decoders);
+
+	if (d == NULL && bm_gzip_decoder_create(&d, err) != BM_OK)
+		return NULL;
+	return d;
+}
+
+static enum bm_status begin_stream(struct decompress_shared *ds, struct decompress_file *df, bool *emit,
+                                   struct bm_error *err)
+{
+	if (df->gzip == NULL)
+		df->gzip = decoder_get(ds, err);
+	if (df->gzip == NULL)
+		return BM_ERR_NOMEM;
+	bm_gzip_stream_reset(df->gzip);
+	df->mode = MODE_STREAM;
+	*emit = df->row_len > 0; /* what comes next wants a chunk of its own */
+	return BM_OK;
+}
+
+/* At the start of a member: enough of the header to choose the way. */
+static enum bm_status gather(struct decompress_shared *ds, struct decompress_file *df, struct bm_file *f,
+                             struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
+{
+	struct bm_gzip_header h;
+
+	if (df->any_unit) { /* zeros are padding, as tapes have it */
+		while (df->head_len > 0 && df->head[0] == 0)
+			memmove(df->head, df->head + 1, --df->head_len);
+		while (df->head_len == 0 && in->pos < in->len && in->data[in->pos] == 0) {
+			in->pos++;
+			df->in_bytes++;
+		}
+	}
+	df->unit_start = df->in_bytes - df->head_len;
+	df->head_len += decompress_take(df, in, df->head + df->head_len, DECOMPRESS_HEAD_BYTES - df->head_len);
+	if (df->head_len < DECOMPRESS_HEAD_BYTES && !decompress_at_end(in))
+		return BM_OK; /* more input first */
+	if (df->any_unit && df->head_len == 0)
+		return BM_OK; /* a clean end */
+	if (df->any_unit && (df->head[0] != 0x1f || (df->head_len > 1 && df->head[1] != 0x8b))) {
+		bm_file_warn(f, "trailing garbage at byte %llu ignored", (unsigned long long)df->unit_start);
+		df->head_len = 0;
+		df->mode = MODE_DRAIN;
+		*emit = df->row_len > 0;
+		return BM_OK;
+	}
+	if (bm_gzip_peek_header(df->head, df->head_len, &h) != BM_GZIP_PEEK_OK ||
+	    h.member_bytes < DECOMPRESS_HEAD_BYTES || h.member_bytes > out->cap[1])
+		return begin_stream(ds, df, emit, err);
+	if (df->row_len > 0 && (!h.bgzf || h.member_bytes > out->cap[1] - df->row_len)) {
+		*emit = true; /* the row goes first; the head waits */
+		return BM_OK;
+	}
+	memcpy(out->buf[1] + df->row_len, df->head, df->head_len);
+	out->len = df->row_len + df->head_len;
+	df->head_len = 0;
+	df->member_bytes = h.member_bytes;
+	df->member_bgzf = h.bgzf;
+	df->mode = MODE_COLLECT;
+	return BM_OK;
+}
+
+static uint32_t get_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* *emit is set where the member is whole, and it or the row that it ends goes on to be inflated in parallel. */
+static enum bm_status collect(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+                              struct bm_chunk *in, bool *emit, struct bm_error *err)
+{
+	enum bm_status status;
+
+	out->len += decompress_take(df, in, out->buf[1] + out->len, df->row_len + df->member_bytes - out->len);
+	size_t have = out->len - df->row_len;
+	if (have < df->member_bytes && !decompress_at_end(in))
+		return BM_OK;
+	uint32_t decoded = get_u32(out->buf[1] + out->len - 4);
+	if (have == df->member_bytes && decoded <= ds->chunk_bytes - df->row_decoded) {
+		if (df->row_len == 0)
+			out->slot[0] = df->unit_start;
+		df->row_len = out->len;
+		df->row_decoded += decoded;
+		df->out_bytes += decoded;
+		df->any_unit = true;
+		df->mode = MODE_GATHER;
+		*emit = !df->member_bgzf || df->row_decoded + BLOCK_BYTES > ds->stream_bytes;
+		return BM_OK;
+	}
+	/* Too large for a chunk, or the file ends first (the decoder will say so in its own words). */
+	status = decompress_keep(df, out->buf[1] + df->row_len, have, err);
+	out->len = df->row_len;
+	if (status != BM_OK)
+		return status;
+	return begin_stream(ds, df, emit, err);
+}
+
+static enum bm_status inflate_some(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+                                   struct bm_chunk *in, bool *emit, struct bm_error *err)
+{
+	const bool kept = df->kept != NULL;
+	struct bm_gzip_stream_result r = {0};
+	struct bm_error inner = BM_ERROR_INIT;
+	enum bm_status status;
+	size_t len;
+	bool end;
+	const uint8_t *from = decompress_next(df, in, &len, &end);
+
+	status = bm_gzip_stream_decode(df->gzip, from, len, end, out->buf[0] + out->len, ds->stream_bytes - out->len,
+	                               &r, &inner);
+	out->len += r.out_made;
+	df->out_bytes += r.out_made;
+	decompress_used(df, in, r.in_used);
+	if (status != BM_OK)
+		return decompress_error(&decompress_gzip_format, df->unit_start, status, &inner, err);
+	*emit = out->len == ds->stream_bytes;
+	if (r.member_end) {
+		if (kept && df->kept != NULL)
+			return bm_error_set(err, BM_ERR_FORMAT, NULL,
+			                    "gzip member at byte %llu is shorter than its size field says",
+			                    (unsigned long long)df->unit_start);
+		df->any_unit = true;
+		df->mode = MODE_GATHER; /* what is left of the head belongs to the next member */
+	}
+	return BM_OK;
+}
+
+static enum bm_status gzip_turn(struct decompress_shared *ds, struct decompress_file *df, struct bm_file *f,
+                                struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
+{
+	switch (df->mode) {
+	case MODE_GATHER:
+		if (out->len == 0 || df->row_len > 0)
+			return gather(ds, df, f, out, in, emit, err);
+		/* A member was streamed into this chunk: the next one may want buf[1] and a chunk of its own. */
+		*emit = true;
+		return BM_OK;
+	case MODE_COLLECT:
+		return collect(ds, df, out, in, emit, err);
+	case MODE_STREAM:
+		return inflate_some(ds, df, out, in, emit, err);
+	default:
+		df->in_bytes += in->len - in->pos;
+		in->pos = in->len;
+		return BM_OK;
+	}
+}
+
+static bool gzip_may_end(const struct decompress_file *df)
+{
+	return (df->mode == MODE_GATHER && df->any_unit) || df->mode == MODE_DRAIN;
+}
+
+static enum bm_status gzip_row(struct decompress_shared *ds, const uint8_t *in, size_t in_len, uint8_t *out,
+                               size_t out_cap, size_t *good, size_t *out_len, struct bm_error *err)
+{
+	struct bm_gzip_decoder *d = decoder_get(ds, err);
+	enum bm_status status = BM_ERR_NOMEM;
+
+	if (d != NULL)
+		status = bm_gzip_decode_row(d, in, in_len, out, out_cap, good, out_len, err);
+	bm_stash_put(&ds->gzip_decoders, d);
+	return status;
+}
+
+static void gzip_close(struct decompress_shared *ds, struct decompress_file *df)
+{
+	bm_stash_put(&ds->gzip_decoders, df->gzip);
+}
+
+const struct decompress_format decompress_gzip_format = {
+	.name = "gzip",
+	.unit = "member",
+	.turn = gzip_turn,
+	.may_end = gzip_may_end,
+	.row = gzip_row,
+	.close = gzip_close,
+};
