@@ -232,7 +232,7 @@ static enum bm_status decompress_prepare(struct bm_plan *plan, const struct bm_s
                                          struct bm_error *err)
 {
 	struct decompress_shared *ds = calloc(1, sizeof(*ds));
-	const unsigned permits = plan->ctx->permits;
+	const size_t permits = plan->ctx->permits;
 	enum bm_status status;
 	size_t chunk, encoded;
 
