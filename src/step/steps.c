@@ -366,9 +366,7 @@ static const struct bm_option write_options[] = {
 		.offset = offsetof(struct bm_write_params, durability),
 		.default_json = "\"file\"",
 		.values = durability_values,
-		.help = "file: on disk before it gets its name; batch: on disk before the run is called a success; "
-			"none: when "
-			"the system pleases",
+		.help = "file: on disk before it gets its name; none: when the system pleases",
 	},
 	{
 		.name = "sparse",
