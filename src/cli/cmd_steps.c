@@ -30,7 +30,7 @@ static const struct bm_cli_option options[] = {
 
 static int check_step(const char *word)
 {
-	const struct bm_step_kind *kinds;
+	const struct bm_step_kind *const *kinds;
 	const char *names[MAX_STEPS + 1];
 	struct bm_buf allowed = {0};
 	char shown[80];
@@ -43,8 +43,8 @@ static int check_step(const char *word)
 	kinds = bm_step_kinds(&count);
 	count = count < MAX_STEPS ? count : MAX_STEPS;
 	for (size_t i = 0; i < count; i++) {
-		names[i] = kinds[i].name;
-		bm_buf_printf(&allowed, "%s%s", i > 0 ? ", " : "", kinds[i].name);
+		names[i] = kinds[i]->name;
+		bm_buf_printf(&allowed, "%s%s", i > 0 ? ", " : "", kinds[i]->name);
 	}
 	names[count] = NULL;
 	near = bm_suggest(word, names);

@@ -106,10 +106,10 @@ static void fault_kind(struct job_report *r, const json_t *name)
 	struct bm_buf list = {0};
 	const char *near = NULL;
 	size_t count;
-	const struct bm_step_kind *kinds = bm_step_kinds(&count);
+	const struct bm_step_kind *const *kinds = bm_step_kinds(&count);
 
 	for (size_t i = 0; i < count && i < 32; i++)
-		names[i] = kinds[i].name;
+		names[i] = kinds[i]->name;
 	job_put_list(&list, names, "or");
 	if (name != NULL)
 		job_put_found(&found, name);

@@ -223,23 +223,23 @@ static json_t *any_step(bool first)
 	json_t *rules = json_array();
 	json_t *o = NULL;
 	size_t count;
-	const struct bm_step_kind *kinds = bm_step_kinds(&count);
+	const struct bm_step_kind *const *kinds = bm_step_kinds(&count);
 
 	for (size_t i = 0; i < count; i++) {
 		char name[64];
 		json_t *rule;
 
-		if ((kinds[i].role == BM_ROLE_READ) != first)
+		if ((kinds[i]->role == BM_ROLE_READ) != first)
 			continue;
-		snprintf(name, sizeof(name), "step_%s", kinds[i].name);
+		snprintf(name, sizeof(name), "step_%s", kinds[i]->name);
 		rule = object_of("if", object_of("properties",
-		                                 object_of("step", object_of("const", json_string(kinds[i].name)))));
+		                                 object_of("step", object_of("const", json_string(kinds[i]->name)))));
 		if (rule == NULL || !put(rule, "then", ref(name))) {
 			json_decref(rule);
 			goto fail;
 		}
 		if (json_array_append_new(rules, rule) != 0 ||
-		    json_array_append_new(names, json_string(kinds[i].name)) != 0)
+		    json_array_append_new(names, json_string(kinds[i]->name)) != 0)
 			goto fail;
 	}
 	o = object_of("type", json_string("object"));
@@ -315,7 +315,7 @@ static json_t *definitions(void)
 {
 	json_t *d = json_object();
 	size_t count;
-	const struct bm_step_kind *kinds = bm_step_kinds(&count);
+	const struct bm_step_kind *const *kinds = bm_step_kinds(&count);
 
 	if (!put(d, "jobs_file", jobs_object(schema_key())) || !put(d, "job_file", job_object(schema_key())) ||
 	    !put(d, "job", job_object(NULL)) || !put(d, "first_step", any_step(true)) ||
@@ -324,8 +324,8 @@ static json_t *definitions(void)
 	for (size_t i = 0; i < count; i++) {
 		char name[64];
 
-		snprintf(name, sizeof(name), "step_%s", kinds[i].name);
-		if (!put(d, name, step_object(&kinds[i])))
+		snprintf(name, sizeof(name), "step_%s", kinds[i]->name);
+		if (!put(d, name, step_object(kinds[i])))
 			goto fail;
 	}
 	if (put(d, "size", form("as \"64KiB\", \"1.5MiB\" or \"2GB\"; or the number of bytes", SIZE_PATTERN)) &&

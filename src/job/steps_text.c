@@ -77,18 +77,18 @@ static void print_options(FILE *out, const struct bm_option *options, size_t cou
 static void print_all(FILE *out)
 {
 	size_t count;
-	const struct bm_step_kind *kinds = bm_step_kinds(&count);
+	const struct bm_step_kind *const *kinds = bm_step_kinds(&count);
 	size_t option_count;
 	const struct bm_option *options = bm_job_options(&option_count);
 	size_t width = 0;
 
 	for (size_t i = 0; i < count; i++)
-		if (strlen(kinds[i].name) > width)
-			width = strlen(kinds[i].name);
+		if (strlen(kinds[i]->name) > width)
+			width = strlen(kinds[i]->name);
 	fprintf(out, "Steps (\"bytemill steps STEP\" tells what one takes):\n");
 	for (size_t i = 0; i < count; i++) {
-		fprintf(out, "  %-*s", (int)width + 2, kinds[i].name);
-		print_wrapped(out, 2 + width + 2, 2 + width + 2, kinds[i].help);
+		fprintf(out, "  %-*s", (int)width + 2, kinds[i]->name);
+		print_wrapped(out, 2 + width + 2, 2 + width + 2, kinds[i]->help);
 	}
 	fprintf(out, "\nKeys of a job, besides \"steps\":\n");
 	print_options(out, options, option_count);
@@ -169,16 +169,16 @@ static void print_man_options(FILE *out, const struct bm_option *options, size_t
 void bm_steps_print_man(FILE *out)
 {
 	size_t count;
-	const struct bm_step_kind *kinds = bm_step_kinds(&count);
+	const struct bm_step_kind *const *kinds = bm_step_kinds(&count);
 	size_t option_count;
 	const struct bm_option *options = bm_job_options(&option_count);
 
 	fputs(".SH STEPS\n", out);
 	for (size_t i = 0; i < count; i++) {
 		fputs(".SS ", out);
-		put_man(out, kinds[i].name);
-		put_man(out, kinds[i].help);
-		print_man_options(out, kinds[i].options, kinds[i].option_count);
+		put_man(out, kinds[i]->name);
+		put_man(out, kinds[i]->help);
+		print_man_options(out, kinds[i]->options, kinds[i]->option_count);
 	}
 	fputs(".SS Keys of a job\n", out);
 	put_man(out, "Besides \"steps\", a job may have these keys");

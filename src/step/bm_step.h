@@ -1,9 +1,10 @@
 /*
  * bm_step.h - the table of steps and the checked parameters of each.
  *
- * One table (steps.c) says for each step kind its options: name, type, range, default, help, and where the value goes in
- * the parameter struct. Parsing of job files, `bytemill steps`, jobs/job.schema.json and the man page's step section
- * are all driven by it; there is no second list. A new step is one new file in this folder and one row in the table.
+ * One table says for each step kind its options: name, type, range, default, help, and where the value goes in the
+ * parameter struct. Parsing of job files, `bytemill steps`, jobs/job.schema.json and the man page's step section are all
+ * driven by it; there is no second list. A step's rows stand in the file that runs it; steps.c puts them together. A new
+ * step is one new file in this folder and its name in that list.
  */
 #ifndef BM_STEP_H
 #define BM_STEP_H
@@ -130,6 +131,9 @@ enum bm_step_role {
 
 struct bm_step_ops; /* how it runs: bm_plan.h */
 
+/* Takes a fault of a combination of options; suggestion may be NULL. */
+typedef void bm_step_report_fn(void *ctx, const char *option, const char *text, const char *suggestion);
+
 struct bm_step_kind {
 	const char *name;
 	enum bm_step_role role;
@@ -138,18 +142,15 @@ struct bm_step_kind {
 	size_t option_count;
 	/* Defaults that hang on other options; bit i of given: options[i] has a value of its own. May be NULL. */
 	void (*settle)(union bm_step_params *p, uint64_t given);
-	/* What the table cannot say: combinations. Reports each fault through report(ctx, option name, text, suggestion);
-	 * may be NULL. */
-	void (*check)(const union bm_step_params *p,
-	              void (*report)(void *ctx, const char *option, const char *text, const char *suggestion),
-	              void *ctx);
+	/* What the table cannot say: combinations. Reports each fault. May be NULL. */
+	void (*check)(const union bm_step_params *p, bm_step_report_fn *report, void *ctx);
 	/* A line about what this build makes of the step, for `bytemill steps STEP`; may be NULL. */
 	void (*about_build)(struct bm_buf *out);
 	const struct bm_step_ops *ops;
 };
 
 /* All kinds; static. */
-const struct bm_step_kind *bm_step_kinds(size_t *count);
+const struct bm_step_kind *const *bm_step_kinds(size_t *count);
 const struct bm_step_kind *bm_step_find(const char *name); /* or NULL */
 /* The options of a job itself. */
 const struct bm_option *bm_job_options(size_t *count);

@@ -10,12 +10,15 @@
  * `deflate` (parallel) makes its piece, `seal` (serial) puts the header in front of the first, combines the CRC-32s, and
  * puts the trailer behind the last. The dictionary waits behind the output's place in the spare buffer.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_gzip.h"
+#include "bm_zstd.h"
 #include "compress_internal.h"
 
 #define WINDOW ((size_t)32 << 10)
@@ -262,4 +265,135 @@ const struct bm_step_ops bm_compress_ops = {
 	.close = compress_close,
 	.destroy = compress_destroy,
 	.describe = compress_describe,
+};
+
+/* ---- what it takes: the rows of the table of steps, see steps.c ---- */
+
+static const char *const compress_format_values[] = {
+	[BM_COMPRESS_GZIP] = "gzip",
+	[BM_COMPRESS_ZSTD] = "zstd",
+	NULL,
+};
+static const char *const layout_values[] = {
+	[BM_GZIP_INDEXED] = "indexed",
+	[BM_GZIP_SINGLE] = "single",
+	[BM_GZIP_BGZF] = "bgzf",
+	NULL,
+};
+static const char *const engine_values[] = {
+	[BM_GZIP_AUTO] = "auto",
+	[BM_GZIP_ZLIB] = "zlib",
+	[BM_GZIP_LIBDEFLATE] = "libdeflate",
+	[BM_GZIP_ISAL] = "isal",
+	NULL,
+};
+
+/* Which levels an engine has depends on the layout, and which engines there are on the build. */
+static void check_compress(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
+{
+	const struct bm_compress_params *c = &p->compress;
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_gzip_choice choice;
+	char text[160];
+
+	if (c->format == BM_COMPRESS_ZSTD) {
+		if (c->level == 0 || c->level < BM_ZSTD_LEVEL_MIN || c->level > BM_ZSTD_LEVEL_MAX) {
+			snprintf(text, sizeof(text),
+			         "level is %" PRId64 "; format \"zstd\" has 1 to %d, and the faster -1 to %d", c->level,
+			         BM_ZSTD_LEVEL_MAX, BM_ZSTD_LEVEL_MIN);
+			report(ctx, "level", text, NULL);
+		}
+		if (c->layout != BM_GZIP_INDEXED)
+			report(ctx, "layout", "layout is for format \"gzip\"; zstd has one layout, a frame a chunk",
+			       NULL);
+		if (c->engine != BM_GZIP_AUTO)
+			report(ctx, "engine", "engine is for format \"gzip\"; zstd has one engine, libzstd", NULL);
+		return;
+	}
+	if (bm_gzip_engine_pick((enum bm_gzip_layout)c->layout, (int)c->level, (enum bm_gzip_engine)c->engine, &choice,
+	                        &err) != BM_OK)
+		report(ctx, err.where, err.text, NULL);
+}
+
+static void compress_about_build(struct bm_buf *out)
+{
+	struct bm_gzip_choice was = {BM_GZIP_AUTO, ""};
+	struct bm_gzip_choice choice;
+
+	bm_buf_puts(out, "This build has for gzip the engines zlib");
+	for (enum bm_gzip_engine e = BM_GZIP_LIBDEFLATE; e < BM_GZIP_ENGINES; e++)
+		if (bm_gzip_engine_available(e))
+			bm_buf_printf(out, ", %s", bm_gzip_engine_name(e));
+	bm_buf_puts(out, ". Of these \"auto\" takes for layouts indexed and bgzf");
+	for (int level = 1; level <= bm_gzip_level_max(BM_GZIP_INDEXED, BM_GZIP_AUTO); level++) {
+		if (bm_gzip_engine_pick(BM_GZIP_INDEXED, level, BM_GZIP_AUTO, &choice, NULL) != BM_OK)
+			break;
+		if (choice.engine != was.engine)
+			bm_buf_printf(out, "%s %s from level %d on", was.engine == BM_GZIP_AUTO ? "" : ",",
+			              bm_gzip_engine_name(choice.engine), level);
+		was = choice;
+	}
+	bm_buf_printf(out, ", up to level %d; for layout single zlib, up to level %d.",
+	              bm_gzip_level_max(BM_GZIP_INDEXED, BM_GZIP_AUTO),
+	              bm_gzip_level_max(BM_GZIP_SINGLE, BM_GZIP_AUTO));
+}
+
+static const struct bm_option compress_options[] = {
+	{
+		.name = "format",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_compress_params, format),
+		.default_json = "\"gzip\"",
+		.values = compress_format_values,
+		.help = "the format to make; zstd is a frame a chunk, with the seek table of its seekable format",
+	},
+	{
+		.name = "level",
+		.type = BM_OPTION_INTEGER,
+		.offset = offsetof(struct bm_compress_params, level),
+		.min = BM_ZSTD_LEVEL_MIN,
+		.max = BM_ZSTD_LEVEL_MAX,
+		.help = "gzip: 0 stores, 1 is fastest, 6 the default, 9 as small as gzip makes it, 10 to 12 smaller and slow "
+			"(engine libdeflate); zstd: 1 to 19, default 3, and below 0 faster than 1",
+	},
+	{
+		.name = "layout",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_compress_params, layout),
+		.default_json = "\"indexed\"",
+		.values = layout_values,
+		.help = "of gzip; indexed: a member a chunk, read in parallel again; single: one member, for readers that "
+			"stop after the "
+			"first; bgzf: blocks of 64 KiB, as bgzip writes them",
+	},
+	{
+		.name = "engine",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_compress_params, engine),
+		.default_json = "\"auto\"",
+		.values = engine_values,
+		.help = "the library that makes gzip; auto takes the best for layout and level that this build has; isal has "
+			"levels 1 to 3, zlib alone makes layout single",
+	},
+};
+
+/* What a level costs differs from format to format, and so does what is usual. */
+static void settle_compress(union bm_step_params *p, uint64_t given)
+{
+	struct bm_compress_params *c = &p->compress;
+
+	for (size_t i = 0; i < BM_LENGTH(compress_options); i++)
+		if (strcmp(compress_options[i].name, "level") == 0 && (given & UINT64_C(1) << i) == 0)
+			c->level = c->format == BM_COMPRESS_ZSTD ? 3 : 6;
+}
+
+const struct bm_step_kind bm_compress_kind = {
+	.name = "compress",
+	.role = BM_ROLE_CHANGE,
+	.help = "compresses, in parallel chunks",
+	BM_STEP_OPTIONS(compress_options),
+	.settle = settle_compress,
+	.check = check_compress,
+	.about_build = compress_about_build,
+	.ops = &bm_compress_ops,
 };

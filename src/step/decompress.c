@@ -314,3 +314,64 @@ const struct bm_step_ops bm_decompress_ops = {
 	.destroy = decompress_destroy,
 	.describe = decompress_describe,
 };
+
+/* ---- what it takes: the rows of the table of steps, see steps.c ---- */
+
+static const char *const decompress_format_values[] = {
+	[BM_DECOMPRESS_AUTO] = "auto",
+	[BM_DECOMPRESS_GZIP] = "gzip",
+	[BM_DECOMPRESS_ZSTD] = "zstd",
+	NULL,
+};
+
+static void decompress_about_build(struct bm_buf *out)
+{
+	bm_buf_printf(out, "This build reads zstd with libzstd, and gzip with: %s.", bm_gzip_decoder_engines());
+}
+
+static const struct bm_option decompress_options[] = {
+	{
+		.name = "format",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_decompress_params, format),
+		.default_json = "\"auto\"",
+		.values = decompress_format_values,
+		.help = "the format to read, of any maker, with any number of members or frames; auto looks at the first "
+			"bytes of each file",
+	},
+	{
+		.name = "max_size",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_decompress_params, max_size),
+		.default_json = "0",
+		.help = "fail a file that becomes larger than this; 0: no limit",
+	},
+	{
+		.name = "max_ratio",
+		.type = BM_OPTION_INTEGER,
+		.offset = offsetof(struct bm_decompress_params, max_ratio),
+		.default_json = "0",
+		.min = 0,
+		.max = 1000000,
+		.help = "fail a file that grows to more than this many times its size, looked at past 16 MiB; 0: "
+			"no limit",
+	},
+	{
+		.name = "max_window",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_decompress_params, max_window),
+		.default_json = "\"128MiB\"",
+		.min = BM_ZSTD_WINDOW_MIN,
+		.max = BM_ZSTD_WINDOW_MAX,
+		.help = "fail a zstd file that wants a larger window; each file read as a stream holds one, on top of memory",
+	},
+};
+
+const struct bm_step_kind bm_decompress_kind = {
+	.name = "decompress",
+	.role = BM_ROLE_CHANGE,
+	.help = "decompresses, and checks what the format lets it check",
+	BM_STEP_OPTIONS(decompress_options),
+	.about_build = decompress_about_build,
+	.ops = &bm_decompress_ops,
+};

@@ -425,3 +425,92 @@ const struct bm_step_ops bm_hash_ops = {
 	.destroy = hash_destroy,
 	.describe = hash_describe,
 };
+
+/* ---- what it takes: the rows of the table of steps, see steps.c ---- */
+
+/* As bm_digest_algorithms(), in that order: tests/unit/test_jobs.c compares them. */
+static const char *const algorithm_values[] = {
+	"md5",      "sha1",     "sha224",  "sha256",  "sha384", "sha512", "sha512-256", "sha3-224", "sha3-256",
+	"sha3-384", "sha3-512", "blake2b", "blake2s", "crc32",  "xxh64",  "xxh3",       "xxh128",   NULL,
+};
+_Static_assert(BM_LENGTH(algorithm_values) - 1 <= BM_LENGTH(((struct bm_enum_list *)NULL)->items),
+               "every algorithm at once must fit in a list");
+
+static const char *const manifest_format_values[] = {
+	[BM_MANIFEST_GNU] = "gnu",
+	[BM_MANIFEST_BSD] = "bsd",
+	[BM_MANIFEST_JSON] = "json",
+	NULL,
+};
+
+static void check_hash(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
+{
+	const struct bm_hash_params *h = &p->hash;
+
+	if (h->null && h->format != BM_MANIFEST_GNU)
+		report(ctx, "null",
+		       "null is for lines in gnu format, as sha256sum -z writes them; this format has no such form",
+		       NULL);
+	/* A GNU line does not say which algorithm made it: mixed in one file, no checker can tell them apart. */
+	if (h->manifest != NULL && h->format == BM_MANIFEST_GNU && h->algorithms.count > 1 &&
+	    !(bm_step_placeholders(h->manifest, BM_STEP_MANIFEST_PLACEHOLDERS) & BM_PH_ALGORITHM))
+		report(ctx, "manifest",
+		       "lines in gnu format do not name their algorithm, so several algorithms cannot share a "
+		       "manifest: put "
+		       "{algorithm} in its path, or set format to \"bsd\" or \"json\"",
+		       NULL);
+}
+
+static const struct bm_option hash_options[] = {
+	{
+		.name = "algorithms",
+		.type = BM_OPTION_ENUMS,
+		.offset = offsetof(struct bm_hash_params, algorithms),
+		.default_json = "[\"sha256\"]",
+		.values = algorithm_values,
+		.help = "what to compute, all in one read; each runs on a CPU of its own",
+	},
+	{
+		.name = "manifest",
+		.type = BM_OPTION_TEMPLATE,
+		.offset = offsetof(struct bm_hash_params, manifest),
+		.placeholders = BM_STEP_MANIFEST_PLACEHOLDERS,
+		.help = "where to write the list of digests, in listing order; \"-\" for standard output; without "
+			"it digests "
+			"are only in the report",
+	},
+	{
+		.name = "format",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_hash_params, format),
+		.default_json = "\"gnu\"",
+		.values = manifest_format_values,
+		.help = "gnu: as sha256sum writes; bsd: as cksum and sha256sum --tag write, names the algorithm; "
+			"json: an object "
+			"a line",
+	},
+	{
+		.name = "name",
+		.type = BM_OPTION_NAME,
+		.offset = offsetof(struct bm_hash_params, name),
+		.placeholders = BM_STEP_TARGET_PLACEHOLDERS,
+		.help = "the name of a file in the manifest; without it the output of the next copy or write as seen from the "
+			"manifest's directory, so that sha256sum -c works there, else {path}",
+	},
+	{
+		.name = "null",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_hash_params, null),
+		.default_json = "false",
+		.help = "gnu format: end lines in NUL and leave names as they are, as sha256sum -z does",
+	},
+};
+
+const struct bm_step_kind bm_hash_kind = {
+	.name = "hash",
+	.role = BM_ROLE_LOOK,
+	.help = "computes digests and checksums of the bytes at this place, and can list them in a manifest",
+	BM_STEP_OPTIONS(hash_options),
+	.check = check_hash,
+	.ops = &bm_hash_ops,
+};

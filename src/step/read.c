@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -214,4 +216,134 @@ enum bm_status bm_plan_walk(const struct bm_plan *plan, const char *const *skip_
 const struct bm_step_ops bm_read_ops = {
 	.prepare = read_prepare,
 	.destroy = read_destroy,
+};
+
+/* ---- what it takes: the rows of the table of steps, see steps.c ---- */
+
+static void check_read(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
+{
+	const struct bm_read_params *r = &p->read;
+	char text[200];
+	size_t dashes = 0;
+
+	if (r->from.count == 0 && r->files_from == NULL)
+		report(ctx, "from",
+		       "nothing says what to read: give from (paths or patterns) or files_from (a list of names)",
+		       NULL);
+	for (size_t i = 0; i < r->from.count; i++)
+		dashes += bm_step_is_dash(r->from.items[i]);
+	if (dashes > 1)
+		report(ctx, "from", "from names \"-\" twice; standard input can be read only once", NULL);
+	if (dashes > 0 && bm_step_is_dash(r->files_from))
+		report(ctx, "files_from", "from and files_from are both \"-\"; standard input can be read only once",
+		       NULL);
+	if (r->files_from_null && r->files_from == NULL)
+		report(ctx, "files_from_null",
+		       "files_from_null says how files_from is read, and there is no files_from", NULL);
+	if (r->max_size > 0 && r->max_size < r->min_size) {
+		snprintf(text, sizeof(text),
+		         "max_size (%" PRIu64 " bytes) is less than min_size (%" PRIu64 " bytes): no file can be both",
+		         r->max_size, r->min_size);
+		report(ctx, "max_size", text, NULL);
+	}
+	if (r->older_than.is_set && r->newer_than.is_set && r->older_than.ms >= r->newer_than.ms) {
+		snprintf(text, sizeof(text),
+		         "newer_than (%" PRIu64 " s) is not more than older_than (%" PRIu64 " s): no file can be both",
+		         r->newer_than.ms / 1000, r->older_than.ms / 1000);
+		report(ctx, "newer_than", text, NULL);
+	}
+}
+
+static const struct bm_option read_options[] = {
+	{
+		.name = "from",
+		.type = BM_OPTION_PATHS,
+		.offset = offsetof(struct bm_read_params, from),
+		.help = "files, directories (with all below them), patterns as \"logs/*.log\", \"-\" for standard "
+			"input; "
+			"required unless files_from is given",
+	},
+	{
+		.name = "include",
+		.type = BM_OPTION_GLOBS,
+		.offset = offsetof(struct bm_read_params, include),
+		.help = "take only files that match one of these; \"*.log\" matches at any depth, \"**\" stands "
+			"for any number "
+			"of directories",
+	},
+	{
+		.name = "exclude",
+		.type = BM_OPTION_GLOBS,
+		.offset = offsetof(struct bm_read_params, exclude),
+		.help = "leave out files and directories that match one of these; wins over include",
+	},
+	{
+		.name = "files_from",
+		.type = BM_OPTION_PATH,
+		.offset = offsetof(struct bm_read_params, files_from),
+		.help = "a file with the names of the files to read, one a line; \"-\" for standard input",
+	},
+	{
+		.name = "files_from_null",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_read_params, files_from_null),
+		.default_json = "false",
+		.help = "the names in files_from end in NUL, as find -print0 writes them",
+	},
+	{
+		.name = "hidden",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_read_params, hidden),
+		.default_json = "true",
+		.help = "take names that begin with a dot too",
+	},
+	{
+		.name = "follow_symlinks",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_read_params, follow_symlinks),
+		.default_json = "false",
+		.help = "read what symbolic links below a directory point to; else they are skipped and counted",
+	},
+	{
+		.name = "one_filesystem",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_read_params, one_filesystem),
+		.default_json = "false",
+		.help = "do not go into directories on other file systems",
+	},
+	{
+		.name = "min_size",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_read_params, min_size),
+		.default_json = "0",
+		.help = "leave out smaller files",
+	},
+	{
+		.name = "max_size",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_read_params, max_size),
+		.default_json = "0",
+		.help = "leave out larger files; 0: no limit",
+	},
+	{
+		.name = "older_than",
+		.type = BM_OPTION_DURATION,
+		.offset = offsetof(struct bm_read_params, older_than),
+		.help = "take only files last modified at least this long before the run began",
+	},
+	{
+		.name = "newer_than",
+		.type = BM_OPTION_DURATION,
+		.offset = offsetof(struct bm_read_params, newer_than),
+		.help = "take only files last modified at most this long before the run began",
+	},
+};
+
+const struct bm_step_kind bm_read_kind = {
+	.name = "read",
+	.role = BM_ROLE_READ,
+	.help = "says which files the job reads; the first step of every job",
+	BM_STEP_OPTIONS(read_options),
+	.check = check_read,
+	.ops = &bm_read_ops,
 };

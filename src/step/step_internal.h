@@ -4,6 +4,18 @@
 
 #include "bm_plan.h"
 
+/* The kinds of steps, each defined with its rows in the file that runs it. Steps of the same kind of work may share ops. */
+extern const struct bm_step_kind bm_read_kind, bm_hash_kind, bm_copy_kind, bm_compress_kind, bm_decompress_kind,
+	bm_write_kind;
+
+#define BM_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+#define BM_STEP_OPTIONS(a) .options = (a), .option_count = BM_LENGTH(a)
+
+/* For checks: is it the "-" that stands for standard input or output? */
+bool bm_step_is_dash(const char *s);
+/* For checks: the placeholders in text; 0 where it has none or is no template (which was reported when it was read). */
+unsigned bm_step_placeholders(const char *text, unsigned allowed);
+
 /* bm_chunk.tag in the first segment: the chunk is empty and stands for the whole file, which the write step copies. */
 #define BM_TAG_KERNEL_COPY 1
 

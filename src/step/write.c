@@ -350,3 +350,112 @@ const struct bm_step_ops bm_write_ops = {
 	.fixed_output = write_fixed_output,
 	.describe = write_describe,
 };
+
+/* ---- what it takes: the rows of the table of steps, see steps.c ---- */
+
+static const char *const if_exists_values[] = {
+	[BM_EXISTS_REPLACE] = "replace",
+	[BM_EXISTS_SKIP] = "skip",
+	[BM_EXISTS_FAIL] = "fail",
+	[BM_EXISTS_APPEND] = "append",
+	NULL,
+};
+static const char *const durability_values[] = {
+	[BM_DURABLE_NONE] = "none",
+	[BM_DURABLE_FILE] = "file",
+	NULL,
+};
+
+static void check_write(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
+{
+	const struct bm_write_params *w = &p->write;
+
+	/* Standard output is never replaced and always there. */
+	if (bm_step_is_dash(w->to) && (w->if_exists == BM_EXISTS_SKIP || w->if_exists == BM_EXISTS_FAIL))
+		report(ctx, "if_exists",
+		       "if_exists cannot be \"skip\" or \"fail\" where to is \"-\": standard output always exists",
+		       NULL);
+	if (w->combine) {
+		if (w->if_exists == BM_EXISTS_SKIP)
+			report(ctx, "if_exists",
+			       "if_exists cannot be \"skip\" with combine: the one output would be left out whole; "
+			       "allowed: "
+			       "\"replace\", \"fail\" or \"append\"",
+			       NULL);
+		if (bm_step_placeholders(w->to, BM_STEP_TARGET_PLACEHOLDERS) & BM_PH_FILE)
+			report(ctx, "to",
+			       "combine joins all inputs into one output, so to cannot use {path}, {dir}, {name}, "
+			       "{stem} or {ext}, "
+			       "which differ from file to file",
+			       NULL);
+	}
+}
+
+static const struct bm_option write_options[] = {
+	{
+		.name = "to",
+		.type = BM_OPTION_TEMPLATE,
+		.offset = offsetof(struct bm_write_params, to),
+		.required = true,
+		.placeholders = BM_STEP_TARGET_PLACEHOLDERS,
+		.help = "the output's path, as \"/mirror/{path}\"; missing directories are made; \"-\" for "
+			"standard output",
+	},
+	{
+		.name = "if_exists",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_write_params, if_exists),
+		.default_json = "\"replace\"",
+		.values = if_exists_values,
+		.help = "what to do where the output is there already; replace keeps the old file until the new "
+			"one is complete, "
+			"so that a nightly job can run again",
+	},
+	{
+		.name = "combine",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_write_params, combine),
+		.default_json = "false",
+		.help = "join all inputs into this one output, in listing order",
+	},
+	{
+		.name = "preserve",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_write_params, preserve),
+		.default_json = "true",
+		.help = "give the output the input's mode, times, extended attributes and, where permitted, owner",
+	},
+	{
+		.name = "durability",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_write_params, durability),
+		.default_json = "\"file\"",
+		.values = durability_values,
+		.help = "file: on disk before it gets its name; none: when the system pleases",
+	},
+	{
+		.name = "sparse",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_write_params, sparse),
+		.default_json = "true",
+		.help = "keep the holes of the input",
+	},
+};
+
+const struct bm_step_kind bm_copy_kind = {
+	.name = "copy",
+	.role = BM_ROLE_LOOK,
+	.help = "writes the bytes at this place to a file on the way to later steps",
+	BM_STEP_OPTIONS(write_options),
+	.check = check_write,
+	.ops = &bm_write_ops,
+};
+
+const struct bm_step_kind bm_write_kind = {
+	.name = "write",
+	.role = BM_ROLE_LOOK,
+	.help = "writes the bytes at this place to a file; the same as copy",
+	BM_STEP_OPTIONS(write_options),
+	.check = check_write,
+	.ops = &bm_write_ops,
+};

@@ -53,18 +53,18 @@ static void check_options(const struct bm_option *options, size_t count)
 static void test_tables(void **state)
 {
 	size_t count;
-	const struct bm_step_kind *kinds = bm_step_kinds(&count);
+	const struct bm_step_kind *const *kinds = bm_step_kinds(&count);
 	struct bm_job *job = bm_job_create("x");
 
 	(void)state;
 	assert_non_null(job);
 	for (size_t i = 0; i < count; i++) {
-		assert_ptr_equal(bm_step_find(kinds[i].name), &kinds[i]);
-		assert_non_null(kinds[i].ops);
-		check_options(kinds[i].options, kinds[i].option_count);
+		assert_ptr_equal(bm_step_find(kinds[i]->name), kinds[i]);
+		assert_non_null(kinds[i]->ops);
+		check_options(kinds[i]->options, kinds[i]->option_count);
 		/* Also reads every default. */
-		assert_non_null(bm_job_add_step(job, kinds[i].name));
-		assert_ptr_equal(job->steps[i].kind, &kinds[i]);
+		assert_non_null(bm_job_add_step(job, kinds[i]->name));
+		assert_ptr_equal(job->steps[i].kind, kinds[i]);
 	}
 	assert_null(bm_step_find("reed"));
 	assert_null(bm_job_add_step(job, "reed"));
