@@ -119,8 +119,8 @@ const char *bm_gzip_decoder_engines(void)
 	const struct gzip_engine *const stream = stream_engine(BM_GZIP_AUTO);
 
 	if (whole->id == BM_GZIP_LIBDEFLATE)
-		return stream->id == BM_GZIP_ISAL ? "members that tell their size by libdeflate, all else by isal"
-		                                  : "members that tell their size by libdeflate, all else by zlib";
+		return stream->id == BM_GZIP_ISAL ? "libdeflate (whole members) and isal (streams)"
+		                                  : "libdeflate (whole members) and zlib (streams)";
 	return whole->id == BM_GZIP_ISAL ? "isal" : "zlib";
 }
 

@@ -300,12 +300,12 @@ static void decompress_describe(void *shared, struct bm_buf *out)
 	struct decompress_shared *ds = shared;
 
 	if (ds->p->format != BM_DECOMPRESS_ZSTD)
-		bm_buf_printf(out, "gzip of any making; members that tell their size in parallel; %s",
+		bm_buf_printf(out, "gzip of any making, in parallel where members tell their size, engine %s",
 		              bm_gzip_decoder_engines());
 	if (ds->p->format == BM_DECOMPRESS_AUTO)
 		bm_buf_puts(out, "; or ");
 	if (ds->p->format != BM_DECOMPRESS_GZIP)
-		bm_buf_puts(out, "zstd of any making; frames that tell their content's size in parallel");
+		bm_buf_puts(out, "zstd of any making, in parallel where frames tell their content's size");
 }
 
 const struct bm_step_ops bm_decompress_ops = {
@@ -326,7 +326,7 @@ static const char *const decompress_format_values[] = {
 
 static void decompress_about_build(struct bm_buf *out)
 {
-	bm_buf_printf(out, "This build reads zstd with libzstd, and gzip with: %s.", bm_gzip_decoder_engines());
+	bm_buf_printf(out, "This build reads gzip with %s, and zstd with libzstd.", bm_gzip_decoder_engines());
 }
 
 static const struct bm_option decompress_options[] = {

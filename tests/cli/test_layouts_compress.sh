@@ -90,7 +90,9 @@ fi
 
 # Every engine, with every level that it has, gives the same bytes back; the rows of BGZF blocks in chunks of any size.
 run_bm steps compress
-for engine in $(sed -n 's/^This build has the engines \(.*\)\. Of.*/\1/p' "$stdout" | tr -d ,); do
+engines=$(tr '\n' ' ' <"$stdout" | sed -n 's/.* This build has for gzip the engines \([^.]*\)\..*/\1/p' | tr -d ,)
+[[ $engines == zlib* ]] || fail "steps compress names no engines"
+for engine in $engines; do
 	case $engine in
 	zlib) levels='0 1 9' ;;
 	libdeflate) levels='0 1 2 6 10 12' ;;
@@ -116,6 +118,24 @@ for engine in $(sed -n 's/^This build has the engines \(.*\)\. Of.*/\1/p' "$stdo
 		done
 	done
 done
+
+# The plan says which engine "auto" is, for either direction.
+picked() { # picked LAYOUT LEVEL ENGINE
+	echo '{"steps": [{"step": "read", "from": "in.64KiB"}, {"step": "compress", "layout": "'$1'", "level": '$2'}, {"step": "decompress"},
+		{"step": "write", "to": "never/{path}"}]}' >job.json
+	run_bm validate job.json
+	expect_exit 0
+	expect_stdout_match "gzip level $2, layout $1, engine $3 "
+	expect_stdout_match "decompress  gzip .*, engine $reader; or zstd"
+}
+fast=zlib good=zlib reader='zlib'
+if [[ $engines == *libdeflate* ]]; then fast=libdeflate good=libdeflate reader='libdeflate \(whole members\) and zlib \(streams\)'; fi
+if [[ $engines == *isal* ]]; then fast=isal reader=${reader/zlib/isal}; fi
+picked indexed 1 $fast
+picked bgzf 1 $fast
+picked indexed 6 $good
+picked bgzf 9 $good
+picked single 6 zlib
 
 # The shape: one member a chunk with its size in the field IG, or one member and no field; no name and no time in either.
 $python - <<'END' || fail "the members"
