@@ -20,7 +20,7 @@ help:
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan     build and test with ThreadSanitizer'
 	@echo 'make clang    build and test with clang'
-	@echo 'make minimal  build and test without the optional libraries'
+	@echo 'make minimal  build without the optional libraries, test what they have a part in'
 	@echo 'make bench    compare with other programs (a few minutes)'
 	@echo 'make lint     clang-format and clang-tidy; make format rewrites the sources'
 	@echo 'make install  into PREFIX (/usr/local), below DESTDIR where set'
