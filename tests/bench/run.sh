@@ -162,8 +162,8 @@ find_trees() { # sets $trees and $tree_files, once
 		trees=(/usr/include)
 	elif [ -r "$linux_source" ] && command -v xz >/dev/null; then
 		note "unpacking $linux_source"
-		mkdir tree
-		tar -xJf "$linux_source" -C tree
+		mkdir "$tmp/tree"
+		tar -xJf "$linux_source" -C "$tmp/tree"
 		sync
 		trees=("$tmp/tree")
 	else
