@@ -50,9 +50,9 @@ struct bm_optional_ms {
 struct bm_option {
 	const char *name;
 	enum bm_option_type type;
-	size_t offset;            /* of the value in the parameter struct */
-	const char *default_json; /* "6", "\"gzip\"", "false"; NULL: none (zero) */
 	bool required;
+	size_t offset;             /* of the value in the parameter struct */
+	const char *default_json;  /* "6", "\"gzip\"", "false"; NULL: none (zero) */
 	int64_t min, max;          /* INTEGER, SIZE; max 0 on SIZE: no upper limit */
 	const char *const *values; /* ENUM, ENUMS: NULL-terminated */
 	unsigned placeholders;     /* TEMPLATE, NAME: mask of enum bm_placeholder */
