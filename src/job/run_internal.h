@@ -1,4 +1,4 @@
-/* run_internal.h - a run and the jobs in it, as run.c, job_run.c, outputs.c and plan_print.c share them. */
+/* run_internal.h - a run and the jobs in it, as run.c, job_run.c, outputs*.c and plan_print.c share them. */
 #ifndef RUN_INTERNAL_H
 #define RUN_INTERNAL_H
 
@@ -34,7 +34,7 @@ struct job_run {
 	size_t skip_count;
 	bool is_listed;  /* its outputs are all looked at before it starts */
 	bool list_late;  /* ... but not before: earlier jobs write where it reads */
-	bool is_claimed; /* that has begun; outputs.c */
+	bool is_claimed; /* that has begun; outputs_claim.c */
 	bool check_late; /* its outputs can only be looked at one by one, as inputs come */
 	bool *before;    /* by job: runs to its end before this one starts; NULL: none does */
 
@@ -111,7 +111,7 @@ void run_job_over(struct job_run *j, enum job_state state);
 enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCARD;
 void job_run_cancel(struct job_run *j);
 
-/* outputs.c */
+/* outputs.c, and the last two outputs_claim.c */
 enum bm_status outputs_check(struct bm_run *run, struct bm_error *err) BM_NODISCARD;
 /* The same for one job, when it starts and could not be looked at before. */
 enum bm_status outputs_check_late(struct outputs *o, struct job_run *j, struct bm_error *err) BM_NODISCARD;
