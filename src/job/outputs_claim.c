@@ -16,6 +16,7 @@
 
 #include "bm_error.h"
 #include "bm_text.h"
+#include "job_internal.h"
 
 /* ---- one input ---- */
 
@@ -67,23 +68,97 @@ static struct path_key key_of(struct outputs *o, const struct job_run *j)
 	return path_set_key(&o->set, o->path.data, o->path.len, (uint32_t)(j - j->run->job_runs));
 }
 
-static enum bm_status conflict(struct outputs *o, const char *first, const struct bm_entry *second,
+/* ---- what is told of a path that is claimed twice ---- */
+
+/* Whose output a path is. */
+struct claimant {
+	const struct outputs_target *target; /* NULL: an earlier input of the same job, no more is known */
+	const char *display;                 /* of the input */
+	size_t display_len;
+};
+
+/* Where the step stands in its job file: /jobs/1/steps/2 (copy). */
+static void put_step(struct bm_buf *out, const struct outputs_target *t)
+{
+	const struct bm_run *run = t->j->run;
+	const struct job_node *n = job_node_of(run->jobs->jobs[t->j - run->job_runs]);
+
+	bm_buf_printf(out, "%s/steps/%u (%s)", n->pointer != NULL ? n->pointer : "", t->step,
+	              n->job.steps[t->step].kind->name);
+}
+
+static void put_file(struct bm_buf *out, const char *file)
+{
+	char shown[128];
+
+	if (file == NULL)
+		return;
+	bm_buf_puts(out, " of ");
+	if (job_is_dash(file))
+		bm_buf_puts(out, "standard input");
+	else
+		bm_buf_puts(out, bm_escape_display_buf(shown, sizeof(shown), file, strlen(file)));
+}
+
+/* /steps/2 (copy) and /steps/4 (write) of nightly.json */
+static void put_steps(struct bm_buf *out, const struct outputs_target *a, const struct outputs_target *b)
+{
+	const char *file_a = a->j->job->file, *file_b = b->j->job->file;
+
+	put_step(out, a);
+	if (file_a != NULL && file_b != NULL && strcmp(file_a, file_b) != 0)
+		put_file(out, file_a);
+	bm_buf_puts(out, " and ");
+	put_step(out, b);
+	put_file(out, file_b);
+}
+
+/* For two inputs at one step. Where the target keeps all of {path} their paths are the same. */
+static const char *advice(const struct outputs_target *t)
+{
+	const struct bm_job *job = t->j->job;
+
+	if (!job->steps[t->step].kind->ops->target_is_injective(t->j->plan->shared[t->step]))
+		return "; put {path} into the target";
+	return job->steps[0].p.read.files_from != NULL ? "; name each input once"
+	                                               : "; read from one directory above both";
+}
+
+/* The path is in o->path. What helps depends on what the two have in common: the input, the step, or neither. */
+static enum bm_status conflict(struct outputs *o, const struct claimant *first, const struct claimant *second,
                                struct bm_error *err)
 {
+	bool same_step = first->target == NULL || first->target == second->target;
+	bool same_input = first->target != NULL && first->display_len == second->display_len &&
+	                  memcmp(first->display, second->display, first->display_len) == 0;
+	struct bm_buf text = {0};
+	enum bm_status status;
 	char path[512], a[256], b[256];
 
-	bm_escape_display_buf(path, sizeof(path), o->path.data, o->path.len);
 	bm_escape_display_buf(b, sizeof(b), second->display, second->display_len);
-	if (first == NULL)
-		return bm_error_set(err, BM_ERR_CONFLICT, path,
-		                    "%s and an input before it would both be written here; put {path} "
-		                    "into the target, or say \"combine\": true",
-		                    b);
-	bm_escape_display_buf(a, sizeof(a), first, strlen(first));
-	return bm_error_set(err, BM_ERR_CONFLICT, path,
-	                    "%s and %s would both be written here; put {path} into the target, or "
-	                    "say \"combine\": true",
-	                    a, b);
+	if (first->target == NULL)
+		bm_buf_printf(&text, "%s and an input before it would both be written here", b);
+	else if (same_input)
+		bm_buf_printf(&text, "%s %swould be written here twice", b, same_step ? "is read twice, and " : "");
+	else
+		bm_buf_printf(&text, "%s and %s would both be written here",
+		              bm_escape_display_buf(a, sizeof(a), first->display, first->display_len), b);
+	if (!same_step) {
+		bm_buf_puts(&text, ", by ");
+		put_steps(&text, first->target, second->target);
+		bm_buf_puts(&text, "; give one of them another \"to\"");
+	} else if (same_input) {
+		bm_buf_puts(&text, "; name it once in the inputs");
+	} else {
+		bm_buf_puts(&text, advice(second->target));
+		bm_buf_puts(&text, ", or say \"combine\": true");
+	}
+	status = text.oom ? bm_error_set_nomem(err)
+	                  : bm_error_set(err, BM_ERR_CONFLICT,
+	                                 bm_escape_display_buf(path, sizeof(path), o->path.data, o->path.len), "%s",
+	                                 text.data);
+	bm_buf_fini(&text);
+	return status;
 }
 
 /* ---- before it runs ---- */
@@ -110,9 +185,19 @@ static enum bm_status each_input(struct outputs *o, struct job_run *j,
 
 struct search {
 	struct path_key wanted;
+	const struct outputs_target *target; /* NULL: not found yet */
 	struct bm_buf display;
-	bool found;
 };
+
+/* The first of the job's targets before end that has this path for the input, or NULL. */
+static const struct outputs_target *find_target(struct outputs *o, const struct job_run *j, const struct bm_entry *e,
+                                                struct path_key wanted, const struct outputs_target *end)
+{
+	for (const struct outputs_target *t = o->targets; t < end; t++)
+		if (t->j == j && target_path(o, t, e) && path_key_same(key_of(o, j), wanted))
+			return t;
+	return NULL;
+}
 
 static enum bm_status see_first(struct outputs *o, struct job_run *j, const struct bm_entry *e, void *arg,
                                 struct bm_error *err)
@@ -120,31 +205,38 @@ static enum bm_status see_first(struct outputs *o, struct job_run *j, const stru
 	struct search *s = arg;
 
 	(void)err;
-	for (size_t i = 0; i < o->target_count && !s->found; i++) {
-		if (o->targets[i].j != j || !target_path(o, &o->targets[i], e))
-			continue;
-		if (!path_key_same(key_of(o, j), s->wanted))
-			continue;
-		bm_buf_put(&s->display, e->display, e->display_len);
-		s->found = true;
-	}
-	return s->found ? BM_ERR_FAILED : BM_OK; /* no error, only the end of the search */
+	s->target = find_target(o, j, e, s->wanted, o->targets + o->target_count);
+	if (s->target == NULL)
+		return BM_OK;
+	bm_buf_put(&s->display, e->display, e->display_len);
+	return BM_ERR_FAILED; /* no error, only the end of the search */
 }
 
+/* The path of second's output, in o->path, is taken. may_search: the inputs can be listed once more. */
 static enum bm_status find_first(struct bm_run *run, struct outputs *o, struct path_key wanted,
-                                 const struct bm_entry *second, struct bm_error *err)
+                                 const struct outputs_target *target, const struct bm_entry *e, bool may_search,
+                                 struct bm_error *err)
 {
+	struct claimant first = {NULL, NULL, 0}, second = {target, e->display, e->display_len};
 	struct search s = {.wanted = wanted};
 	struct bm_buf path = o->path;
 	enum bm_status status;
 
 	o->path = (struct bm_buf){0};
-	for (size_t i = 0; i < run->job_count && !s.found; i++)
+	first.target = find_target(o, target->j, e, wanted, target);
+	if (first.target != NULL) {
+		first.display = e->display;
+		first.display_len = e->display_len;
+	}
+	for (size_t i = 0; i < run->job_count && may_search && first.target == NULL; i++) {
 		if (run->job_runs[i].is_claimed)
 			(void)each_input(o, &run->job_runs[i], see_first, &s, NULL);
+		if (s.target != NULL && !s.display.oom)
+			first = (struct claimant){s.target, s.display.data, s.display.len};
+	}
 	bm_buf_fini(&o->path);
 	o->path = path;
-	status = conflict(o, s.found && !s.display.oom ? s.display.data : NULL, second, err);
+	status = conflict(o, &first, &second, err);
 	bm_buf_fini(&s.display);
 	return status;
 }
@@ -164,7 +256,7 @@ static enum bm_status claim(struct bm_run *run, struct outputs *o, struct job_ru
 		k = key_of(o, j);
 		status = path_set_add(&o->set, k, &was_in, err);
 		if (status == BM_OK && was_in)
-			status = may_search ? find_first(run, o, k, e, err) : conflict(o, NULL, e, err);
+			status = find_first(run, o, k, &o->targets[i], e, may_search, err);
 		if (status != BM_OK)
 			return status;
 	}
