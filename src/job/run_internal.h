@@ -48,10 +48,10 @@ struct job_run {
 	struct bm_record_view view;        /* emit only */
 	struct bm_buf line;                /* emit only */
 	atomic_uint_fast64_t failed, fine; /* files */
+	atomic_bool order_told;            /* the order's failure */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
 	enum job_state state;      /* run->lock */
-	bool has_error;            /* run->lock; told by run_error */
 };
 
 struct bm_run {
@@ -81,7 +81,7 @@ struct bm_run {
 	atomic_uint_fast64_t next_tick_ms;
 	pthread_mutex_t tick_lock;   /* one on_progress at a time */
 	int report_errno;            /* report_lock: the report's first error */
-	pthread_mutex_t report_lock; /* report, on_file, on_message: jobs side by side share them */
+	pthread_mutex_t report_lock; /* report, on_file, on_message, on_error: jobs side by side share them */
 
 	pthread_mutex_t lock;
 	pthread_cond_t done_cond; /* waiters: bm_run_wait */
@@ -102,7 +102,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 void run_tick(void *run);
 void run_report(struct bm_run *run, const struct bm_buf *line); /* with report_lock held */
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
-/* Trouble that is no file's; j may be NULL. The first one is the summary's, one of each further job a message. */
+/* Trouble that is no file's, told at once; j may be NULL. The first one is the summary's too. */
 void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err);
 struct job_run *run_find_job(struct bm_run *run, const char *name); /* or NULL */
 void run_job_over(struct job_run *j, enum job_state state);
