@@ -140,9 +140,18 @@ struct bm_run_options {
 	void *ctx;
 };
 
+/* What a walk came across and left, other than by the patterns, sizes and times of the job. */
+struct bm_passed_over {
+	uint64_t symlinks;         /* not followed */
+	uint64_t special;          /* sockets, FIFOs, devices in directories */
+	uint64_t other_filesystem; /* directories there, with "one_filesystem" */
+	uint64_t own_outputs;      /* of this run, and temporary files of any run */
+};
+
 struct bm_summary {
 	uint64_t jobs_done, jobs_failed, jobs_skipped; /* skipped: a job named in "after" failed */
 	uint64_t files_done, files_failed, files_skipped;
+	struct bm_passed_over passed_over; /* by all jobs */
 	uint64_t bytes_read, bytes_written;
 	uint64_t elapsed_ms;
 	bool cancelled;

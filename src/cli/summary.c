@@ -69,6 +69,8 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 {
 	struct bm_buf line = {0};
 	char a[16], b[16], t[24];
+	uint64_t passed_over = sum->passed_over.symlinks + sum->passed_over.special +
+	                       sum->passed_over.other_filesystem + sum->passed_over.own_outputs;
 
 	if (c->files.count > 0)
 		bm_console_say(BM_CONSOLE_PLAIN, "%llu file%s failed:", (unsigned long long)c->files.count,
@@ -87,11 +89,13 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 		if (sum->jobs_skipped > 0)
 			bm_buf_printf(&line, "%llu skipped, ", (unsigned long long)sum->jobs_skipped);
 	}
-	bm_buf_printf(&line, "%llu file%s done, %llu failed, %llu skipped; %s read, %s written; %s",
-	              (unsigned long long)sum->files_done, sum->files_done == 1 ? "" : "s",
-	              (unsigned long long)sum->files_failed, (unsigned long long)sum->files_skipped,
-	              bm_size_format(sum->bytes_read, a), bm_size_format(sum->bytes_written, b),
-	              bm_duration_format(sum->elapsed_ms, t));
+	bm_buf_printf(&line, "%llu file%s done, %llu failed, %llu skipped", (unsigned long long)sum->files_done,
+	              sum->files_done == 1 ? "" : "s", (unsigned long long)sum->files_failed,
+	              (unsigned long long)sum->files_skipped);
+	if (passed_over > 0)
+		bm_buf_printf(&line, ", %llu passed over", (unsigned long long)passed_over);
+	bm_buf_printf(&line, "; %s read, %s written; %s", bm_size_format(sum->bytes_read, a),
+	              bm_size_format(sum->bytes_written, b), bm_duration_format(sum->elapsed_ms, t));
 	if (sum->elapsed_ms > 0 && sum->bytes_read > 0)
 		bm_buf_printf(
 			&line, ", %s/s",

@@ -219,24 +219,42 @@ static void job_emit(void *ctx, const void *data, size_t len)
 	pthread_mutex_unlock(&run->report_lock);
 }
 
-static void tell_count(struct job_run *j, uint64_t n, const char *one, const char *many)
-{
-	if (n > 0)
-		run_message(j->run, j->job, "%llu %s", (unsigned long long)n, n == 1 ? one : many);
-}
-
-static void tell_counts(struct job_run *j)
+void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
+                         void (*say)(void *arg, const char *text), void *arg)
 {
 	struct bm_walk_counts c;
 
-	bm_walk_get_counts(j->walk, &c);
-	tell_count(j, c.symlinks, "symbolic link was not followed", "symbolic links were not followed");
-	tell_count(j, c.special, "socket, pipe or device was passed over",
-	           "sockets, pipes and devices were passed over");
-	tell_count(j, c.other_filesystem, "directory on another file system was passed over",
-	           "directories on other file systems were passed over");
-	tell_count(j, c.own_outputs + j->own_outputs, "input was passed over: it is an output of this run",
-	           "inputs were passed over: they are outputs of this run");
+	bm_walk_get_counts(w, &c);
+	j->passed_over =
+		(struct bm_passed_over){c.symlinks, c.special, c.other_filesystem, c.own_outputs + own_outputs};
+
+	const struct {
+		uint64_t count;
+		const char *one, *many;
+	} rows[] = {
+		{c.symlinks, "symbolic link was not followed", "symbolic links were not followed"},
+		{c.special, "socket, pipe or device was passed over", "sockets, pipes and devices were passed over"},
+		{c.other_filesystem, "directory on another file system was passed over",
+	         "directories on other file systems were passed over"},
+		{j->passed_over.own_outputs, "input was passed over: it is an output of this run",
+	         "inputs were passed over: they are outputs of this run"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[128];
+
+		if (rows[i].count == 0)
+			continue;
+		snprintf(text, sizeof(text), "%llu %s", (unsigned long long)rows[i].count,
+		         rows[i].count == 1 ? rows[i].one : rows[i].many);
+		say(arg, text);
+	}
+}
+
+static void say_message(void *arg, const char *text)
+{
+	struct job_run *j = arg;
+
+	run_message(j->run, j->job, "%s", text);
 }
 
 static bool has_fixed_output(const struct job_run *j)
@@ -274,7 +292,7 @@ static void job_done(void *ctx)
 		is_finished = false;
 		run_error(run, j, &err);
 	}
-	tell_counts(j);
+	job_run_passed_over(j, j->walk, j->own_outputs, say_message, j);
 	run_job_over(j, good && is_finished && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
 }
 

@@ -501,6 +501,14 @@ static void fill_summary(struct bm_run *run, struct bm_summary *sum)
 		sum->jobs_failed += s == JOB_FAILED;
 		sum->jobs_skipped += s == JOB_SKIPPED;
 	}
+	for (size_t i = 0; i < run->job_count; i++) {
+		const struct bm_passed_over *p = &run->job_runs[i].passed_over;
+
+		sum->passed_over.symlinks += p->symlinks;
+		sum->passed_over.special += p->special;
+		sum->passed_over.other_filesystem += p->other_filesystem;
+		sum->passed_over.own_outputs += p->own_outputs;
+	}
 	sum->error = run->error;
 	sum->elapsed_ms = run->elapsed_ms;
 	pthread_mutex_unlock(&run->lock);

@@ -38,10 +38,11 @@ struct job_run {
 	bool check_late; /* its outputs can only be looked at one by one, as inputs come */
 	bool *before;    /* by job: runs to its end before this one starts; NULL: none does */
 
-	struct bm_walk *walk; /* next() only */
-	uint64_t next_index;  /* next() only */
-	uint64_t own_outputs; /* next() only: inputs passed over since this run writes them */
-	struct bm_flow *flow; /* set before its callbacks run; freed with the run */
+	struct bm_walk *walk;              /* next() only */
+	uint64_t next_index;               /* next() only */
+	uint64_t own_outputs;              /* next() only: inputs passed over since this run writes them */
+	struct bm_passed_over passed_over; /* by done(); read when the run is over */
+	struct bm_flow *flow;              /* set before its callbacks run; freed with the run */
 	struct bm_order *order;
 	struct job_scratch *scratch; /* by bm_worker_index */
 	unsigned scratch_count;
@@ -110,6 +111,9 @@ void run_job_over(struct job_run *j, enum job_state state);
 /* job_run.c */
 enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCARD;
 void job_run_cancel(struct job_run *j);
+/* What the walk, and its caller for own_outputs, passed over: into j->passed_over, and a sentence a kind to say. */
+void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
+                         void (*say)(void *arg, const char *text), void *arg);
 
 /* outputs.c, and the last two outputs_claim.c */
 enum bm_status outputs_check(struct bm_run *run, struct bm_error *err) BM_NODISCARD;

@@ -131,4 +131,5 @@ for i in 1 2; do
 	gzip -t t/a.gz t/b.gz t/x/n.gz t/y/n.gz
 done
 expect_stderr_match 'passed over: (it is an output|they are outputs) of this run'
+expect_stderr_match '^bytemill: 4 files done, 0 failed, 0 skipped, [0-9]+ passed over; '
 expect_no_temp .
