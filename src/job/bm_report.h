@@ -8,8 +8,10 @@
  *	 "warnings":["..."],
  *	 "error":{"status":"system call failed","errno":2,"where":"...","text":"..."}}	optional; errno, where too
  *	{"type":"summary","run":"...","jobs_done":1,"jobs_failed":0,"jobs_skipped":0,
- *	 "files_done":1,"files_failed":0,"files_skipped":0,"bytes_read":12,"bytes_written":9,"elapsed_ms":4,
- *	 "cancelled":false,"error":{...}}						error: optional
+ *	 "files_done":1,"files_failed":0,"files_skipped":0,
+ *	 "passed_over":{"symlinks":0,"special":0,"other_filesystem":0,"own_outputs":0},
+ *	 "bytes_read":12,"bytes_written":9,"elapsed_ms":4,"cancelled":false,
+ *	 "error":{...}}									error: optional
  *
  * bytes of a digest are those digested, at the step's place. path is relative to the read root, input what a user would call the file (two roots may hold one path). A name (job,
  * path, input) that is not UTF-8 has U+FFFD for each wrong byte, and beside it NAME_base64 with the exact ones.

@@ -34,6 +34,8 @@ struct bm_job_context {
 	atomic_uint_fast64_t *bytes_written; /* by sinks */
 	void (*tick)(void *arg);             /* after some progress; cheap; any thread */
 	void *tick_arg;
+	void (*tell)(void *arg, const struct bm_error *err); /* a failure that is no file's; by emit and finish */
+	void *tell_arg;
 };
 
 struct bm_step_ops {
@@ -44,9 +46,12 @@ struct bm_step_ops {
 	 * for every step of every file once, in step order; a step that fails here makes the file fail, and later steps
 	 * get good = false. May block. May be NULL. */
 	enum bm_status (*close)(void *shared, struct bm_file *f, bool good, struct bm_worker *w, struct bm_error *err);
-	/* In listing order, one call at a time, for each file: lines of a manifest. May be NULL. */
+	/* In listing order, one call at a time, for each file: lines of a manifest. Not called again after a failure, which
+	 * ends the job. May be NULL. */
 	enum bm_status (*emit)(void *shared, const struct bm_file_result *r, struct bm_error *err);
-	/* All files are through: publishes what belongs to the whole job, or drops it (good is false). May be NULL. */
+	/* All files are through: publishes what belongs to the whole job, or drops it (good is false). What can be published
+	 * is, also where something else could not be. Of several errors the last is returned, those before it go to
+	 * ctx->tell. err is not NULL and clear. May be NULL. */
 	enum bm_status (*finish)(void *shared, bool good, struct bm_error *err);
 	void (*destroy)(void *shared); /* NULL is fine to pass */
 	/* write and copy: the output's path for this file, appended to out; false: no output of its own. May be NULL. */
@@ -106,6 +111,7 @@ struct bm_plan {
 	bool kernel_copy;   /* read, one copy or write, nothing else: the kernel can copy whole files */
 	bool skip_early;    /* nothing but outputs that may be skipped: look before reading */
 	void **shared;      /* one a step */
+	bool *broken;       /* one a step: its emit has failed; by emit only */
 	size_t step_count;
 };
 
@@ -123,9 +129,10 @@ void bm_file_destroy(struct bm_file *f);
 /* Runs the steps' close; err is the engine's verdict (NULL: good). Returns the file's status, *out its error. */
 enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, struct bm_worker *w,
                                   const struct bm_error *err, struct bm_error *out);
-enum bm_status bm_plan_emit(const struct bm_plan *p, const struct bm_file_result *r, struct bm_error *err);
-/* All steps' finish, in step order; the first error is returned, the others get good = false. */
-enum bm_status bm_plan_finish(const struct bm_plan *p, bool good, struct bm_error *err);
+/* All steps' emit, and their finish, in step order. Every failure goes to ctx->tell; false: there was one. After that of
+ * an emit the job must be ended, and finished with good = false. */
+bool bm_plan_emit(struct bm_plan *p, const struct bm_file_result *r);
+bool bm_plan_finish(const struct bm_plan *p, bool good);
 
 /* ---- for the steps ---- */
 

@@ -363,20 +363,30 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 static enum bm_status hash_finish(void *shared, bool good, struct bm_error *err)
 {
 	struct hash_shared *hs = shared;
-	enum bm_status status = BM_OK;
+	enum bm_status failed = BM_OK;
 
 	for (size_t m = 0; m < hs->manifest_count; m++) {
+		enum bm_status status = BM_OK;
+		struct bm_error own;
+
+		bm_error_clear(&own);
 		/* An empty tree has an empty manifest, not none. */
-		if (good && status == BM_OK)
-			status = manifest_flush(hs, m, err);
+		if (good)
+			status = manifest_flush(hs, m, &own);
 		struct bm_sink *s = hs->manifest[m];
 		hs->manifest[m] = NULL;
 		if (good && status == BM_OK)
-			status = bm_sink_commit(s, NULL, -1, NULL, NULL, err);
+			status = bm_sink_commit(s, NULL, -1, NULL, NULL, &own);
 		else
 			bm_sink_abort(s);
+		if (status == BM_OK)
+			continue;
+		if (failed != BM_OK)
+			hs->ctx->tell(hs->ctx->tell_arg, err);
+		*err = own;
+		failed = status;
 	}
-	return status;
+	return failed;
 }
 
 static void hash_destroy(void *shared)

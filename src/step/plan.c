@@ -93,7 +93,8 @@ enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, 
 	p->skip_early = may_skip_early(job);
 	p->step_count = job->step_count;
 	p->shared = calloc(job->step_count, sizeof(*p->shared));
-	if (p->shared == NULL)
+	p->broken = calloc(job->step_count, sizeof(*p->broken));
+	if (p->shared == NULL || p->broken == NULL)
 		status = bm_error_set_nomem(err);
 	for (size_t i = 0; i < job->step_count && status == BM_OK; i++)
 		status = job->steps[i].kind->ops->prepare(p, &job->steps[i], &p->shared[i], err);
@@ -112,6 +113,7 @@ void bm_plan_destroy(struct bm_plan *p)
 	for (size_t i = 0; p->shared != NULL && i < p->step_count; i++)
 		p->job->steps[i].kind->ops->destroy(p->shared[i]);
 	free(p->shared);
+	free(p->broken);
 	free(p);
 }
 
@@ -220,32 +222,42 @@ enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, st
 	return out->status;
 }
 
-enum bm_status bm_plan_emit(const struct bm_plan *p, const struct bm_file_result *r, struct bm_error *err)
+bool bm_plan_emit(struct bm_plan *p, const struct bm_file_result *r)
 {
-	enum bm_status status = BM_OK;
+	bool good = true;
 
 	for (size_t i = 0; i < p->step_count; i++) {
 		const struct bm_step_ops *ops = p->job->steps[i].kind->ops;
-		enum bm_status s = ops->emit != NULL ? ops->emit(p->shared[i], r, err) : BM_OK;
+		struct bm_error err;
 
-		if (status == BM_OK)
-			status = s;
+		if (ops->emit == NULL || p->broken[i])
+			continue;
+		bm_error_clear(&err);
+		if (ops->emit(p->shared[i], r, &err) == BM_OK)
+			continue;
+		/* The files that are on their way still come by, maybe thousands: one message is enough. */
+		p->broken[i] = true;
+		p->ctx->tell(p->ctx->tell_arg, &err);
+		good = false;
 	}
-	return status;
+	return good;
 }
 
-enum bm_status bm_plan_finish(const struct bm_plan *p, bool good, struct bm_error *err)
+bool bm_plan_finish(const struct bm_plan *p, bool good)
 {
-	enum bm_status status = BM_OK;
+	bool all = true;
 
 	for (size_t i = 0; i < p->step_count; i++) {
 		const struct bm_step_ops *ops = p->job->steps[i].kind->ops;
+		struct bm_error err;
 
 		if (ops->finish == NULL)
 			continue;
-		enum bm_status s = ops->finish(p->shared[i], good && status == BM_OK, err);
-		if (status == BM_OK)
-			status = s;
+		bm_error_clear(&err);
+		if (ops->finish(p->shared[i], good, &err) == BM_OK)
+			continue;
+		p->ctx->tell(p->ctx->tell_arg, &err);
+		all = false;
 	}
-	return status;
+	return all;
 }
