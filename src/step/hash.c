@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bm_digest.h"
+#include "bm_digest_lanes.h"
 #include "bm_error.h"
 #include "bm_text.h"
 #include "manifest.h"
@@ -55,7 +56,8 @@ struct hash_shared {
 struct hash_file {
 	uint64_t length; /* of what was digested */
 	struct hash_value {
-		struct bm_digest *d; /* while it goes on */
+		struct bm_digest *d;        /* while it goes on */
+		struct bm_digest_lane lane; /* instead of d, where the algorithm has lanes */
 		uint32_t crc;
 		bool done;
 		uint8_t out[BM_DIGEST_MAX_BYTES];
@@ -83,6 +85,68 @@ static struct hash_file *file_state(struct hash_shared *hs, struct bm_file *f, s
 	}
 	return hf;
 }
+
+/* ---- two files at once (bm_digest_lanes.h) ---- */
+
+static void lane_take(struct hash_value *v, const struct bm_chunk *c)
+{
+	if (!bm_digest_lane_is_busy(&v->lane)) /* else it has had company before */
+		bm_digest_lane_give(&v->lane, c->data, c->len, c->last);
+}
+
+/* Is it through with the chunk? */
+static bool lane_leave(struct hash_file *hf, unsigned i, const struct bm_chunk *c)
+{
+	struct hash_value *v = &hf->value[i];
+
+	if (bm_digest_lane_is_busy(&v->lane))
+		return false;
+	if (i == 0)
+		hf->length += c->len;
+	if (c->last) {
+		bm_digest_lane_result(&v->lane, v->out);
+		v->done = true;
+	}
+	return true;
+}
+
+static enum bm_status lane_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
+{
+	struct hash_stage *st = arg;
+	struct hash_file *hf = file_state(st->hs, stream, err);
+
+	(void)w;
+	if (hf == NULL)
+		return BM_ERR_NOMEM;
+	lane_take(&hf->value[st->i], c);
+	bm_digest_lane_run(&hf->value[st->i].lane);
+	(void)lane_leave(hf, st->i, c);
+	return BM_OK;
+}
+
+static unsigned lane_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b)
+{
+	struct hash_stage *st = arg;
+	struct bm_error none; /* the run() that follows says the same */
+	struct hash_file *fa, *fb;
+	unsigned through = 0;
+
+	bm_error_clear(&none);
+	fa = file_state(st->hs, stream_a, &none);
+	fb = file_state(st->hs, stream_b, &none);
+	if (fa == NULL || fb == NULL)
+		return 0;
+	lane_take(&fa->value[st->i], a);
+	lane_take(&fb->value[st->i], b);
+	bm_digest_lanes_run(&fa->value[st->i].lane, &fb->value[st->i].lane);
+	if (lane_leave(fa, st->i, a))
+		through |= BM_PAIR_A;
+	if (lane_leave(fb, st->i, b))
+		through |= BM_PAIR_B;
+	return through;
+}
+
+/* ---- one at a time ---- */
 
 static enum bm_status digest_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
 {
@@ -245,7 +309,11 @@ static enum bm_status add_stages(struct hash_shared *hs, struct bm_plan *plan, s
 		st->i = i;
 		st->slot = hs->algorithms[i]->combinable ? bm_plan_slot(plan) : -1;
 		if (st->slot < 0) {
-			status = bm_plan_stage(plan, BM_STAGE_SERIAL, digest_run, st, err);
+			bool lanes = bm_digest_has_lanes(hs->algorithms[i]);
+
+			status = bm_plan_stage(plan, BM_STAGE_SERIAL, lanes ? lane_run : digest_run, st, err);
+			if (status == BM_OK && lanes)
+				bm_plan_pairs(plan, lane_pair);
 			continue;
 		}
 		status = bm_plan_stage(plan, BM_STAGE_PARALLEL, crc_chunk_run, st, err);
@@ -309,7 +377,7 @@ static enum bm_status hash_close(void *shared, struct bm_file *f, bool good, str
 /* A manifest on a pipe can wait for ever: a cancel ends it. */
 static struct bm_blocker manifest_blocker(const struct hash_shared *hs)
 {
-	return (struct bm_blocker){NULL, NULL, NULL, hs->ctx->cancel_fd};
+	return (struct bm_blocker){.cancel_fd = hs->ctx->cancel_fd};
 }
 
 static enum bm_status manifest_open(struct hash_shared *hs, size_t i, struct bm_error *err)
