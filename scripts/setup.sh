@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev zlib1g-dev libssl-dev libjansson-dev libxxhash-dev libcmocka-dev)
-test=(pigz isal libdeflate-tools xxhash hashdeep openssl jq python3 python3-jsonschema attr acl strace procps)
+test=(pigz isal libdeflate-tools xxhash hashdeep rhash rclone openssl jq python3 python3-jsonschema attr acl strace procps)
 bench=(hashdeep rhash pigz openssl python3)
 clang=(clang libclang-rt-dev)
 lint=(clang-format clang-tidy)

@@ -75,12 +75,13 @@ static bool is_entry(struct sample *s, enum bm_manifest_kind kind, const char *l
 static enum bm_manifest_kind kind_of_sums(const char *line, size_t len)
 {
 	uint8_t digest[MAX_DIGEST_BYTES];
-	size_t at = 0;
+	size_t at = 0, digits;
 
 	while (at < len && (line[at] == ' ' || line[at] == '\t' || line[at] == '\\'))
 		at++;
-	if (hex_decode(line + at, len - at, digest) >= 8)
-		return BM_MANIFEST_KIND_GNU;
+	digits = hex_decode(line + at, len - at, digest);
+	if (digits > 0 && at + digits < len && (line[at + digits] == ' ' || line[at + digits] == '\t'))
+		return BM_MANIFEST_KIND_GNU; /* no algorithm is called by hexadecimal digits alone */
 	return len - at > 5 && memcmp(line + at, "XXH3_", 5) == 0 ? BM_MANIFEST_KIND_XXHSUM : BM_MANIFEST_KIND_BSD;
 }
 

@@ -161,7 +161,9 @@ enum line_result parse_sums(struct bm_manifest_reader *r, char *line, size_t len
 	digits = hex_decode(line + at, len - at, r->digest_bytes[0]);
 	if (digits > 2 * MAX_DIGEST_BYTES)
 		return add_unnamed(r, e, digits);
-	if (digits >= 8 && at + digits < len && is_blank(line[at + digits])) {
+	/* Less than eight only where they can be a digest: b2sum -l 8. */
+	if ((digits >= 8 || (digits % 2 == 0 && r->code_of_length[digits / 2] != ALGORITHM_NONE)) &&
+	    at + digits < len && is_blank(line[at + digits])) {
 		result = is_cksum(line, len) ? no_line(r, line, len) : add_unnamed(r, e, digits);
 		return result == LINE_ENTRY ? parse_gnu(r, line, len, e, at + digits, escaped) : result;
 	}

@@ -89,6 +89,8 @@ static const struct read_case good[] = {
 	{"sha3sum.txt", 0, NULL, TEXT(HEX128 "  a\n"), "gnu\na|-|-|sha3-512:0123\n"},
 	{"x.b2", 0, NULL, TEXT(HEX128 "  a\n" HEX64 "  b\n" HEX16 HEX8 "  c\n"),
          "gnu\na|-|-|blake2b:0123\nb|-|-|blake2b-256:0123\nc|-|-|blake2b-96:0123\n"},
+	{"B2SUMS", 0, NULL, TEXT("ab  a\n\\01  b\\n\nBLAKE2b-8 (c) = 01\n"),
+         "gnu\na|-|-|blake2b-8:ab00\nb\\n|-|-|blake2b-8:0100\nc|-|-|blake2b-8:0100\n"},
 	{"B3SUMS", 0, NULL, TEXT(HEX64 "  a\n"), "gnu\na|-|-|blake3:0123\n"},
 	{"my-sha512-256.txt", 0, NULL, TEXT(HEX64 "  a\n"), "gnu\na|-|-|sha512-256:0123\n"},
 	{"x", 0, "blake2b", TEXT(HEX32 "  a\n"), "gnu\na|-|-|blake2b-128:0123\n"},
