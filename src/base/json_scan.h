@@ -1,4 +1,4 @@
-/* json_scan.h - private to json.c and json_scan.c. */
+/* json_scan.h - private to json.c, json_scan.c and json_cursor.c. */
 #ifndef BM_JSON_SCAN_H
 #define BM_JSON_SCAN_H
 

@@ -62,7 +62,14 @@ struct bm_stage {
 	 * throughout, but for what stands between bm_worker_block() and bm_worker_unblock(). */
 	enum bm_status (*run)(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err);
 	void *arg;
+	/* SERIAL stages that do two chunks at once in less time than one after the other; else NULL. a and b are chunks of
+	 * two streams whose turn it is: works on both until at least one is through. Returns BM_PAIR_A, BM_PAIR_B, both, or
+	 * 0 where it cannot (run() then sees to b, and says why). One that is not through comes again, in pair() or in run(),
+	 * in any thread. Holds a permit throughout, and does not block. */
+	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b);
 };
+#define BM_PAIR_A 1U
+#define BM_PAIR_B 2U
 
 enum bm_fill_result {
 	BM_FILL_EMIT, /* out is complete: send it on (out->last set where it ends the stream) */
@@ -102,9 +109,9 @@ struct bm_pipeline {
 #define BM_FLOW_MAX_STAGES 64 /* all segments together */
 
 struct bm_pool_options {
-	unsigned permits;     /* how many threads may run steps at once; 1 ... 1024 */
-	unsigned io_depth;    /* further threads that may sit in blocking calls; 0 ... 1024 */
-	size_t memory_bytes;  /* budget of chunk buffers */
+	unsigned permits;    /* how many threads may run steps at once; 1 ... 1024 */
+	unsigned io_depth;   /* further threads that may sit in blocking calls; 0 ... 1024; 1: one read after another */
+	size_t memory_bytes; /* budget of chunk buffers */
 	unsigned max_streams; /* open at once in one flow; 0: as many as keep the threads busy */
 };
 
@@ -134,6 +141,9 @@ bool bm_flow_is_cancelled(const struct bm_flow *f); /* any thread; for long loop
  * the callback returns. Not nested. */
 void bm_worker_block(struct bm_worker *w);
 void bm_worker_unblock(struct bm_worker *w);
+/* The same for a call that waits at a disk: with an io_depth of 1 nothing that reads is begun while a thread is between
+ * this and bm_worker_unblock(). Only around calls that end by themselves: not for a pipe. */
+void bm_worker_block_disk(struct bm_worker *w);
 struct bm_flow *bm_worker_flow(struct bm_worker *w);
 /* 0 ... permits + io_depth - 1: for per-thread scratch memory. */
 unsigned bm_worker_index(const struct bm_worker *w);

@@ -25,6 +25,7 @@ struct bm_item {
 	unsigned err_segment; /* whose error it carries, where failed; or BM_CANCELLED_SEGMENT */
 	bool failed;
 	bool solo;       /* the only chunk of its segment: gates need no lock */
+	bool alone;      /* has waited for a partner at its stage: goes on without */
 	bool is_reserve; /* holds its segment's reserved token */
 	bool is_stub;    /* lives in its segment's state and holds no token */
 };
@@ -113,12 +114,21 @@ struct bm_worker {
 	unsigned index;
 	struct bm_flow *flow; /* of the callback that runs; the worker's own */
 	bool has_permit;      /* written by its own thread with the lock held */
+	bool at_disk;         /* the worker's own: between bm_worker_block_disk() and bm_worker_unblock() */
+	/* The worker's own, see stream.c on pairs: */
+	struct bm_item *held;  /* waits at a stage with pair() for another; NULL without a permit */
+	struct bm_item *freed; /* was held, is through with that stage */
+	bool paired;           /* held was worked on since this was last cleared */
+	unsigned unpaired;     /* pieces of work in a row that brought held no partner */
+	unsigned unblocked;    /* chunks in a row that were filled without blocking */
 };
 
 struct bm_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work_cond; /* waiters: idle workers, for grants or stopping */
 	unsigned permits;         /* constant */
+	bool one_at_disk;         /* constant: io_depth is 1 or 0 */
+	unsigned at_disk;         /* then: workers between bm_worker_block_disk() and bm_worker_unblock() */
 	unsigned most_threads;    /* constant */
 	unsigned max_threads;     /* lowered where a thread cannot be started, until the next flow starts */
 	unsigned threads;
@@ -154,6 +164,7 @@ void bm_stream_open_locked(struct bm_flow *f, struct bm_stream *s, void *user);
 bool bm_stream_can_fill_locked(const struct bm_stream *s, unsigned *segment);
 void bm_stream_fill_locked(struct bm_worker *w, struct bm_stream *s, unsigned segment);
 void bm_item_run_locked(struct bm_worker *w, struct bm_item *it);
+bool bm_worker_run_held_locked(struct bm_worker *w);
 void bm_stream_maybe_close_locked(struct bm_worker *w, struct bm_stream *s);
 
 /* pool.c */

@@ -13,6 +13,9 @@
  * What next, in this order: a chunk that is ready (it holds a token: the sooner it is done the better); room in the
  * oldest open stream; the next stream; listing streams ahead. Listing comes before opening while less than half of the list is
  * full, so that the other threads do not run dry while directories are read from a disk. Flows take turns.
+ *
+ * With an io_depth of 1 what would read (a first segment's fill, a new stream, listing) is not begun while a thread waits
+ * at a disk: a spinning one is then asked for one thing after another, however many CPUs there are.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,6 +23,8 @@
 #include <string.h>
 
 #include "flow_internal.h"
+
+#define UNPAIRED_MOST 4 /* pieces of work that a chunk waits for a partner */
 
 enum work_kind { WORK_NONE, WORK_ITEM, WORK_CLOSE, WORK_FINISH, WORK_DROP, WORK_FILL, WORK_OPEN, WORK_LIST };
 
@@ -30,7 +35,8 @@ struct work {
 	unsigned segment;
 };
 
-static struct work flow_find_work_locked(struct bm_flow *f)
+/* Not by filling the stream to avoid (or NULL): a chunk of it waits for one of another stream. */
+static struct work flow_find_work_locked(struct bm_flow *f, const struct bm_stream *avoid)
 {
 	struct work k = {WORK_NONE, f, NULL, 0};
 
@@ -46,13 +52,16 @@ static struct work flow_find_work_locked(struct bm_flow *f)
 		k.kind = WORK_DROP;
 		return k;
 	}
+	bool disk_is_busy = f->pool->at_disk > 0;
 	for (struct bm_stream *s = f->fillable_head; s != NULL; s = s->fill_next) {
-		if (bm_stream_can_fill_locked(s, &k.segment)) {
+		if (s != avoid && bm_stream_can_fill_locked(s, &k.segment) && (k.segment > 0 || !disk_is_busy)) {
 			k.kind = WORK_FILL;
 			k.stream = s;
 			return k;
 		}
 	}
+	if (disk_is_busy)
+		return k;
 	bool list = bm_flow_wants_list_locked(f);
 	bool open = bm_flow_can_open_locked(f);
 	if (list && (!open || f->planned_count < BM_FLOW_PLANNED / 2))
@@ -62,7 +71,7 @@ static struct work flow_find_work_locked(struct bm_flow *f)
 	return k;
 }
 
-static struct work find_work_locked(struct bm_pool *p)
+static struct work find_work_locked(struct bm_pool *p, const struct bm_stream *avoid)
 {
 	struct work none = {WORK_NONE, NULL, NULL, 0};
 
@@ -71,7 +80,7 @@ static struct work find_work_locked(struct bm_pool *p)
 		return none;
 	}
 	for (struct bm_flow *f = p->flows_head; f != NULL; f = f->next) {
-		struct work k = flow_find_work_locked(f);
+		struct work k = flow_find_work_locked(f, avoid);
 
 		if (k.kind != WORK_NONE)
 			return k;
@@ -120,10 +129,12 @@ void bm_pool_push_ready_locked(struct bm_pool *p, struct bm_item *it)
 static bool work_once_locked(struct bm_worker *w)
 {
 	struct bm_pool *p = w->pool;
-	struct work k = find_work_locked(p);
+	struct bm_item *held = w->held;
+	struct work k = find_work_locked(p, held != NULL ? held->stream : NULL);
 
 	if (k.kind == WORK_NONE)
-		return false;
+		return bm_worker_run_held_locked(w);
+	w->paired = false;
 	if (k.flow != NULL)
 		flow_to_tail_locked(k.flow);
 	switch (k.kind) {
@@ -161,6 +172,10 @@ static bool work_once_locked(struct bm_worker *w)
 	case WORK_NONE:
 		break;
 	}
+	/* What waits for a partner does not wait for long. */
+	w->unpaired = held != NULL && held == w->held && !w->paired ? w->unpaired + 1 : 0;
+	if (w->unpaired >= UNPAIRED_MOST)
+		(void)bm_worker_run_held_locked(w);
 	return true;
 }
 
@@ -223,7 +238,7 @@ bool bm_pool_ensure_thread_locked(struct bm_pool *p)
 
 void bm_pool_wake_locked(struct bm_pool *p)
 {
-	if (p->active >= p->permits || find_work_locked(p).kind == WORK_NONE)
+	if (p->active >= p->permits || find_work_locked(p, NULL).kind == WORK_NONE)
 		return;
 	if (p->idle > p->grants)
 		pthread_cond_signal(&p->work_cond);
@@ -242,22 +257,60 @@ bool bm_worker_regain_locked(struct bm_worker *w)
 	return w->has_permit;
 }
 
-void bm_worker_block(struct bm_worker *w)
+static void give_permit_locked(struct bm_worker *w)
 {
 	struct bm_pool *p = w->pool;
 
 	if (!w->has_permit)
 		return; /* given up earlier in the same callback */
-	pthread_mutex_lock(&p->lock);
 	w->has_permit = false;
+	w->unblocked = 0;
 	p->active--;
+	if (w->held != NULL) {
+		w->held->alone = true;
+		bm_pool_push_ready_locked(p, w->held);
+		w->held = NULL;
+	}
 	bm_pool_wake_locked(p);
+}
+
+void bm_worker_block(struct bm_worker *w)
+{
+	if (!w->has_permit)
+		return;
+	pthread_mutex_lock(&w->pool->lock);
+	give_permit_locked(w);
+	pthread_mutex_unlock(&w->pool->lock);
+}
+
+void bm_worker_block_disk(struct bm_worker *w)
+{
+	struct bm_pool *p = w->pool;
+
+	if (!p->one_at_disk) {
+		bm_worker_block(w);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	w->at_disk = true;
+	p->at_disk++;
+	give_permit_locked(w);
 	pthread_mutex_unlock(&p->lock);
 }
 
+/* The permit is taken again when the callback has returned: see above. */
 void bm_worker_unblock(struct bm_worker *w)
 {
-	(void)w; /* the permit is taken again when the callback has returned: see above */
+	struct bm_pool *p = w->pool;
+
+	if (!w->at_disk)
+		return;
+	w->at_disk = false;
+	pthread_mutex_lock(&p->lock);
+	p->at_disk--;
+	/* Others may read when the callback has returned: it may have to read more first, and its data want a permit. */
+	(void)bm_worker_regain_locked(w);
+	pthread_mutex_unlock(&p->lock);
 }
 
 struct bm_flow *bm_worker_flow(struct bm_worker *w)
@@ -287,6 +340,7 @@ enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool 
 		return bm_error_set_nomem(err);
 	p->permits = opt->permits;
 	p->most_threads = p->max_threads = opt->permits + opt->io_depth;
+	p->one_at_disk = opt->io_depth <= 1;
 	p->window = 2 * opt->permits + opt->io_depth + 2;
 	p->max_open = 2 * p->max_threads + 8;
 	if (opt->max_streams > 0 && opt->max_streams < p->max_open)

@@ -16,6 +16,12 @@
  * Cancelling uses the same road: each segment that has not ended emits a failed last chunk without buffers (the stub).
  *
  * A stream of one chunk, the common case in trees of small files, takes no gate at all: nobody else can be inside.
+ *
+ * PAIRS. A chunk may come to a stage that does two at once faster (pair()). The worker then holds it there, inside its
+ * gate, and goes for one more piece of work, of another stream: as a rule that is the next small file, and both go
+ * through the stage together; the one that is not through yet is held for the next. A worker holds one chunk at most, and
+ * none when it has no work or gives its permit away, so a held chunk can always go on. It holds nothing while files come
+ * from a disk: then there is no next one at once.
  */
 #include <stdlib.h>
 
@@ -321,8 +327,39 @@ static enum bm_status run_stage(struct bm_worker *w, struct bm_item *it, struct 
 	return status;
 }
 
+#define UNBLOCKED_ENOUGH 4 /* chunks in a row, to take the next one for as near */
+
+enum pair_result { PAIR_NONE, PAIR_HELD, PAIR_THROUGH };
+
+/* Takes the chunk through a stage with pair(), or holds it there, or neither. Without the lock. Another chunk that is
+ * through with the stage thereby is left in w->freed. */
+static enum pair_result pair_run(struct bm_worker *w, struct bm_item *it)
+{
+	const struct bm_stage *st = item_stage(it);
+	struct bm_item *held = w->held;
+	unsigned through;
+
+	if (held == NULL) {
+		if (w->unblocked < UNBLOCKED_ENOUGH)
+			return PAIR_NONE;
+		w->held = it;
+		return PAIR_HELD;
+	}
+	if (item_stage(held) != st || held->stream == it->stream)
+		return PAIR_NONE;
+	through = st->pair(st->arg, held->stream->user, &held->c, it->stream->user, &it->c);
+	if (through == 0)
+		return PAIR_NONE;
+	w->paired = true;
+	if (through & BM_PAIR_A) {
+		w->freed = held;
+		w->held = through & BM_PAIR_B ? NULL : it;
+	}
+	return through & BM_PAIR_B ? PAIR_THROUGH : PAIR_HELD;
+}
+
 /* Stages that need no lock: all of a lone chunk's, up to an IN_ORDER one. Without the lock. Returns with err set where
- * one failed. */
+ * one failed, and with the chunk held where it waits for a partner. */
 static void run_unlocked(struct bm_worker *w, struct bm_item *it, struct bm_error *err)
 {
 	const struct bm_flow *f = it->stream->flow;
@@ -330,10 +367,65 @@ static void run_unlocked(struct bm_worker *w, struct bm_item *it, struct bm_erro
 
 	while (it->stage < seg->stage_count && seg->stages[it->stage].kind != BM_STAGE_IN_ORDER && w->has_permit &&
 	       !atomic_load_explicit(&f->cancelled, memory_order_relaxed)) {
-		if (run_stage(w, it, err) != BM_OK)
+		enum pair_result pair = seg->stages[it->stage].pair != NULL ? pair_run(w, it) : PAIR_NONE;
+
+		if (pair == PAIR_HELD || (pair == PAIR_NONE && run_stage(w, it, err) != BM_OK))
 			return;
 		it->stage++;
 	}
+}
+
+/* Is there a gate in front of the stage for this chunk? */
+static bool item_is_gated(const struct bm_item *it)
+{
+	enum bm_stage_kind kind = item_stage(it)->kind;
+
+	return kind == BM_STAGE_IN_ORDER || (kind == BM_STAGE_SERIAL && !it->solo);
+}
+
+static void item_leave_stage_locked(struct bm_item *it)
+{
+	if (item_is_gated(it))
+		gate_leave_locked(it, it->stream->flow->gate_of[it->segment][it->stage],
+		                  item_stage(it)->kind == BM_STAGE_IN_ORDER);
+	it->stage++;
+}
+
+/* What pair_run() has left in w->freed goes on. */
+static void run_freed_locked(struct bm_worker *w, struct bm_item *freed)
+{
+	if (freed == NULL)
+		return;
+	item_leave_stage_locked(freed);
+	bm_item_run_locked(w, freed);
+}
+
+static struct bm_item *take_freed(struct bm_worker *w)
+{
+	struct bm_item *freed = w->freed;
+
+	w->freed = NULL;
+	return freed;
+}
+
+/* Runs the stage that the chunk has come to; false where it is held there. *freed: see run_freed_locked. */
+static bool run_stage_locked(struct bm_worker *w, struct bm_item *it, struct bm_item **freed)
+{
+	struct bm_pool *p = it->stream->flow->pool;
+	enum pair_result pair = PAIR_NONE;
+	enum bm_status status = BM_OK;
+	struct bm_error err;
+
+	pthread_mutex_unlock(&p->lock);
+	if (item_stage(it)->pair != NULL && !it->alone)
+		pair = pair_run(w, it);
+	if (pair == PAIR_NONE)
+		status = run_stage(w, it, &err);
+	*freed = take_freed(w);
+	pthread_mutex_lock(&p->lock);
+	if (status != BM_OK)
+		item_fail_locked(it, &err);
+	return pair != PAIR_HELD;
 }
 
 void bm_item_run_locked(struct bm_worker *w, struct bm_item *it)
@@ -341,12 +433,11 @@ void bm_item_run_locked(struct bm_worker *w, struct bm_item *it)
 	struct bm_stream *s = it->stream;
 	struct bm_flow *f = s->flow;
 	const struct bm_segment *seg = &f->pl.segments[it->segment];
-	struct bm_error err;
+	struct bm_item *freed = NULL;
 
 	while (it->stage < seg->stage_count) {
-		const struct bm_stage *st = &seg->stages[it->stage];
-		bool in_order = st->kind == BM_STAGE_IN_ORDER;
-		bool gated = in_order || (st->kind == BM_STAGE_SERIAL && !it->solo);
+		bool in_order = seg->stages[it->stage].kind == BM_STAGE_IN_ORDER;
+		bool gated = item_is_gated(it), stays = false;
 		unsigned gate = f->gate_of[it->segment][it->stage];
 
 		if (!bm_worker_regain_locked(w)) {
@@ -366,18 +457,31 @@ void bm_item_run_locked(struct bm_worker *w, struct bm_item *it)
 		}
 		if (!it->failed && atomic_load_explicit(&f->cancelled, memory_order_relaxed))
 			item_fail_locked(it, NULL);
-		if (!it->failed) {
-			pthread_mutex_unlock(&f->pool->lock);
-			enum bm_status status = run_stage(w, it, &err);
-			pthread_mutex_lock(&f->pool->lock);
-			if (status != BM_OK)
-				item_fail_locked(it, &err);
+		if (!it->failed)
+			stays = !run_stage_locked(w, it, &freed);
+		if (!stays) {
+			it->alone = false;
+			item_leave_stage_locked(it);
 		}
-		if (gated)
-			gate_leave_locked(it, gate, in_order);
-		it->stage++;
+		run_freed_locked(w, freed);
+		freed = NULL;
+		if (stays)
+			return;
 	}
 	item_arrive_locked(w, it);
+}
+
+/* Lets go of the chunk that waits for a partner: it goes on alone. False where there is none. */
+bool bm_worker_run_held_locked(struct bm_worker *w)
+{
+	struct bm_item *it = w->held;
+
+	w->held = NULL;
+	if (it == NULL)
+		return false;
+	it->alone = true;
+	bm_item_run_locked(w, it);
+	return true;
 }
 
 /* ---- filling ---- */
@@ -439,6 +543,17 @@ static struct bm_item *fill_begin_locked(struct bm_stream *s, unsigned g, const 
 	return it;
 }
 
+/* With one read at a time, the disk is free again: shorter chunks are through, and this thread reads on, before another
+ * thread could be awake. */
+#define LONG_BYTES ((size_t)64 << 10)
+
+static void wake_reader(struct bm_pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bm_pool_wake_locked(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
 /* Calls fill() until it emits, fails, or has used up all input. Without a chunk to show for it: false, and the chunk
  * is kept as partial. */
 static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned g, struct bm_item *it)
@@ -472,8 +587,12 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 		}
 		if (r == BM_FILL_ERROR)
 			error_complete(&err, BM_ERR_FAILED);
+		if (w->has_permit && w->unblocked < UNBLOCKED_ENOUGH)
+			w->unblocked++;
 		if (r == BM_FILL_EMIT && g == 0 && it->c.last && it->c.seq == 0) {
 			it->solo = true;
+			if (f->pool->one_at_disk && it->c.len >= LONG_BYTES)
+				wake_reader(f->pool);
 			run_unlocked(w, it, &err);
 			if (err.status != BM_OK)
 				r = BM_FILL_ERROR;
@@ -524,5 +643,8 @@ void bm_stream_fill_locked(struct bm_worker *w, struct bm_stream *s, unsigned g)
 		bm_pool_wake_locked(s->flow->pool); /* the stream may have room for another */
 	if (g > 0 && it->c.seq == 0 && it->c.last)
 		it->solo = true;
-	bm_item_run_locked(w, it);
+	struct bm_item *freed = take_freed(w);
+	if (it != w->held)
+		bm_item_run_locked(w, it);
+	run_freed_locked(w, freed);
 }

@@ -132,7 +132,7 @@ static void start_item_locked(struct bm_item *it, struct bm_stream *s, unsigned 
 	it->segment = segment;
 	it->stage = 0;
 	it->failed = false;
-	it->solo = false;
+	it->solo = it->alone = false;
 	it->c.seq = 0;
 	it->c.tag = 0;
 	it->c.last = false;

@@ -29,6 +29,9 @@ struct bm_blocker {
 	/* A descriptor that becomes readable when the caller wants to be let go: sleeping in a pipe or terminal then
 	 * ends with BM_ERR_CANCELLED. 0: none. */
 	int cancel_fd;
+	/* As block, for calls that wait at a disk and end by themselves, of which not too many should wait at once. NULL:
+	 * block. */
+	void (*block_disk)(void *arg);
 };
 
 /* Opens. The entry is borrowed for this call only. */

@@ -98,10 +98,11 @@ struct bm_entry *bm_entry_create(enum bm_entry_kind kind, const char *path, size
 enum bm_status bm_walk_create(const struct bm_walk_options *opt, struct bm_walk **out, struct bm_error *err)
 	BM_NODISCARD;
 void bm_walk_destroy(struct bm_walk *w); /* NULL is fine; entries given out stay valid */
+struct bm_blocker;                       /* bm_source.h */
 /* The next entry (the caller owns it: bm_entry_destroy), or NULL at the end. Out of memory is an ERROR entry; after
- * it, the end. One thread at a time. block()/unblock() are called around calls that may sleep where given: a getdents
- * or open of what is not cached. */
-struct bm_entry *bm_walk_next(struct bm_walk *w, void (*block)(void *), void (*unblock)(void *), void *arg);
+ * it, the end. One thread at a time. b, which may be NULL, is called around what may sleep: a getdents or open of what is
+ * not cached, a pipe with a list; its cancel_fd is not used (struct bm_walk_options has one). */
+struct bm_entry *bm_walk_next(struct bm_walk *w, const struct bm_blocker *b);
 void bm_entry_destroy(struct bm_entry *e);
 /* What was left out so far, for the summary. */
 struct bm_walk_counts {

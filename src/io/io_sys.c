@@ -38,6 +38,17 @@ void bm_io_block(const struct bm_blocker *b)
 	}
 }
 
+void bm_io_block_disk(const struct bm_blocker *b)
+{
+	if (b && b->block_disk) {
+		int e = errno;
+		b->block_disk(b->arg);
+		errno = e;
+	} else {
+		bm_io_block(b);
+	}
+}
+
 void bm_io_unblock(const struct bm_blocker *b)
 {
 	if (b && b->unblock) {

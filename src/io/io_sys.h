@@ -16,6 +16,7 @@
 
 /* Gives the permit up and takes it back; errno survives both. b and its members may be NULL. */
 void bm_io_block(const struct bm_blocker *b);
+void bm_io_block_disk(const struct bm_blocker *b);
 void bm_io_unblock(const struct bm_blocker *b);
 
 /* Sleeps until fd is ready for events (poll), 0, or the blocker's cancel_fd is readable, -1 and ECANCELED. Call it

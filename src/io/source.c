@@ -92,7 +92,10 @@ static int open_entry(const struct bm_entry *e, bool follow_symlinks, const stru
 		fd = bm_dir_open_leaf(e, flags, true);
 	if (fd < 0 && errno == EAGAIN) {
 		*cold = true;
-		bm_io_block(b);
+		if (e->kind == BM_ENTRY_FILE)
+			bm_io_block_disk(b);
+		else
+			bm_io_block(b);
 		struct stat st;
 		if (e->kind == BM_ENTRY_STREAM && bm_io_stat(AT_FDCWD, e->display, e->display_len, &st, 0) == 0 &&
 		    S_ISFIFO(st.st_mode))
@@ -246,7 +249,10 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 			return n;
 	}
 	if (!*blocked) {
-		bm_io_block(b);
+		if (s->mode == SIZED)
+			bm_io_block_disk(b);
+		else
+			bm_io_block(b);
 		*blocked = true;
 		s->is_cold = false;
 		if (ahead_bytes)
@@ -266,7 +272,7 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 static void find_data(struct bm_source *s, const struct bm_blocker *b)
 {
 	uint64_t size = (uint64_t)s->st.st_size;
-	bm_io_block(b);
+	bm_io_block_disk(b);
 	off_t start = lseek(s->fd, (off_t)s->offset, SEEK_DATA);
 	if (start >= 0) {
 		off_t end = lseek(s->fd, start, SEEK_HOLE);

@@ -174,7 +174,7 @@ int bm_walk_open_dir(struct bm_walk *w, int at, const char *name, size_t len, bo
 	int fd = bm_io_open_cached(at, name, len, flags);
 	w->is_cold = fd < 0;
 	if (w->is_cold) {
-		bm_io_block(&w->blocker);
+		bm_io_block_disk(&w->blocker);
 		fd = bm_io_open(at, name, len, flags, 0);
 	}
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
@@ -200,7 +200,7 @@ static bool frame_reopen(struct bm_walk *w, struct frame *f, struct frame *child
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	struct stat st;
 	bool same = false;
-	bm_io_block(&w->blocker);
+	bm_io_block_disk(&w->blocker);
 	int fd = openat(child->fd, "..", flags);
 	if (fd >= 0)
 		same = fstat(fd, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino;
@@ -324,7 +324,7 @@ static const struct batch_stat *item_stat(struct bm_walk *w, const struct frame 
 {
 	if (i < w->batch_lo || i >= w->batch_hi) {
 		w->batch_lo = w->batch_hi = i;
-		bm_io_block(&w->blocker);
+		bm_io_block_disk(&w->blocker);
 		while (w->batch_hi < f->end && w->batch_hi < i + WALK_BATCH &&
 		       w->items[w->batch_hi].type == ITEM_FILE) {
 			const struct item *it = &w->items[w->batch_hi];
@@ -415,9 +415,10 @@ static struct bm_entry *step(struct bm_walk *w)
 	                  it->via_link ? "cannot follow this symbolic link" : "cannot stat");
 }
 
-struct bm_entry *bm_walk_next(struct bm_walk *w, void (*block)(void *), void (*unblock)(void *), void *arg)
+struct bm_entry *bm_walk_next(struct bm_walk *w, const struct bm_blocker *b)
 {
-	w->blocker = (struct bm_blocker){block, unblock, arg, w->opt.cancel_fd};
+	w->blocker = b != NULL ? *b : (struct bm_blocker){0};
+	w->blocker.cancel_fd = w->opt.cancel_fd;
 	struct bm_entry *e = NULL;
 	while (!e && !w->ended) {
 		if (w->depth)

@@ -75,7 +75,7 @@ static bool add_item(struct bm_walk *w, const char *name, size_t len, enum item_
 
 static int stat_name(struct bm_walk *w, int fd, const char *name, struct stat *st, int flags)
 {
-	bm_io_block(&w->blocker);
+	bm_io_block_disk(&w->blocker);
 	int r = fstatat(fd, name, st, flags);
 	bm_io_unblock(&w->blocker);
 	return r == 0 ? 0 : errno;
@@ -175,7 +175,7 @@ static int read_names(struct bm_walk *w, const struct frame *f)
 		/* A short answer was the last one, near enough always: asking for the end costs no disk. */
 		bool more = w->is_cold && (size_t)n > WALK_DENTS_BYTES / 2;
 		if (more)
-			bm_io_block(&w->blocker);
+			bm_io_block_disk(&w->blocker);
 		n = getdents64(f->fd, w->dents, WALK_DENTS_BYTES);
 		failed = n < 0 ? errno : 0;
 		if (more)

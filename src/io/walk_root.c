@@ -230,7 +230,7 @@ struct bm_entry *bm_walk_start_named(struct bm_walk *w, const char *disp, size_t
                                      size_t path_len)
 {
 	struct stat st;
-	bm_io_block(&w->blocker);
+	bm_io_block_disk(&w->blocker);
 	int failed = bm_io_stat(AT_FDCWD, disp, disp_len, &st, 0) == 0 ? 0 : errno;
 	bm_io_unblock(&w->blocker);
 	if (failed) /* path as for a thing that is there, so that reports of a list stay relative */

@@ -47,16 +47,6 @@ static void order_trouble(struct job_run *j, const struct bm_error *err)
 
 /* ---- callbacks ---- */
 
-static void walk_block(void *w)
-{
-	bm_worker_block(w);
-}
-
-static void walk_unblock(void *w)
-{
-	bm_worker_unblock(w);
-}
-
 /* An entry that must not be read becomes one that says why. */
 static void entry_to_error(struct bm_entry *e, const struct bm_error *err)
 {
@@ -72,12 +62,13 @@ static void entry_to_error(struct bm_entry *e, const struct bm_error *err)
 static enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
 {
 	struct job_run *j = ctx;
+	struct bm_blocker b = bm_blocker_of(&j->ctx, w);
 	struct bm_error err;
 	struct bm_entry *e;
 
 	bm_error_clear(&err);
 
-	while ((e = bm_walk_next(j->walk, walk_block, walk_unblock, w)) != NULL) {
+	while ((e = bm_walk_next(j->walk, &b)) != NULL) {
 		if (!outputs_has_input(j->run->outputs, j, e))
 			break;
 		j->own_outputs++;

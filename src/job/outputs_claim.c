@@ -174,7 +174,7 @@ static enum bm_status each_input(struct outputs *o, struct job_run *j,
 	enum bm_status status =
 		bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, false, &w, err);
 
-	while (status == BM_OK && !atomic_load(&j->run->cancelled) && (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL) {
+	while (status == BM_OK && !atomic_load(&j->run->cancelled) && (e = bm_walk_next(w, NULL)) != NULL) {
 		if (e->kind != BM_ENTRY_ERROR)
 			status = see(o, j, e, arg, err);
 		bm_entry_destroy(e);

@@ -66,7 +66,7 @@ static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error
 	enum bm_status status = bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, true, &w, err);
 	if (status != BM_OK)
 		return status;
-	while ((e = bm_walk_next(w, NULL, NULL, NULL)) != NULL) {
+	while ((e = bm_walk_next(w, NULL)) != NULL) {
 		if (e->kind == BM_ENTRY_ERROR) {
 			if (errors++ < 20) {
 				fputs("  ", out);

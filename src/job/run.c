@@ -210,7 +210,7 @@ static void *scout_main(void *arg)
 			whole = false;
 			continue;
 		}
-		while (!atomic_load(&run->cancelled) && (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL) {
+		while (!atomic_load(&run->cancelled) && (e = bm_walk_next(w, NULL)) != NULL) {
 			atomic_fetch_add(&run->files_total, 1);
 			if (e->kind == BM_ENTRY_STREAM)
 				whole = false;

@@ -148,6 +148,11 @@ static void block(void *w)
 	bm_worker_block(w);
 }
 
+static void block_disk(void *w)
+{
+	bm_worker_block_disk(w);
+}
+
 static void unblock(void *w)
 {
 	bm_worker_unblock(w);
@@ -155,5 +160,5 @@ static void unblock(void *w)
 
 struct bm_blocker bm_blocker_of(const struct bm_job_context *ctx, struct bm_worker *w)
 {
-	return (struct bm_blocker){block, unblock, w, ctx->cancel_fd};
+	return (struct bm_blocker){block, unblock, w, ctx->cancel_fd, block_disk};
 }

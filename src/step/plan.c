@@ -148,9 +148,15 @@ enum bm_status bm_plan_stage(struct bm_plan *p, enum bm_stage_kind kind,
 	if (p->stage_count == BM_FLOW_MAX_STAGES)
 		return bm_error_set(err, BM_ERR_LIMIT, NULL,
 		                    "too many steps: a job can have %d stages, one each algorithm", BM_FLOW_MAX_STAGES);
-	p->stages[p->stage_count++] = (struct bm_stage){kind, run, arg};
+	p->stages[p->stage_count++] = (struct bm_stage){kind, run, arg, NULL};
 	p->segments[p->segment_count - 1].stage_count++;
 	return BM_OK;
+}
+
+void bm_plan_pairs(struct bm_plan *p,
+                   unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b))
+{
+	p->stages[p->stage_count - 1].pair = pair;
 }
 
 void bm_plan_changes(struct bm_plan *p, size_t bytes, size_t extra)

@@ -130,8 +130,9 @@ static uint64_t run_once(struct bench *b)
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_pool_options opt = {
 		.permits = b->permits, .io_depth = b->io_depth, .memory_bytes = b->chunk_bytes * 64};
-	const struct bm_stage stages[] = {
-		{BM_STAGE_SERIAL, stage, b}, {BM_STAGE_PARALLEL, stage, b}, {BM_STAGE_SERIAL, stage, b}};
+	const struct bm_stage stages[] = {{BM_STAGE_SERIAL, stage, b, NULL},
+	                                  {BM_STAGE_PARALLEL, stage, b, NULL},
+	                                  {BM_STAGE_SERIAL, stage, b, NULL}};
 	const struct bm_segment segment = {
 		.fill = fill, .arg = b, .buffer_bytes = {b->chunk_bytes, 0}, .stages = stages, .stage_count = 3};
 	const struct bm_pipeline pl = {.next = next, .end = end, .ctx = b, .segments = &segment, .segment_count = 1};

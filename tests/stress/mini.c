@@ -185,7 +185,7 @@ void mini_init(struct mini *m)
 		                                     .stage_count = count};
 		for (unsigned k = 0; k < count; k++) {
 			*seat = (struct mini_seat){.m = m, .segment = s, .stage = k};
-			stages[k] = (struct bm_stage){m->kinds[k], mini_stage, seat++};
+			stages[k] = (struct bm_stage){m->kinds[k], mini_stage, seat++, NULL};
 		}
 	}
 	m->pl = (struct bm_pipeline){.next = mini_next,

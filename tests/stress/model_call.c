@@ -574,7 +574,7 @@ void model_wire(struct model_run *run)
 			run->seats[index].segment = s;
 			run->seats[index].stage = k;
 			run->seats[index].index = index;
-			run->stages[index] = (struct bm_stage){ms->stages[k].kind, model_stage, &run->seats[index]};
+			run->stages[index] = (struct bm_stage){ms->stages[k].kind, model_stage, &run->seats[index], NULL};
 		}
 	}
 	run->stage_total = index;

@@ -501,7 +501,7 @@ static void cannot_open(void **state)
 	struct bm_walk_options o = {.roots = &r, .root_count = 1};
 	struct bm_walk *w;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	e = bm_walk_next(w, NULL, NULL, NULL);
+	e = bm_walk_next(w, NULL);
 	err = (struct bm_error)BM_ERROR_INIT;
 	assert_int_equal(bm_source_open(e, false, &test_blocker, &s, &err), BM_ERR_SYSTEM);
 	assert_string_equal(err.text, e->error->text);

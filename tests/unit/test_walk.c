@@ -22,7 +22,7 @@ static char *list_all(struct bm_walk_options *o)
 	struct bm_walk *w;
 	struct bm_buf out = {0};
 	assert_int_equal(bm_walk_create(o, &w, NULL), BM_OK);
-	for (struct bm_entry *e; (e = bm_walk_next(w, test_block, test_unblock, NULL)) != NULL; bm_entry_destroy(e)) {
+	for (struct bm_entry *e; (e = bm_walk_next(w, &test_blocker)) != NULL; bm_entry_destroy(e)) {
 		assert_int_equal(blocked_now, 0);
 		assert_int_equal(e->path_len, strlen(e->path));
 		assert_int_equal(e->display_len, strlen(e->display));
@@ -38,7 +38,7 @@ static char *list_all(struct bm_walk_options *o)
 			assert_true(e->error->where[0] != '\0');
 		}
 	}
-	assert_null(bm_walk_next(w, NULL, NULL, NULL)); /* the end stays the end */
+	assert_null(bm_walk_next(w, NULL)); /* the end stays the end */
 	bm_walk_get_counts(w, &counts);
 	bm_walk_destroy(w);
 	bm_buf_puts(&out, "");
@@ -93,7 +93,7 @@ static size_t count_listed(struct bm_walk_options *o, size_t *errors)
 	size_t n = 0;
 	*errors = 0;
 	assert_int_equal(bm_walk_create(o, &w, NULL), BM_OK);
-	for (struct bm_entry *e; (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL; bm_entry_destroy(e)) {
+	for (struct bm_entry *e; (e = bm_walk_next(w, NULL)) != NULL; bm_entry_destroy(e)) {
 		if (e->kind == BM_ENTRY_ERROR) {
 			(*errors)++;
 			print_message("%s\n", e->error->text);
@@ -164,7 +164,7 @@ static void order_is_that_of_sort(void **state)
 	struct bm_walk_options o = {.roots = &r, .root_count = 1, .hidden = true};
 	struct bm_walk *w;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	for (struct bm_entry *e; (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL; bm_entry_destroy(e)) {
+	for (struct bm_entry *e; (e = bm_walk_next(w, NULL)) != NULL; bm_entry_destroy(e)) {
 		assert_int_equal(e->kind, BM_ENTRY_FILE);
 		assert_true(at < want_len);
 		assert_string_equal(e->path, want + at);
@@ -384,7 +384,7 @@ static void sizes_and_times(void **state)
 	struct bm_walk *w;
 	size_t n = 0;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	for (struct bm_entry *e; (e = bm_walk_next(w, test_block, test_unblock, NULL)) != NULL;
+	for (struct bm_entry *e; (e = bm_walk_next(w, &test_blocker)) != NULL;
 	     bm_entry_destroy(e), n++) {
 		struct stat st;
 		assert_int_equal(stat(e->display, &st), 0);
@@ -596,18 +596,18 @@ static void lists_of_names(void **state)
 	o.list_path = "list";
 	struct bm_walk *w;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	struct bm_entry *e = bm_walk_next(w, NULL, NULL, NULL);
+	struct bm_entry *e = bm_walk_next(w, NULL);
 	assert_int_equal(e->error->status, BM_ERR_LIMIT);
 	bm_entry_destroy(e);
-	e = bm_walk_next(w, NULL, NULL, NULL);
+	e = bm_walk_next(w, NULL);
 	assert_int_equal(e->kind, BM_ENTRY_ERROR);
 	assert_int_equal(e->error->sys_errno, ENAMETOOLONG);
 	bm_entry_destroy(e);
-	e = bm_walk_next(w, NULL, NULL, NULL);
+	e = bm_walk_next(w, NULL);
 	assert_string_equal(e->path, "top");
 	assert_int_equal(e->root, 0);
 	bm_entry_destroy(e);
-	assert_null(bm_walk_next(w, NULL, NULL, NULL));
+	assert_null(bm_walk_next(w, NULL));
 	bm_walk_destroy(w);
 	free(text);
 }
@@ -663,7 +663,7 @@ static void ten_thousand_levels(void **state)
 	struct bm_walk *w;
 	size_t files = 0, base = count_fds(), most = 0, longest = 0;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	for (struct bm_entry *e; (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL; bm_entry_destroy(e)) {
+	for (struct bm_entry *e; (e = bm_walk_next(w, NULL)) != NULL; bm_entry_destroy(e)) {
 		if (e->kind != BM_ENTRY_FILE)
 			fail_msg("%s", e->error->text);
 		assert_int_equal(e->path_len % 2, 1);
@@ -736,7 +736,7 @@ static int walk_with_few_descriptors(void)
 		return 90;
 	if (bm_walk_create(&o, &w, NULL) != BM_OK)
 		return 91;
-	while (n < 300 && (held[n] = bm_walk_next(w, NULL, NULL, NULL)) != NULL)
+	while (n < 300 && (held[n] = bm_walk_next(w, NULL)) != NULL)
 		if (held[n++]->kind != BM_ENTRY_FILE)
 			return 92;
 	if (n != 200)
@@ -809,12 +809,12 @@ static void moved_while_listed(void **state)
 	for (int i = 0; i < 100; i++)
 		(void)strcat(at, "/d"); /* the deepest */
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	struct bm_entry *e = bm_walk_next(w, NULL, NULL, NULL); /* "f" of the deepest: 'd/' sorts before 'f' */
+	struct bm_entry *e = bm_walk_next(w, NULL); /* "f" of the deepest: 'd/' sorts before 'f' */
 	assert_string_equal(e->display + strlen(at), "/f");
 	bm_entry_destroy(e);
 	assert_int_equal(rename("t/d/d/d", "moved"), 0); /* ".." of what is below leads to moved/.., not to t/d/d */
 	size_t files = 1, errors = 0;
-	for (; (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL; bm_entry_destroy(e)) {
+	for (; (e = bm_walk_next(w, NULL)) != NULL; bm_entry_destroy(e)) {
 		struct bm_source *s;
 		files += e->kind == BM_ENTRY_FILE;
 		errors += e->kind == BM_ENTRY_ERROR || bm_source_open(e, false, NULL, &s, NULL) != BM_OK;
@@ -840,7 +840,7 @@ static void entries_are_safe_to_open(void **state)
 	struct bm_walk_options o = {.roots = &r, .root_count = 1};
 	struct bm_walk *w;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	struct bm_entry *a = bm_walk_next(w, NULL, NULL, NULL), *b = bm_walk_next(w, NULL, NULL, NULL);
+	struct bm_entry *a = bm_walk_next(w, NULL), *b = bm_walk_next(w, NULL);
 	bm_walk_destroy(w);
 	assert_int_equal(rename("t/s", "t/elsewhere"), 0); /* the handle still leads there */
 	assert_int_equal(symlink("..", "t/s"), 0);
@@ -894,7 +894,7 @@ static void links_that_flip_lead_nowhere(void **state)
 	for (int i = 0; i < 3000; i++) {
 		struct bm_walk *w;
 		assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-		for (struct bm_entry *e; (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL; bm_entry_destroy(e)) {
+		for (struct bm_entry *e; (e = bm_walk_next(w, NULL)) != NULL; bm_entry_destroy(e)) {
 			struct bm_source *s;
 			uint8_t buf[16];
 			size_t len;
@@ -957,7 +957,7 @@ static void out_of_memory(void **state)
 				assert_true(hit);
 				continue;
 			}
-			for (struct bm_entry *e; (e = bm_walk_next(w, NULL, NULL, NULL)) != NULL; bm_entry_destroy(e)) {
+			for (struct bm_entry *e; (e = bm_walk_next(w, NULL)) != NULL; bm_entry_destroy(e)) {
 				assert_false(ended);
 				ended = e->kind == BM_ENTRY_ERROR && e->error->status == BM_ERR_NOMEM;
 				if (!ended)
