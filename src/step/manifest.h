@@ -1,4 +1,4 @@
-/* manifest.h - lines of manifests as other programs read them. Any thread. */
+/* manifest.h - the lines of a file's digests in a manifest. Any thread. */
 #ifndef MANIFEST_H
 #define MANIFEST_H
 
@@ -8,9 +8,10 @@
 #include "bm_mem.h"
 
 /* Appends the line or lines for r's digests of step: of one algorithm, or (only NULL) of all. format: enum
- * bm_manifest_format. name is bytes. GNU and BSD lines as coreutils writes them: where the name holds \, LF or CR the
- * line starts with \ and the name has \\ \n \r instead; nul ends lines with NUL and escapes nothing. */
-void bm_manifest_put(struct bm_buf *out, int format, bool nul, const struct bm_file_result *r, unsigned step,
-                     const struct bm_digest_algorithm *only, const char *name);
+ * bm_manifest_format. name is bytes. nul ends GNU and BSD lines with NUL. BM_ERR_NOMEM (out is oom); BM_ERR_USAGE: the
+ * name is empty. */
+enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, const struct bm_file_result *r,
+                                    unsigned step, const struct bm_digest_algorithm *only, const char *name,
+                                    struct bm_error *err) BM_NODISCARD;
 
 #endif

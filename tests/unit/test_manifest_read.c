@@ -52,6 +52,7 @@ static const struct read_case good[] = {
          TEXT(HEX64 "  /etc/x\n" HEX64 "  a/../b\n" HEX64 "  ..\n" HEX64 "  a..b/..c/d..\n" HEX64 "  /../\n"),
          "gnu\n/etc/x|-|-|sha256:0123?|absolute\na/../b|-|-|sha256:0123?|dotdot\n..|-|-|sha256:0123?|dotdot\n"
          "a..b/..c/d..|-|-|sha256:0123?\n/../|-|-|sha256:0123?|absolute|dotdot\n"},
+	{"x", 0, NULL, TEXT("12345678  1 x\n"), "gnu\n1 x|-|-|crc32:1234?\n"}, /* not of cksum */
 	/* NUL-ended */
 	{"x", 0, NULL, TEXT(HEX64 "  a\0" HEX64 "  b\\n\n\r\0"),
          "gnu nul\na|-|-|sha256:0123?\nb\\\\n\\n\\r|-|-|sha256:0123?\n"},
