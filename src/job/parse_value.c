@@ -39,6 +39,7 @@ static void fault_found(struct job_report *r, const struct bm_option *o, bool in
 	else
 		bm_buf_puts(&allowed, o->type == BM_OPTION_GLOBS   ? "a pattern"
 		                      : o->type == BM_OPTION_PATHS ? "a path or pattern"
+		                      : o->type == BM_OPTION_FILES ? "a path"
 		                                                   : "a string");
 	if (found->oom || allowed.oom)
 		r->oom = true;
@@ -88,6 +89,13 @@ static bool names_directory(const char *path)
 	return *last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
 }
 
+/* Paths that are taken relative to the job file's directory. */
+static bool is_path(const struct bm_option *o)
+{
+	return o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES ||
+	       o->type == BM_OPTION_TEMPLATE;
+}
+
 static bool check_template(struct job_report *r, const struct bm_option *o, const char *text)
 {
 	struct bm_template *t = NULL;
@@ -134,8 +142,7 @@ static bool check_text(struct job_report *r, const struct bm_option *o, bool in_
 		fault_text(r, o, in_list, NULL, text);
 		return false;
 	}
-	if (from_file && text[0] == '~' && (len == 1 || text[1] == '/') &&
-	    (o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE))
+	if (from_file && text[0] == '~' && (len == 1 || text[1] == '/') && is_path(o))
 		job_fault(r, JOB_WARNING, "${HOME}",
 		          "%s begins with \"~\", which is not replaced here: this is a directory "
 		          "of that name",
@@ -236,7 +243,7 @@ static char *read_string(struct job_report *r, const struct bm_option *o, bool i
 	if (text == NULL)
 		return NULL;
 	if (check_text(r, o, in_list, text, true)) {
-		if (o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE)
+		if (is_path(o))
 			joined = job_path_join(o, base, text);
 		else
 			joined = bm_memdup0(text, strlen(text));
@@ -273,7 +280,8 @@ static bool set_strings(struct job_report *r, const struct bm_option *o, struct 
 	size_t count = is_array ? json_array_size(v) : 1;
 	bool ok = true;
 
-	if ((!is_array && !json_is_string(v)) || (count == 0 && o->type == BM_OPTION_PATHS)) {
+	if ((!is_array && !json_is_string(v)) ||
+	    (count == 0 && (o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES))) {
 		fault_value(r, o, false, v);
 		return false;
 	}
@@ -448,6 +456,7 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 	case BM_OPTION_NAME:
 		return set_string(r, o, field, v, base);
 	case BM_OPTION_PATHS:
+	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
 		return set_strings(r, o, field, v, base);
@@ -526,6 +535,7 @@ bool job_value_check(struct job_report *r, const struct bm_option *o, const void
 		return text == NULL || check_text(r, o, false, text, false);
 	}
 	case BM_OPTION_PATHS:
+	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
 		return check_strings(r, o, field);
