@@ -126,11 +126,21 @@ static bool check_glob(struct job_report *r, const struct bm_option *o, const ch
 	return ok;
 }
 
+static bool check_no_secret(struct job_report *r, const struct bm_option *o, bool in_list, const char *text)
+{
+	if (job_find_secret(text, strlen(text)) == NULL)
+		return true;
+	job_fault(r, JOB_FAULT, NULL, "%s %s a secret key: " JOB_SECRET_ADVICE, o->name, in_list ? "holds" : "is");
+	return false;
+}
+
 /* What a type demands of a string. from_file: it is a job file's, where paths may be patterns and ~ is a mistake. */
 static bool check_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *text, bool from_file)
 {
 	size_t len = strlen(text);
 
+	if (!check_no_secret(r, o, in_list, text))
+		return false;
 	if (o->type == BM_OPTION_STRING) {
 		if (o->max == 0 || (len >= (size_t)o->min && len <= (size_t)o->max))
 			return true;
@@ -178,6 +188,10 @@ static char *substituted(struct job_report *r, const struct bm_option *o, bool i
 	bm_buf_puts(&out, "");
 	if (!job_subst(r, text, &out) || out.oom) {
 		r->oom = r->oom || out.oom;
+		bm_buf_fini(&out);
+		return NULL;
+	}
+	if (!check_no_secret(r, o, in_list, out.data)) {
 		bm_buf_fini(&out);
 		return NULL;
 	}
