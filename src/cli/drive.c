@@ -22,6 +22,7 @@
 #include "bm_error.h"
 #include "bm_text.h"
 #include "console.h"
+#include "guard.h"
 #include "progress.h"
 #include "signals.h"
 #include "summary.h"
@@ -234,6 +235,7 @@ int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o)
 	struct bm_run_options opt = run_options(o);
 	struct bm_error err = BM_ERROR_INIT;
 
+	bm_guard_process_for(jobs);
 	if (bm_run_plan(jobs, &opt, stdout, &err) != BM_OK)
 		return say_not_started(&err);
 	return BM_EXIT_DONE;
@@ -253,6 +255,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	memset(&sum, 0, sizeof(sum));
 	if (o->dry_run)
 		return bm_drive_plan(jobs, o);
+	bm_guard_process_for(jobs);
 	rc = open_report(o, style, &report);
 	if (rc != 0)
 		return rc;

@@ -39,6 +39,8 @@ struct bm_cli_options {
 	const char *output;
 	/* steps */
 	bool schema, man;
+	/* keygen */
+	bool public_keys;
 	/* what is left */
 	char **operands;
 	size_t operand_count;

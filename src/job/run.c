@@ -573,6 +573,7 @@ void bm_run_destroy(struct bm_run *run)
 		bm_record_view_fini(&j->view);
 		bm_buf_fini(&j->line);
 		bm_plan_destroy(j->plan);
+		bm_keyring_destroy(j->ctx.keyring);
 		for (size_t k = 0; k < j->skip_count; k++)
 			free(j->skip_paths[k]);
 		free(j->skip_paths);

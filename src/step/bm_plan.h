@@ -28,6 +28,7 @@ struct bm_job_context {
 	const struct bm_job *job;
 	struct bm_template_values values; /* job, run, date; path is filled in per file */
 	struct bm_sink_set *const *sinks; /* by enum bm_durability */
+	struct bm_keyring *keyring;       /* owned; NULL, or made by a step's prepare; see keys.h */
 	unsigned permits;
 	int cancel_fd; /* readable once the run is cancelled: for sleeps that have no end of their own */
 	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the run's counters */
@@ -39,6 +40,7 @@ struct bm_job_context {
 };
 
 struct bm_step_ops {
+	bool begins_segment; /* prepare makes a new segment: chunks are cut anew */
 	/* Adds the step's stages to the plan and makes *shared. Touches no output. */
 	enum bm_status (*prepare)(struct bm_plan *plan, const struct bm_step *step, void **shared,
 	                          struct bm_error *err);
@@ -115,6 +117,9 @@ struct bm_plan {
 	size_t step_count;
 };
 
+/* Wipes and frees a job's keys. After its plan is gone. NULL is fine. */
+void bm_keyring_destroy(struct bm_keyring *ring);
+
 /* Can the job's inputs be listed but once: are names read from standard input or another pipe? */
 bool bm_plan_lists_once(const struct bm_job *job);
 /* Builds the plan for ctx->job. Touches nothing but memory. */
@@ -174,6 +179,7 @@ void bm_stash_put(struct bm_stash *s, void *item); /* NULL is fine */
 /* The permit hand-over of worker w in io's terms. */
 struct bm_blocker bm_blocker_of(const struct bm_job_context *ctx, struct bm_worker *w);
 
-extern const struct bm_step_ops bm_read_ops, bm_hash_ops, bm_write_ops, bm_compress_ops, bm_decompress_ops;
+extern const struct bm_step_ops bm_read_ops, bm_hash_ops, bm_write_ops, bm_compress_ops, bm_decompress_ops,
+	bm_encrypt_ops, bm_decrypt_ops;
 
 #endif

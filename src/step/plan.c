@@ -21,7 +21,7 @@
 
 bool bm_step_begins_segment(const struct bm_step *s)
 {
-	return s->kind->ops == &bm_read_ops || s->kind->ops == &bm_decompress_ops;
+	return s->kind->ops->begins_segment;
 }
 
 size_t bm_step_chunk(const struct bm_job *job, size_t first)
@@ -124,7 +124,7 @@ enum bm_status bm_plan_segment(struct bm_plan *p,
                                void *arg, size_t chunk_bytes, size_t other_bytes, struct bm_error *err)
 {
 	if (p->segment_count == BM_FLOW_MAX_SEGMENTS)
-		return bm_error_set(err, BM_ERR_LIMIT, NULL, "a job can have %d steps that re-cut chunks (decompress)",
+		return bm_error_set(err, BM_ERR_LIMIT, NULL, "a job can have %d steps that cut chunks anew (encrypt, decrypt, and each layer of decompress)",
 		                    BM_FLOW_MAX_SEGMENTS - 1);
 	struct bm_segment *seg = &p->segments[p->segment_count++];
 

@@ -214,6 +214,7 @@ enum bm_status bm_plan_walk(const struct bm_plan *plan, const char *const *skip_
 }
 
 const struct bm_step_ops bm_read_ops = {
+	.begins_segment = true,
 	.prepare = read_prepare,
 	.destroy = read_destroy,
 };
