@@ -216,7 +216,8 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 	for (size_t m = 0; m < hs->manifest_count && status == BM_OK; m++) {
 		const struct bm_digest_algorithm *only = hs->manifest_count > 1 ? hs->set.algorithms[m] : NULL;
 
-		status = bm_step_put_manifest(&hs->lines[m], hs->p->format, hs->p->null, r, hs->set.index, only, name, err);
+		status = bm_step_put_manifest(&hs->lines[m], hs->p->format, hs->p->null, r, hs->set.index, only, name,
+		                              err);
 		if (status == BM_OK && (hs->is_live || hs->lines[m].len >= MANIFEST_BUFFER))
 			status = manifest_flush(hs, m, err);
 	}
