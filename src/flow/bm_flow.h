@@ -64,8 +64,8 @@ struct bm_stage {
 	void *arg;
 	/* SERIAL stages that do two chunks at once in less time than one after the other; else NULL. a and b are chunks of
 	 * two streams whose turn it is: works on both until at least one is through. Returns BM_PAIR_A, BM_PAIR_B, both, or
-	 * 0 where it cannot (run() then sees to b, and says why). One that is not through comes again, in pair() or in run(),
-	 * in any thread. Holds a permit throughout, and does not block. */
+	 * 0 where it cannot (run() then sees to b, and says why; a comes again). One that is not through comes again, in pair()
+	 * or in run(), in any thread, unless the flow is cancelled before. Holds a permit throughout, and does not block. */
 	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b);
 };
 #define BM_PAIR_A 1U
@@ -109,9 +109,9 @@ struct bm_pipeline {
 #define BM_FLOW_MAX_STAGES 64 /* all segments together */
 
 struct bm_pool_options {
-	unsigned permits;    /* how many threads may run steps at once; 1 ... 1024 */
-	unsigned io_depth;   /* further threads that may sit in blocking calls; 0 ... 1024; 1: one read after another */
-	size_t memory_bytes; /* budget of chunk buffers */
+	unsigned permits;     /* how many threads may run steps at once; 1 ... 1024 */
+	unsigned io_depth;    /* further threads, for blocking calls; 0 ... 1024; 1: one read after another */
+	size_t memory_bytes;  /* budget of chunk buffers */
 	unsigned max_streams; /* open at once in one flow; 0: as many as keep the threads busy */
 };
 

@@ -45,7 +45,7 @@ void bm_flow_maybe_finish_locked(struct bm_worker *w, struct bm_flow *f)
 	if (p->starving == f)
 		p->starving = NULL;
 	if (f->pl.done != NULL) {
-		pthread_mutex_unlock(&p->lock);
+		bm_worker_begin_callback_locked(w);
 		w->flow = f;
 		f->pl.done(f->pl.ctx);
 		pthread_mutex_lock(&p->lock);
@@ -77,7 +77,7 @@ void bm_flow_list_locked(struct bm_worker *w, struct bm_flow *f)
 		enum bm_next_result r = BM_NEXT_END;
 
 		if (!atomic_load_explicit(&f->cancelled, memory_order_relaxed)) {
-			pthread_mutex_unlock(&p->lock);
+			bm_worker_begin_callback_locked(w);
 			w->flow = f;
 			r = f->pl.next(f->pl.ctx, w, &user);
 			pthread_mutex_lock(&p->lock);
@@ -125,7 +125,7 @@ static void planned_end_locked(struct bm_worker *w, struct bm_flow *f, enum bm_s
 	void *user = planned_pop_locked(f);
 
 	f->ending++;
-	pthread_mutex_unlock(&f->pool->lock);
+	bm_worker_begin_callback_locked(w);
 	(void)bm_error_set(&err, why, NULL, "%s", bm_status_text(why));
 	w->flow = f;
 	f->pl.end(f->pl.ctx, user, w, &err);
