@@ -110,7 +110,7 @@ struct bm_pipeline {
 
 struct bm_pool_options {
 	unsigned permits;     /* how many threads may run steps at once; 1 ... 1024 */
-	unsigned io_depth;    /* further threads, for blocking calls; 0 ... 1024; 1: one read after another */
+	unsigned io_depth;    /* further threads, for blocking calls; 0 ... 1024; up to 1: one read after another */
 	size_t memory_bytes;  /* budget of chunk buffers */
 	unsigned max_streams; /* open at once in one flow; 0: as many as keep the threads busy */
 };
@@ -142,7 +142,8 @@ bool bm_flow_is_cancelled(const struct bm_flow *f); /* any thread; for long loop
 void bm_worker_block(struct bm_worker *w);
 void bm_worker_unblock(struct bm_worker *w);
 /* The same for a call that waits at a disk: with an io_depth of 1 nothing that reads is begun while a thread is between
- * this and bm_worker_unblock(). Only around calls that end by themselves: not for a pipe. */
+ * this and bm_worker_unblock(); one that was begun before may come to wait there too. Only around calls that end by
+ * themselves: not for a pipe. */
 void bm_worker_block_disk(struct bm_worker *w);
 struct bm_flow *bm_worker_flow(struct bm_worker *w);
 /* 0 ... permits + io_depth - 1: for per-thread scratch memory. */

@@ -89,8 +89,9 @@ void bm_flow_list_locked(struct bm_worker *w, struct bm_flow *f)
 		f->planned[(f->planned_first + f->planned_count) % BM_FLOW_PLANNED] = user;
 		f->planned_count++;
 		bm_pool_wake_locked(p);
-		if (!bm_worker_regain_locked(w))
-			break; /* the thread that has the permit goes on with the listing when it comes to it */
+		/* A thread that has a permit goes on with the listing when it comes to it, and when the disk is free. */
+		if (!bm_worker_regain_locked(w) || p->at_disk > 0)
+			break;
 	}
 	f->source_busy = false;
 	bm_flow_maybe_finish_locked(w, f);

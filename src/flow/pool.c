@@ -15,8 +15,8 @@
  * full, so that the other threads do not run dry while directories are read from a disk. Flows take turns. Last comes a
  * chunk that some worker holds until it has company (pair.c).
  *
- * With an io_depth of 1 what would read (a first segment's fill, a new stream, listing) is not begun while a thread waits
- * at a disk: a spinning one is then asked for one thing after another, however many CPUs there are.
+ * With an io_depth of 1 what would read (a first segment's fill, a new stream, the next name of a listing) is not begun
+ * while a thread waits at a disk: a spinning one is then asked for one thing after another, however many CPUs there are.
  */
 #include <errno.h>
 #include <signal.h>
@@ -53,15 +53,16 @@ static struct work flow_find_work_locked(struct bm_flow *f, const struct bm_stre
 		k.kind = WORK_DROP;
 		return k;
 	}
-	bool disk_is_busy = f->pool->at_disk > 0;
+	/* Of a cancelled flow nothing is read. */
+	bool may_read = f->pool->at_disk == 0 || atomic_load_explicit(&f->cancelled, memory_order_relaxed);
 	for (struct bm_stream *s = f->fillable_head; s != NULL; s = s->fill_next) {
-		if (s != avoid && bm_stream_can_fill_locked(s, &k.segment) && (k.segment > 0 || !disk_is_busy)) {
+		if (s != avoid && bm_stream_can_fill_locked(s, &k.segment) && (k.segment > 0 || may_read)) {
 			k.kind = WORK_FILL;
 			k.stream = s;
 			return k;
 		}
 	}
-	if (disk_is_busy)
+	if (!may_read)
 		return k;
 	bool list = bm_flow_wants_list_locked(f);
 	bool open = bm_flow_can_open_locked(f);
