@@ -47,6 +47,7 @@ static void print_help(FILE *out)
 	      "  bytemill hash /srv/photos > SHA256SUMS\n"
 	      "  bytemill validate nightly.json && bytemill run nightly.json\n"
 	      "  bytemill steps compress\n"
+	      "  bytemill cat --range 1000000-1000999 large.csv.gz\n"
 	      "\n"
 	      "Exit codes:\n"
 	      "  0 all done; 1 finished, but some files failed; 2 usage or job file wrong, nothing was done;\n"
