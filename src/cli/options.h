@@ -12,7 +12,7 @@
 #define BM_CLI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Exit codes, frozen. 128+N: killed by signal N. */
-enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2 };
+enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2, BM_EXIT_DIFFERENT = 3 };
 
 enum bm_progress_mode { BM_PROGRESS_AUTO, BM_PROGRESS_ALWAYS, BM_PROGRESS_NEVER };
 

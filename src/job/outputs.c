@@ -680,6 +680,16 @@ void outputs_destroy(struct outputs *o)
 	free(o);
 }
 
+void outputs_lock(struct outputs *o)
+{
+	pthread_mutex_lock(&o->lock);
+}
+
+void outputs_unlock(struct outputs *o)
+{
+	pthread_mutex_unlock(&o->lock);
+}
+
 /* ---- while it runs ---- */
 
 bool outputs_has_input(struct outputs *o, const struct job_run *j, const struct bm_entry *e)

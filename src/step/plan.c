@@ -57,7 +57,7 @@ static bool may_skip_early(const struct bm_job *job)
 	for (size_t i = 1; i < job->step_count; i++) {
 		const struct bm_step *s = &job->steps[i];
 
-		if (s->kind->ops == &bm_hash_ops)
+		if (s->kind->ops == &bm_hash_ops || s->kind->ops == &bm_verify_ops)
 			return false;
 		if (!is_write(s))
 			continue;
@@ -75,6 +75,29 @@ static bool is_kernel_copy(const struct bm_job *job)
 
 	return job->step_count == 2 && is_write(s) && !s->p.write.combine && strcmp(s->p.write.to, "-") != 0 &&
 	       s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse;
+}
+
+enum bm_status bm_plan_load(struct bm_job_context *ctx, struct bm_error *err)
+{
+	const struct bm_job *job = ctx->job;
+	enum bm_status status = BM_OK;
+
+	ctx->loaded = bm_calloc_array(job->step_count + 1, sizeof(*ctx->loaded));
+	if (ctx->loaded == NULL)
+		return bm_error_set_nomem(err);
+	for (size_t i = 0; i < job->step_count && status == BM_OK; i++)
+		if (job->steps[i].kind->ops->load != NULL)
+			status = job->steps[i].kind->ops->load(ctx, &job->steps[i], err);
+	return status;
+}
+
+void bm_plan_unload(struct bm_job_context *ctx)
+{
+	for (size_t i = 0; ctx->loaded != NULL && i < ctx->job->step_count; i++)
+		if (ctx->job->steps[i].kind->ops->unload != NULL)
+			ctx->job->steps[i].kind->ops->unload(ctx->loaded[i]);
+	free(ctx->loaded);
+	ctx->loaded = NULL;
 }
 
 enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err)
@@ -95,8 +118,11 @@ enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, 
 	p->shared = calloc(job->step_count, sizeof(*p->shared));
 	if (p->shared == NULL)
 		status = bm_error_set_nomem(err);
-	for (size_t i = 0; i < job->step_count && status == BM_OK; i++)
+	for (size_t i = 0; i < job->step_count && status == BM_OK; i++) {
 		status = job->steps[i].kind->ops->prepare(p, &job->steps[i], &p->shared[i], err);
+		if (job->steps[i].kind->ops->expect != NULL)
+			p->verifier = i;
+	}
 	if (status != BM_OK) {
 		bm_plan_destroy(p);
 		return status;
@@ -238,6 +264,13 @@ enum bm_status bm_plan_emit(const struct bm_plan *p, const struct bm_file_result
 			status = s;
 	}
 	return status;
+}
+
+enum bm_status bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx, struct bm_error *err)
+{
+	if (p->verifier == 0)
+		return BM_OK;
+	return p->job->steps[p->verifier].kind->ops->release(p->shared[p->verifier], good, give, ctx, err);
 }
 
 enum bm_status bm_plan_finish(const struct bm_plan *p, bool good, struct bm_error *err)
