@@ -14,9 +14,9 @@
 
 #include "bm_digest.h"
 #include "bm_error.h"
+#include "bm_manifest.h"
 #include "bm_text.h"
 #include "digest_stage.h"
-#include "manifest.h"
 #include "step_internal.h"
 
 #define MANIFEST_BUFFER ((size_t)64 << 10)
@@ -31,6 +31,7 @@ struct hash_shared {
 	char *manifest_path[DIGEST_SET_MAX];
 	struct bm_sink *manifest[DIGEST_SET_MAX];
 	struct bm_buf lines[DIGEST_SET_MAX]; /* not written yet */
+	bool has_mtime;                      /* the file that a name stands for has the input's */
 	bool is_live;                        /* a person watches: each line is written at once */
 	struct bm_template *name;            /* NULL: {path}, or as given */
 	struct bm_buf name_text;             /* scratch */
@@ -76,6 +77,19 @@ static enum bm_status prepare_name(struct hash_shared *hs, const struct bm_job *
 		bm_template_destroy(t);
 	}
 	return BM_OK;
+}
+
+/* Is the file that a name in the manifest stands for one with the input's time of change? Then an audit can tell bytes
+ * that rotted from bytes that somebody wrote. */
+static bool keeps_mtime(const struct hash_shared *hs, const struct bm_job *job)
+{
+	for (size_t i = 1; i < hs->set.index; i++)
+		if (job->steps[i].kind->role == BM_ROLE_CHANGE)
+			return false;
+	for (size_t i = hs->set.index + 1; hs->name != NULL && i < job->step_count; i++)
+		if (job->steps[i].kind->ops == &bm_write_ops)
+			return job->steps[i].p.write.preserve;
+	return true;
 }
 
 static enum bm_status manifest_path(struct hash_shared *hs, size_t i, bool *each, struct bm_error *err)
@@ -142,6 +156,7 @@ static enum bm_status hash_prepare(struct bm_plan *plan, const struct bm_step *s
 		status = prepare_manifests(hs, err);
 	if (status == BM_OK)
 		status = prepare_name(hs, plan->job, err);
+	hs->has_mtime = keeps_mtime(hs, plan->job);
 	if (status == BM_OK)
 		status = digest_set_stages(&hs->set, plan, err);
 	return status;
@@ -167,6 +182,16 @@ static enum bm_status hash_close(void *shared, struct bm_file *f, bool good, str
 	free(df);
 	f->state[set->index] = NULL;
 	return BM_OK;
+}
+
+/* Where the step's digests begin. */
+static size_t first_digest(const struct bm_file_result *r, unsigned step)
+{
+	size_t i = 0;
+
+	while (i < r->digest_count && r->digests[i].step != step)
+		i++;
+	return i;
 }
 
 /* A manifest on a pipe can wait for ever: a cancel ends it. */
@@ -198,6 +223,39 @@ static enum bm_status manifest_flush(struct hash_shared *hs, size_t i, struct bm
 	return status;
 }
 
+/* The line or lines of a file in manifest m: of one algorithm, where each has a manifest of its own, or of all. */
+static enum bm_status put_entry(struct hash_shared *hs, size_t m, const struct bm_file_result *r, const char *name,
+                                struct bm_error *err)
+{
+	static const enum bm_manifest_kind kinds[] = {
+		[BM_MANIFEST_GNU] = BM_MANIFEST_KIND_GNU,
+		[BM_MANIFEST_BSD] = BM_MANIFEST_KIND_BSD,
+		[BM_MANIFEST_JSON] = BM_MANIFEST_KIND_JSON,
+	};
+	struct bm_manifest_style style = {.kind = kinds[hs->p->format], .nul = hs->p->null};
+	struct bm_manifest_digest digests[BM_MANIFEST_DIGESTS_MAX];
+	struct bm_manifest_entry e = {.name = name, .name_len = strlen(name), .digests = digests};
+
+	for (size_t i = 0; i < r->digest_count; i++) {
+		const struct bm_file_digest *d = &r->digests[i];
+		const struct bm_digest_algorithm *a;
+
+		if (d->step != hs->set.index)
+			continue;
+		/* They come as they were added: in the order of the set. */
+		a = hs->set.algorithms[i - first_digest(r, hs->set.index)];
+		if (hs->manifest_count > 1 && a != hs->set.algorithms[m])
+			continue;
+		digests[e.digest_count++] =
+			(struct bm_manifest_digest){.algorithm = a, .name = a->name, .bytes = d->bytes, .len = d->len};
+		e.has_size = true;
+		e.size_bytes = d->length;
+	}
+	e.has_mtime = hs->has_mtime && r->has_mtime;
+	e.mtime_ns = r->mtime_ns;
+	return bm_manifest_put_entry(&hs->lines[m], &style, &e, err);
+}
+
 static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, struct bm_error *err)
 {
 	struct hash_shared *hs = shared;
@@ -214,9 +272,9 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 		name = hs->name_text.data + (hs->name_text.len >= hs->name_skip ? hs->name_skip : 0);
 	}
 	for (size_t m = 0; m < hs->manifest_count && status == BM_OK; m++) {
-		const struct bm_digest_algorithm *only = hs->manifest_count > 1 ? hs->set.algorithms[m] : NULL;
-
-		bm_manifest_put(&hs->lines[m], hs->p->format, hs->p->null, r, hs->set.index, only, name);
+		status = put_entry(hs, m, r, name, err);
+		if (status != BM_OK)
+			return status;
 		if (hs->is_live || hs->lines[m].oom || hs->lines[m].len >= MANIFEST_BUFFER)
 			status = manifest_flush(hs, m, err);
 	}
