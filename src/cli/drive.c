@@ -92,17 +92,19 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 	struct drive *d = ctx;
 	struct bm_buf name = {0}, failure = {0};
 
+	if (d->style->on_file != NULL)
+		d->style->on_file(d->style->ctx, file);
 	/* The common case, a file that was done, costs nothing. */
 	if (file->state != BM_FILE_FAILED && file->warnings == NULL && !d->o->verbose)
 		return;
 	bm_escape_display(&name, file->display, strlen(file->display));
 	if (file->warnings != NULL)
 		say_warnings(d, file, name.oom ? "?" : name.data);
-	if (file->state == BM_FILE_FAILED) {
+	if (file->state == BM_FILE_FAILED && d->style->on_file == NULL) {
 		put_failure(&failure, file, name.oom ? "?" : name.data);
 		bm_console_say(BM_CONSOLE_ERROR, "%s", failure.oom ? "out of memory" : failure.data);
 		bm_closing_add(&d->closing, failure.oom ? "out of memory" : failure.data);
-	} else if (d->o->verbose) {
+	} else if (file->state != BM_FILE_FAILED && d->o->verbose) {
 		say_finished(file, name.oom ? "?" : name.data);
 	}
 	bm_buf_fini(&name);
@@ -235,6 +237,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	struct bm_run *run = NULL;
 	FILE *report = NULL;
 	enum bm_status status;
+	bool is_silent = false; /* all was said */
 	int rc;
 
 	memset(&sum, 0, sizeof(sum));
@@ -269,7 +272,11 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		bm_console_say(BM_CONSOLE_WARNING,
 		               "%llu warnings, of which the first %d were shown; --verbose shows all",
 		               (unsigned long long)d.warning_count, SHOWN_WARNINGS);
-	if (rc != BM_EXIT_DONE || o->verbose || (!o->quiet && !style->is_filter))
+	if (style->finish != NULL) {
+		rc = style->finish(style->ctx, run, &sum, rc);
+		is_silent = status != BM_ERR_CANCELLED && sum.error.status == BM_OK;
+	}
+	if ((rc != BM_EXIT_DONE && !is_silent) || o->verbose || (!o->quiet && !style->is_filter))
 		bm_closing_print(&d.closing, &sum, bm_signals_name());
 out:
 	bm_bar_end();
