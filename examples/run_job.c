@@ -57,10 +57,18 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 		       file->bytes);
 }
 
+/* What is no single file's failure: a manifest that could not be written, say. */
+static void on_error(void *ctx, const char *job, const struct bm_error *err)
+{
+	(void)ctx;
+	fprintf(stderr, "%s: %s%s%s\n", job != NULL ? job : "run_job", err->where, err->where[0] != '\0' ? ": " : "",
+	        err->text);
+}
+
 int main(int argc, char **argv)
 {
 	struct bm_jobs_options jobs_options = {.on_diagnostic = on_diagnostic};
-	struct bm_run_options run_options = {.on_file = on_file};
+	struct bm_run_options run_options = {.on_file = on_file, .on_error = on_error};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_jobs *jobs = NULL;
 	struct bm_summary sum;
@@ -106,8 +114,6 @@ int main(int argc, char **argv)
 	       sum.files_done, sum.files_failed, sum.files_skipped, sum.bytes_read, sum.bytes_written, sum.elapsed_ms,
 	       sum.cancelled ? " (stopped)" : "");
 	result = status == BM_OK ? 0 : 1;
-	if (sum.error.status != BM_OK) /* what is no single file's failure: a manifest that could not be written, say */
-		fprintf(stderr, "%s: %s\n", sum.error.where, sum.error.text);
 out:
 	if (err.status != BM_OK)
 		fprintf(stderr, "run_job: %s%s%s\n", err.where, err.where[0] != '\0' ? ": " : "", err.text);

@@ -155,6 +155,11 @@ struct bm_run_options {
 	unsigned progress_interval_ms;
 	/* Things worth a line that belong to no file: "12 symlinks were skipped". May be NULL. */
 	void (*on_message)(void *ctx, const char *job, const char *text);
+	/* Failures that belong to no file: a manifest that cannot be written, a job that cannot start, or that is skipped
+	 * since one that it comes after has failed. All of them, each once, as they happen; job is NULL where it is no job's
+	 * either (the report). One call at a time, also with on_file and on_message. NULL: on_message gets those that are
+	 * not in bm_summary.error. */
+	void (*on_error)(void *ctx, const char *job, const struct bm_error *err);
 	FILE *report; /* JSON Lines: an object a file, in listing order, and a summary; borrowed; NULL: none */
 	/* Cut the report, where it is a regular file, to nothing once it is known that the run can start: so that a report
 	 * that was named like an input by mistake is refused (BM_ERR_CONFLICT) and not lost. */
@@ -162,15 +167,26 @@ struct bm_run_options {
 	void *ctx;
 };
 
+/* What a walk came across and left, other than by the patterns, sizes and times of the job. */
+struct bm_passed_over {
+	uint64_t symlinks;         /* not followed */
+	uint64_t special;          /* sockets, FIFOs, devices in directories */
+	uint64_t other_filesystem; /* directories there, with "one_filesystem" */
+	uint64_t own_outputs;      /* of this run, and temporary files of any run */
+};
+
 struct bm_summary {
 	uint64_t jobs_done, jobs_failed, jobs_skipped; /* skipped: a job named in "after" failed */
 	uint64_t files_done, files_failed, files_skipped;
+	struct bm_passed_over passed_over; /* by all jobs */
 	uint64_t bytes_read, bytes_written;
 	uint64_t elapsed_ms;
 	bool cancelled;
 	uint64_t verdicts[BM_VERDICT_COUNT]; /* files by verdict; those of jobs that do not verify are not counted */
 	uint64_t bad_lines;                  /* of manifests that were read: no entry could be made of them */
-	struct bm_error error; /* the first failure that is not one of a file's (a manifest could not be written ...) */
+	struct bm_error
+		error; /* the first failure that is not one of a file's (a manifest could not be written ...); all
+	                          of them go to on_error */
 };
 
 /* Plans (BM_ERR_CONFLICT where two streams would write one path: nothing was written) and starts. opt may be NULL and

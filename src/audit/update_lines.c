@@ -129,7 +129,9 @@ static enum bm_status next_raw(const struct update_writer *u, struct raw *w, con
 
 static enum bm_status put_raw(struct update_writer *u, struct raw *w, const struct style *s, struct bm_error *err)
 {
-	w->lacks_end = w->len > 0 && w->line[w->len - 1] != (s->nul ? '\0' : '\n');
+	if (w->len == 0)
+		return BM_OK;
+	w->lacks_end = w->line[w->len - 1] != (s->nul ? '\0' : '\n');
 	return put(u, w->line, w->len, err);
 }
 

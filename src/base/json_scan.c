@@ -9,37 +9,23 @@
  * No recursion: open arrays and objects are a stack on the heap with a limit on its height, the same as jansson's. The
  * JSON Pointer of the place is one string that grows and shrinks with the stack, so it costs what the text costs.
  *
- * Keys. All keys of all open objects are in one hash table with chains, and each knows its object. Objects close in
- * the reverse order of opening, and a key is always put in at the front of its chain; so when an object closes, its
- * keys are at the fronts of their chains and are taken off there, one step each. The decoded keys themselves lie in one
- * string that is cut back likewise. Everything is linear in the text. The hash is SipHash with a random key, since who
- * writes a job file may not be who runs it and equal hashes would make it quadratic.
+ * The keys of all open objects are in one table (json_keys.c), so that everything is linear in the text.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "json_scan.h"
+
 #include "bm_text.h"
-
-#define NO_KEY SIZE_MAX
-
-struct key {
-	uint64_t hash;
-	size_t text, len; /* in scan.keys_text: decoded */
-	size_t next;      /* in its chain, or NO_KEY */
-	size_t object;    /* the height of the stack within its object */
-	unsigned line;    /* where it was first */
-};
+#include "json_keys.h"
 
 struct frame {
 	bool object;
 	struct bm_json_place at; /* of the bracket */
 	size_t index;            /* array: of the next value */
 	size_t pointer_len;      /* of the container's own pointer */
-	size_t first_key, first_key_text;
+	struct bm_json_keys_mark keys;
 };
 
 struct scan {
@@ -53,61 +39,12 @@ struct scan {
 	size_t depth, frame_cap;
 	struct bm_buf pointer;
 
-	struct key *keys;
-	size_t key_count, key_cap;
-	size_t *chains; /* chain_count of them, a power of 2 */
-	size_t chain_count;
-	struct bm_buf keys_text;
-	uint64_t seed[2];
+	struct bm_json_keys keys;
 
 	bm_json_fault_fn fault;
 	void *ctx;
 	bool faults, nomem;
 };
-
-static uint64_t rotate(uint64_t v, unsigned n)
-{
-	return v << n | v >> (64 - n);
-}
-
-static void sip_round(uint64_t v[static 4])
-{
-	v[0] += v[1];
-	v[1] = rotate(v[1], 13) ^ v[0];
-	v[0] = rotate(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotate(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotate(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotate(v[1], 17) ^ v[2];
-	v[2] = rotate(v[2], 32);
-}
-
-/* SipHash-1-3 (Aumasson, Bernstein); the words are read in the machine's byte order, which nobody sees. */
-static uint64_t hash_key(const uint64_t seed[static 2], const char *data, size_t len)
-{
-	uint64_t v[4] = {seed[0] ^ 0x736f6d6570736575u, seed[1] ^ 0x646f72616e646f6du, seed[0] ^ 0x6c7967656e657261u,
-	                 seed[1] ^ 0x7465646279746573u};
-	uint64_t word;
-
-	for (size_t left = len;; left -= 8, data += 8) {
-		bool last = left < 8;
-		word = 0;
-		memcpy(&word, data, last ? left : 8);
-		if (last)
-			word ^= (uint64_t)len << 56; /* tells "a" from "a\0" */
-		v[3] ^= word;
-		sip_round(v);
-		v[0] ^= word;
-		if (last)
-			break;
-	}
-	v[2] ^= 0xff;
-	for (int i = 0; i < 3; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
 
 static struct bm_json_place place(const struct scan *s, size_t at)
 {
@@ -164,71 +101,27 @@ static const char *show(const struct scan *s, size_t at, char buf[static 48])
 
 /* -- keys -- */
 
-static bool grow_keys(struct scan *s)
-{
-	if (s->key_count == s->key_cap) {
-		size_t cap = s->key_cap != 0 ? s->key_cap * 2 : 64;
-		struct key *keys = bm_realloc_array(s->keys, cap, sizeof(*keys));
-		if (keys == NULL)
-			return false;
-		s->keys = keys;
-		s->key_cap = cap;
-	}
-	if (s->key_count >= s->chain_count) {
-		size_t count = s->chain_count != 0 ? s->chain_count * 2 : 64;
-		size_t *chains = bm_realloc_array(s->chains, count, sizeof(*chains));
-		if (chains == NULL)
-			return false;
-		s->chains = chains;
-		s->chain_count = count;
-		for (size_t i = 0; i < count; i++)
-			chains[i] = NO_KEY;
-		for (size_t i = 0; i < s->key_count; i++) { /* oldest first: the newest is in front again */
-			size_t *chain = &chains[s->keys[i].hash & (count - 1)];
-			s->keys[i].next = *chain;
-			*chain = i;
-		}
-	}
-	return true;
-}
-
-/* The decoded key is what keys_text holds from from on. A new one stays there; a duplicate is reported and cut off. */
+/* The decoded key is what keys.text holds from from on. A duplicate is reported and cut off. */
 static bool take_key(struct scan *s, size_t at, size_t from)
 {
-	const char *text = s->keys_text.data + from;
-	size_t len = s->keys_text.len - from;
-	uint64_t hash = hash_key(s->seed, text, len) + s->depth;
+	unsigned first_line = 0;
 
-	if (!grow_keys(s)) {
+	switch (bm_json_keys_take(&s->keys, from, s->depth, s->line, &first_line)) {
+	case BM_JSON_KEY_NEW:
+		return true;
+	case BM_JSON_KEY_DOUBLE:
+		break;
+	case BM_JSON_KEY_NOMEM:
 		s->nomem = true;
 		return false;
 	}
-	size_t *chain = &s->chains[hash & (s->chain_count - 1)];
-	for (size_t i = *chain; i != NO_KEY; i = s->keys[i].next) {
-		const struct key *k = &s->keys[i];
-		if (k->hash != hash || k->object != s->depth || k->len != len ||
-		    memcmp(s->keys_text.data + k->text, text, len) != 0)
-			continue;
-		char shown[80], message[256];
-		bm_escape_display_buf(shown, sizeof(shown), text, len);
-		snprintf(message, sizeof(message),
-		         "duplicate key \"%s\": it stands on line %u already; keep one of them", shown, k->line);
-		report(s, place(s, at), message);
-		s->keys_text.len = from;
-		return !s->nomem;
-	}
-	s->keys[s->key_count] = (struct key){hash, from, len, *chain, s->depth, s->line};
-	*chain = s->key_count++;
-	return true;
-}
-
-static void drop_keys(struct scan *s, const struct frame *f)
-{
-	while (s->key_count > f->first_key) {
-		const struct key *k = &s->keys[--s->key_count];
-		s->chains[k->hash & (s->chain_count - 1)] = k->next;
-	}
-	s->keys_text.len = f->first_key_text;
+	char shown[80], message[256];
+	bm_escape_display_buf(shown, sizeof(shown), s->keys.text.data + from, s->keys.text.len - from);
+	snprintf(message, sizeof(message), "duplicate key \"%s\": it stands on line %u already; keep one of them",
+	         shown, first_line);
+	report(s, place(s, at), message);
+	s->keys.text.len = from;
+	return !s->nomem;
 }
 
 /* -- the stack -- */
@@ -246,7 +139,7 @@ static bool open_container(struct scan *s, bool object)
 		s->frame_cap = cap;
 	}
 	s->frames[s->depth++] =
-		(struct frame){object, place(s, s->pos), 0, s->pointer.len, s->key_count, s->keys_text.len};
+		(struct frame){object, place(s, s->pos), 0, s->pointer.len, bm_json_keys_mark(&s->keys)};
 	s->pos++;
 	return true;
 }
@@ -263,7 +156,7 @@ static void close_container(struct scan *s)
 	const struct frame *f = &s->frames[--s->depth];
 
 	if (f->object)
-		drop_keys(s, f);
+		bm_json_keys_drop(&s->keys, f->keys);
 	s->pos++;
 	/* The value that has just ended was the container: the pointer is its parent's again. */
 	if (s->depth > 0)
@@ -439,7 +332,7 @@ enum want { WANT_VALUE, WANT_VALUE_OR_END, WANT_KEY, WANT_KEY_OR_END, WANT_MORE_
 /* At a key: reads it and its ':', and makes the pointer that of the value. */
 static bool read_key(struct scan *s)
 {
-	size_t from = s->keys_text.len, key_at = s->pos;
+	size_t from = s->keys.text.len, key_at = s->pos;
 	char shown[48];
 
 	if (s->text[s->pos] != '"') {
@@ -447,14 +340,14 @@ static bool read_key(struct scan *s)
 			return syntax(s, s->pos, "found %s: a key stands in double quotes", show(s, s->pos, shown));
 		return misplaced(s, "a key in double quotes");
 	}
-	bm_buf_put(&s->keys_text, NULL, 0);
-	if (!read_string(s, &s->keys_text))
+	bm_buf_put(&s->keys.text, NULL, 0);
+	if (!read_string(s, &s->keys.text))
 		return false;
-	if (s->keys_text.oom) {
+	if (s->keys.text.oom) {
 		s->nomem = true;
 		return false;
 	}
-	bm_json_pointer_put(&s->pointer, s->keys_text.data + from);
+	bm_json_pointer_put(&s->pointer, s->keys.text.data + from);
 	if (s->pointer.oom) {
 		s->nomem = true;
 		return false;
@@ -593,29 +486,16 @@ static bool scan_text(struct scan *s)
 	return false;
 }
 
-static void make_seed(uint64_t seed[static 2])
-{
-	if (getrandom(seed, 2 * sizeof(*seed), GRND_NONBLOCK) == (ssize_t)(2 * sizeof(*seed)))
-		return;
-	/* Early at boot: guessable, but only the time that a hostile file takes hangs on it. */
-	struct timespec now = {0};
-	clock_gettime(CLOCK_REALTIME, &now);
-	seed[0] = (uint64_t)now.tv_sec;
-	seed[1] = (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)seed;
-}
-
 enum bm_json_scan_result bm_json_scan(const char *text, size_t len, bool check_numbers, bm_json_fault_fn fault,
                                       void *ctx)
 {
 	struct scan s = {
 		.text = text, .len = len, .line = 1, .check_numbers = check_numbers, .fault = fault, .ctx = ctx};
 
-	make_seed(s.seed);
+	bm_json_keys_init(&s.keys);
 	scan_text(&s);
 	free(s.frames);
-	free(s.keys);
-	free(s.chains);
-	bm_buf_fini(&s.keys_text);
+	bm_json_keys_fini(&s.keys);
 	bm_buf_fini(&s.pointer);
 	return s.nomem ? BM_JSON_SCAN_NOMEM : s.faults ? BM_JSON_SCAN_FAULTS : BM_JSON_SCAN_CLEAN;
 }

@@ -22,6 +22,7 @@
 #include "bm_error.h"
 #include "bm_text.h"
 #include "console.h"
+#include "guard.h"
 #include "progress.h"
 #include "signals.h"
 #include "summary.h"
@@ -31,7 +32,8 @@
 struct drive {
 	const struct bm_cli_options *o;
 	const struct bm_drive_style *style;
-	struct bm_closing closing; /* written by on_file, read after the run */
+	bool is_several;           /* jobs */
+	struct bm_closing closing; /* written by on_file and on_error, which never overlap; read after the run */
 	uint64_t warning_count;    /* likewise */
 };
 
@@ -103,7 +105,7 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 	if (file->state == BM_FILE_FAILED && d->style->on_file == NULL) {
 		put_failure(&failure, file, name.oom ? "?" : name.data);
 		bm_console_say(BM_CONSOLE_ERROR, "%s", failure.oom ? "out of memory" : failure.data);
-		bm_closing_add(&d->closing, failure.oom ? "out of memory" : failure.data);
+		bm_closing_add_file(&d->closing, failure.oom ? "out of memory" : failure.data);
 	} else if (file->state != BM_FILE_FAILED && d->o->verbose) {
 		say_finished(file, name.oom ? "?" : name.data);
 	}
@@ -131,6 +133,27 @@ static void on_message(void *ctx, const char *job, const char *text)
 	else
 		bm_console_say(BM_CONSOLE_PLAIN, "%s", text);
 	bm_buf_fini(&name);
+}
+
+/* Also with --quiet. Of one job it is said at the end, which is near; other jobs may go on for hours. */
+static void on_error(void *ctx, const char *job, const struct bm_error *err)
+{
+	struct drive *d = ctx;
+	struct bm_buf text = {0};
+
+	if (err->status == BM_ERR_CANCELLED)
+		return; /* the summary says what stopped the run */
+	if (job != NULL && d->is_several && strcmp(err->where, job) != 0) {
+		bm_escape_display(&text, job, strlen(job));
+		bm_buf_puts(&text, ": ");
+	}
+	if (err->where[0] != '\0')
+		bm_buf_printf(&text, "%s: ", err->where);
+	bm_buf_puts(&text, err->text[0] != '\0' ? err->text : bm_status_text(err->status));
+	if (job != NULL && d->is_several)
+		bm_console_say(BM_CONSOLE_ERROR, "%s", text.oom ? err->text : text.data);
+	bm_closing_add_error(&d->closing, text.oom ? err->text : text.data);
+	bm_buf_fini(&text);
 }
 
 static void say_report_error(const char *path, int error)
@@ -214,6 +237,7 @@ int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o)
 	struct bm_run_options opt = run_options(o);
 	struct bm_error err = BM_ERROR_INIT;
 
+	bm_guard_process_for(jobs);
 	if (bm_run_plan(jobs, &opt, stdout, &err) != BM_OK)
 		return say_not_started(&err);
 	return BM_EXIT_DONE;
@@ -230,7 +254,7 @@ static bool has_differences(const struct bm_summary *sum)
 
 int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style)
 {
-	struct drive d = {.o = o, .style = style};
+	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1};
 	struct bm_run_options opt = run_options(o);
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
@@ -243,12 +267,14 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	memset(&sum, 0, sizeof(sum));
 	if (o->dry_run)
 		return bm_drive_plan(jobs, o);
+	bm_guard_process_for(jobs);
 	rc = open_report(o, style, &report);
 	if (rc != 0)
 		return rc;
 
 	opt.on_file = on_file;
 	opt.on_message = on_message;
+	opt.on_error = on_error;
 	opt.report = report;
 	opt.truncate_report = true;
 	opt.ctx = &d;

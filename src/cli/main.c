@@ -19,8 +19,8 @@
 #include "console.h"
 #include "signals.h"
 
-static const struct bm_cli_command *const commands[] = {&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash, &bm_cmd_audit,
-                                                        &bm_cmd_steps};
+static const struct bm_cli_command *const commands[] = {&bm_cmd_run,   &bm_cmd_validate, &bm_cmd_hash,
+                                                        &bm_cmd_audit, &bm_cmd_steps,    &bm_cmd_keygen};
 
 static const struct bm_cli_command *find_command(const char *name)
 {

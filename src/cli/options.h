@@ -45,6 +45,8 @@ struct bm_cli_options {
 	uint64_t max_duration_ms;
 	/* steps */
 	bool schema, man;
+	/* keygen */
+	bool public_keys;
 	/* what is left */
 	char **operands;
 	size_t operand_count;

@@ -4,6 +4,7 @@
  * A failed file is named when it happens and again at the end, where it is not lost among thousands of lines. To say it
  * again it must be kept, and a run may fail on millions of files: the first MAX_IN_MEMORY bytes of text stay in memory,
  * the others go to an unnamed temporary file. Where that cannot be had the summary says how many it does not repeat.
+ * What fails but is no file (a manifest, a job that is skipped) is kept in the same way.
  */
 #include "summary.h"
 
@@ -15,7 +16,7 @@
 
 #define MAX_IN_MEMORY ((size_t)128 << 10)
 
-void bm_closing_add(struct bm_closing *c, const char *text)
+static void add(struct bm_closing_list *c, const char *text)
 {
 	size_t len = strlen(text) + 1;
 
@@ -38,17 +39,26 @@ void bm_closing_add(struct bm_closing *c, const char *text)
 		c->lost++;
 }
 
-static void print_failures(struct bm_closing *c)
+void bm_closing_add_file(struct bm_closing *c, const char *text)
+{
+	add(&c->files, text);
+}
+
+void bm_closing_add_error(struct bm_closing *c, const char *text)
+{
+	add(&c->errors, text);
+}
+
+static void print(struct bm_closing_list *c, enum bm_console_tag tag, const char *indent)
 {
 	char *line = NULL;
 	size_t size = 0;
 
-	bm_console_say(BM_CONSOLE_PLAIN, "%llu file%s failed:", (unsigned long long)c->count, c->count == 1 ? "" : "s");
 	for (size_t at = 0; at < c->lines.len; at += strlen(c->lines.data + at) + 1)
-		bm_console_say(BM_CONSOLE_PLAIN, "  %s", c->lines.data + at);
+		bm_console_say(tag, "%s%s", indent, c->lines.data + at);
 	if (c->spill != NULL && fseeko(c->spill, 0, SEEK_SET) == 0)
 		while (getdelim(&line, &size, '\0', c->spill) > 0)
-			bm_console_say(BM_CONSOLE_PLAIN, "  %s", line);
+			bm_console_say(tag, "%s%s", indent, line);
 	free(line);
 	if (c->lost > 0 || (c->spill != NULL && ferror(c->spill)))
 		bm_console_say(BM_CONSOLE_WARNING, "%llu of them could not be kept for this list; they are named above",
@@ -76,11 +86,14 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 {
 	struct bm_buf line = {0};
 	char a[16], b[16], t[24];
+	uint64_t passed_over = sum->passed_over.symlinks + sum->passed_over.special +
+	                       sum->passed_over.other_filesystem + sum->passed_over.own_outputs;
 
-	if (c->count > 0)
-		print_failures(c);
-	if (sum->error.status != BM_OK && sum->error.status != BM_ERR_CANCELLED)
-		bm_console_say_error(&sum->error);
+	if (c->files.count > 0)
+		bm_console_say(BM_CONSOLE_PLAIN, "%llu file%s failed:", (unsigned long long)c->files.count,
+		               c->files.count == 1 ? "" : "s");
+	print(&c->files, BM_CONSOLE_PLAIN, "  ");
+	print(&c->errors, BM_CONSOLE_ERROR, "");
 
 	if (signal_name != NULL)
 		bm_buf_printf(&line, "stopped by %s: ", signal_name);
@@ -96,6 +109,8 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 	bm_buf_printf(&line, "%llu file%s done, %llu failed, %llu skipped", (unsigned long long)sum->files_done,
 	              sum->files_done == 1 ? "" : "s", (unsigned long long)sum->files_failed,
 	              (unsigned long long)sum->files_skipped);
+	if (passed_over > 0)
+		bm_buf_printf(&line, ", %llu passed over", (unsigned long long)passed_over);
 	put_verdicts(&line, sum);
 	bm_buf_printf(&line, "; %s read, %s written; %s", bm_size_format(sum->bytes_read, a),
 	              bm_size_format(sum->bytes_written, b), bm_duration_format(sum->elapsed_ms, t));
@@ -108,10 +123,16 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 	bm_buf_fini(&line);
 }
 
-void bm_closing_fini(struct bm_closing *c)
+static void fini(struct bm_closing_list *c)
 {
 	bm_buf_fini(&c->lines);
 	if (c->spill != NULL)
 		fclose(c->spill);
 	memset(c, 0, sizeof(*c));
+}
+
+void bm_closing_fini(struct bm_closing *c)
+{
+	fini(&c->files);
+	fini(&c->errors);
 }

@@ -1,5 +1,5 @@
 /*
- * summary.h - the closing summary on standard error, and the failed files that it repeats.
+ * summary.h - the closing summary on standard error, and the failures that it repeats.
  */
 #ifndef BM_CLI_SUMMARY_H
 #define BM_CLI_SUMMARY_H
@@ -8,16 +8,22 @@
 
 #include "bm_mem.h"
 
-struct bm_closing {
-	struct bm_buf lines; /* the first failures, a NUL-ended text each */
+struct bm_closing_list {
+	struct bm_buf lines; /* the first ones, a NUL-ended text each */
 	FILE *spill;         /* the others, likewise; NULL: none */
 	uint64_t count;      /* all */
 	uint64_t lost;       /* could not be kept */
 };
 
-/* Keeps one failure: text is "NAME: reason", escaped. One call at a time. */
-void bm_closing_add(struct bm_closing *c, const char *text);
-/* The failures again, sum->error, and the figures. signal_name: what stopped the run, or NULL. */
+struct bm_closing {
+	struct bm_closing_list files;  /* that failed */
+	struct bm_closing_list errors; /* that are no file's */
+};
+
+/* Keep one failure: text is "NAME: reason", escaped. One call at a time. */
+void bm_closing_add_file(struct bm_closing *c, const char *text);
+void bm_closing_add_error(struct bm_closing *c, const char *text);
+/* The failures again, files first, and the figures. signal_name: what stopped the run, or NULL. */
 void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const char *signal_name);
 void bm_closing_fini(struct bm_closing *c);
 

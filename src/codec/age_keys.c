@@ -108,6 +108,20 @@ size_t bm_age_identities_count(const struct bm_age_identities *ids)
 	return ids->count + ids->passphrase_count;
 }
 
+size_t bm_age_identities_keys(const struct bm_age_identities *ids)
+{
+	return ids->count;
+}
+
+enum bm_status bm_age_identities_recipient(const struct bm_age_identities *ids, size_t i,
+                                           char out[static BM_AGE_RECIPIENT_TEXT_BYTES], struct bm_error *err)
+{
+	if (i >= ids->count ||
+	    !bech32_encode(RECIPIENT_HRP, ids->keys[i].public, AGE_KEY_BYTES, out, BM_AGE_RECIPIENT_TEXT_BYTES))
+		return bm_error_set(err, BM_ERR_USAGE, NULL, "there is no identity number %zu", i);
+	return BM_OK;
+}
+
 enum bm_status bm_age_identities_cap_work(struct bm_age_identities *ids, unsigned log2_n, struct bm_error *err)
 {
 	if (log2_n < 1 || log2_n > BM_AGE_WORK_MAX)

@@ -120,6 +120,17 @@ static enum bm_status make(const struct bm_age_recipients *r, const char *pass, 
 	return status;
 }
 
+size_t bm_age_header_bound(size_t recipients)
+{
+	const size_t body = AGE_BASE64_CHARS(AGE_BODY_BYTES) + 1;
+	const size_t x25519 = sizeof("-> X25519 ") + AGE_BASE64_CHARS(AGE_KEY_BYTES) + body;
+	const size_t scrypt = sizeof("-> scrypt  99") + AGE_BASE64_CHARS(AGE_SALT_BYTES) + body;
+	const size_t frame =
+		sizeof(AGE_VERSION_LINE) + sizeof("--- ") + AGE_BASE64_CHARS(AGE_KEY_BYTES) + BM_AGE_NONCE_BYTES;
+
+	return frame + (recipients > 0 ? recipients * x25519 : scrypt);
+}
+
 enum bm_status bm_age_header_make(const struct bm_age_recipients *r, struct bm_buf *out, struct bm_age_key *key,
                                   struct bm_error *err)
 {

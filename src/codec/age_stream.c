@@ -86,6 +86,12 @@ enum bm_status bm_age_cipher_set_key(struct bm_age_cipher *c, const struct bm_ag
 	return c->has_key ? BM_OK : age_openssl_failed("take the payload key", err);
 }
 
+void bm_age_cipher_forget(struct bm_age_cipher *c)
+{
+	(void)EVP_CIPHER_CTX_reset(c->ctx); /* cannot fail, and wipes what it frees */
+	c->has_key = false;
+}
+
 void bm_age_key_wipe(struct bm_age_key *key)
 {
 	OPENSSL_cleanse(key, sizeof(*key));

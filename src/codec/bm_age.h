@@ -77,6 +77,7 @@ struct bm_age_identities;
 enum bm_status bm_age_identities_create(struct bm_age_identities **out, struct bm_error *err) BM_NODISCARD;
 void bm_age_identities_destroy(struct bm_age_identities *ids);       /* NULL is fine */
 size_t bm_age_identities_count(const struct bm_age_identities *ids); /* keys and passphrases */
+size_t bm_age_identities_keys(const struct bm_age_identities *ids);  /* keys alone */
 /* One "AGE-SECRET-KEY-1..." and an identity file's text, as for recipients. BM_ERR_UNSUPPORTED for SSH, plugin and
  * hybrid identities and for an identity file that is itself encrypted. */
 enum bm_status bm_age_identities_add(struct bm_age_identities *ids, const char *text, size_t len, struct bm_error *err)
@@ -89,6 +90,11 @@ enum bm_status bm_age_identities_add_passphrase(struct bm_age_identities *ids, c
 /* Refuse files whose passphrase costs more than 2^log2_n (1 ... BM_AGE_WORK_MAX, which is the start value): a cap on
  * the memory that somebody else's file can make us take. */
 enum bm_status bm_age_identities_cap_work(struct bm_age_identities *ids, unsigned log2_n, struct bm_error *err)
+	BM_NODISCARD;
+/* The recipient ("age1...") of key i < bm_age_identities_keys, NUL-terminated. */
+#define BM_AGE_RECIPIENT_TEXT_BYTES 64
+enum bm_status bm_age_identities_recipient(const struct bm_age_identities *ids, size_t i,
+                                           char out[static BM_AGE_RECIPIENT_TEXT_BYTES], struct bm_error *err)
 	BM_NODISCARD;
 uint64_t bm_age_work_bytes(unsigned log2_n); /* the memory that one such passphrase takes for a while; log2_n <= 22 */
 
@@ -118,6 +124,9 @@ enum bm_status bm_age_header_make(const struct bm_age_recipients *r, struct bm_b
 /* The same for a passphrase, log2_n 1 ... BM_AGE_WORK_MAX. */
 enum bm_status bm_age_header_make_passphrase(const char *pass, size_t len, unsigned log2_n, struct bm_buf *out,
                                              struct bm_age_key *key, struct bm_error *err) BM_NODISCARD;
+
+/* How long header and nonce get, at the most, for so many recipients; 0: for a passphrase. */
+size_t bm_age_header_bound(size_t recipients);
 
 /* What kind of failure a file met: the words of the format's test vectors. */
 enum bm_age_fault {
@@ -161,6 +170,9 @@ void bm_age_cipher_destroy(struct bm_age_cipher *c); /* NULL is fine */
 enum bm_age_direction { BM_AGE_SEAL, BM_AGE_OPEN };
 enum bm_status bm_age_cipher_set_key(struct bm_age_cipher *c, const struct bm_age_key *key,
                                      enum bm_age_direction direction, struct bm_error *err) BM_NODISCARD;
+
+/* Wipes the key from c, which must be given one before it is used again. Cheap against a few chunks. */
+void bm_age_cipher_forget(struct bm_age_cipher *c);
 
 /* Seals the chunks from number index on: in is a run of whole chunks, and only with `last`, which ends the payload, may
  * it have a shorter one at the end. An empty run is one empty chunk, and only right as the whole payload (index 0 and

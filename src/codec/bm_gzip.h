@@ -72,8 +72,9 @@ size_t bm_gzip_bound(size_t in_len);
 enum bm_status bm_gzip_member(struct bm_gzip_encoder *e, const void *in, size_t in_len, void *out, size_t out_cap,
                               size_t *out_len, struct bm_error *err) BM_NODISCARD;
 
-/* layout single (an encoder of zlib): the deflate data of one chunk, no header or trailer. dict: the up to 32 KiB of plain bytes before it
- * (dict_len 0 for the first; of a longer one the last 32 KiB count). *crc: CRC-32 of in. The same limits as above.
+/* layout single (an encoder of zlib): the deflate data of one chunk, no header or trailer. dict: the up to 32 KiB of
+ * plain bytes before it (dict_len 0 for the first; of a longer one the last 32 KiB count). *crc: CRC-32 of in. The same
+ * limits as above.
  * Header, the pieces in order with exactly one `last` one at the end, and trailer make the file. An empty piece that is
  * not the last gives 0 bytes; an empty last one gives 2. */
 enum bm_status bm_gzip_piece(struct bm_gzip_encoder *e, const void *dict, size_t dict_len, const void *in,

@@ -4,9 +4,10 @@
  * Deflate. ISA-L's own levels 1 to 3 differ in how they look for matches, and none finds matches of 3 bytes. Against
  * pigz -1, in chunks of 1 MiB: level 1 is 1.5 % smaller on source text, but 2.5 % larger on machine code; level 3 is
  * 7 % smaller on text and 0 to 1 % smaller on libraries, at half the speed. Our level 1 is to be no larger than pigz -1
- * (by and large: a file full of 3-byte matches, as tables of 32-bit numbers are, will be), so it takes ISA-L's level 1 for text and 3 for everything else. What is text is told by a sample of the
- * chunk: at most 1 byte in 64 is 0x80 or more. (Wrong guesses cost speed or size, never more.) Our levels 2 and 3 are
- * ISA-L's 3 throughout, the latter with short blocks.
+ * (by and large: a file full of 3-byte matches, as tables of 32-bit numbers are, will be), so it takes ISA-L's level 1
+ * for text and 3 for everything else. What is text is told by a sample of the chunk: at most 1 byte in 64 is 0x80 or
+ * more. (Wrong guesses cost speed or size, never more.) Our levels 2 and 3 are ISA-L's 3 throughout, the latter with
+ * short blocks.
  *
  * The level buffer holds the symbols of one deflate block; its size sets the length of a block, and with it how soon
  * the Huffman codes adapt. ISA-L recommends 64 K symbols. Measured on 256 MiB of libraries at our level 1 (pigz -1 is

@@ -54,6 +54,26 @@ static inline unsigned bm_chunk_spare(const struct bm_chunk *c)
 	return c->data == c->buf[0] ? 1 : 0;
 }
 
+/* For a later segment's fill(): gives out, which is new and empty, all of in's bytes by exchanging a buffer, where that can
+ * be: in's bytes stand in one of its buffers, which is as large as out's first one, and none was used. in is used up
+ * then, and the result true; otherwise nothing was done. */
+static inline bool bm_chunk_exchange(struct bm_chunk *out, struct bm_chunk *in)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t *buf = in->buf[i];
+
+		if (in->data != buf || in->cap[i] != out->cap[0] || in->pos > 0 || in->len == 0 || out->len > 0 ||
+		    out->data != out->buf[0])
+			continue;
+		in->buf[i] = in->data = out->buf[0];
+		out->buf[0] = out->data = buf;
+		out->len = in->len;
+		in->len = 0;
+		return true;
+	}
+	return false;
+}
+
 enum bm_stage_kind { BM_STAGE_PARALLEL, BM_STAGE_SERIAL, BM_STAGE_IN_ORDER };
 
 struct bm_stage {

@@ -46,9 +46,9 @@ void bm_sink_set_destroy(struct bm_sink_set *s); /* removes temp files that are 
 
 struct bm_sink_options {
 	enum bm_if_exists if_exists;
-	bool preserve;      /* mode, owner, times, xattrs of the source stat/fd given to bm_sink_commit */
-	uint32_t mode;      /* where nothing is preserved; masked with the process's umask */
-	bool make_holes;    /* 4 KiB blocks of zeros become holes */
+	bool preserve;   /* mode, owner, times, xattrs of the source stat/fd given to bm_sink_commit */
+	uint32_t mode;   /* where nothing is preserved; masked with the process's umask */
+	bool make_holes; /* 4 KiB blocks of zeros become holes */
 	/* Of the input that is written, or NULL; borrowed while the sink lives. A target that is this very file, under
 	 * whatever name, is refused with BM_ERR_CONFLICT. */
 	const struct stat *input;

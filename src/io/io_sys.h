@@ -32,6 +32,9 @@ int bm_io_open(int dir, const char *path, size_t len, int flags, mode_t mode);
 int bm_io_open_cached(int dir, const char *path, size_t len, int flags);
 /* fstatat() for a path of any length. flags: 0 or AT_SYMLINK_NOFOLLOW. May sleep. */
 int bm_io_stat(int dir, const char *path, size_t len, struct stat *st, int flags);
+/* Are the files of fd's file system in memory alone, so that reading and writing them waits for no disk (tmpfs, ramfs;
+ * unless they are swapped out)? */
+bool bm_io_in_memory(int fd);
 /* close() for -1 and for a descriptor whose error is of no interest; errno is kept. */
 void bm_io_close(int fd);
 

@@ -10,8 +10,9 @@
  * The temp's name holds nothing of the target's, which may use all 255 bytes. It is created 0600 and gets its real mode
  * at the end, so that nobody reads a file halfway written with rights that its content should not have.
  *
- * The permit: opening and committing happen between block() and unblock(), and so do writes that are large or go to a
- * pipe. A small write to a file is a copy into the page cache and not worth the hand-over. Where the data must be
+ * The permit: opening and committing happen between block() and unblock(), and so do large writes to a disk. A small
+ * write to a file is a copy into the page cache and not worth the hand-over, nor is any write to a file in memory. A pipe
+ * or device is given what it takes at once before the permit is given up. Where the data must be
  * durable write-back is started every FLUSH_BYTES, so that the disk works while the file is made and not only in fsync.
  */
 #include "sink_private.h"
@@ -338,24 +339,33 @@ enum bm_status bm_sink_open(struct bm_sink_set *set, const char *path, const str
 
 /* A pipe whose reader has stopped would hold the thread for ever: the waiting is done where a cancel can end it. Where
  * the kernel can write without waiting (pipes since Linux 6.4, but not FIFOs) it is asked to; elsewhere a pipe gets no more
- * at a time than what poll() promises room for. The descriptor's own flags are shared with other programs and stay. */
-static ssize_t write_in_place(struct bm_sink *s, const uint8_t *data, size_t len, const struct bm_blocker *b)
+ * at a time than what poll() promises room for. The descriptor's own flags are shared with other programs and stay.
+ * *given_up: the permit is, or has to be before anything waits. */
+static ssize_t write_in_place(struct bm_sink *s, const uint8_t *data, size_t len, bool *given_up,
+                              const struct bm_blocker *b)
 {
+	struct iovec iov = {(uint8_t *)(uintptr_t)data, len};
 	struct stat st;
 
 	if (s->at_once == 0)
 		s->at_once = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) ? SIZE_MAX : PIPE_BUF;
+	if (s->at_once != SIZE_MAX) {
+		ssize_t n = pwritev2(s->fd, &iov, 1, -1, RWF_NOWAIT);
+		if (n >= 0 ||
+		    (errno != EAGAIN && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != ESPIPE))
+			return n;
+	}
+	bool nowait = s->at_once != SIZE_MAX && errno == EAGAIN;
+	if (!*given_up) {
+		bm_io_block(b);
+		*given_up = true;
+	}
 	if (s->at_once == SIZE_MAX)
 		return write(s->fd, data, len);
-
-	struct iovec iov = {(uint8_t *)(uintptr_t)data, len};
-	ssize_t n = pwritev2(s->fd, &iov, 1, -1, RWF_NOWAIT);
-	if (n >= 0 || (errno != EAGAIN && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != ESPIPE))
-		return n;
-	bool nowait = errno == EAGAIN;
 	if (bm_io_wait(s->fd, POLLOUT, b) != 0)
 		return -1;
-	n = nowait ? pwritev2(s->fd, &iov, 1, -1, RWF_NOWAIT) : write(s->fd, data, len < s->at_once ? len : s->at_once);
+	ssize_t n = nowait ? pwritev2(s->fd, &iov, 1, -1, RWF_NOWAIT)
+	                   : write(s->fd, data, len < s->at_once ? len : s->at_once);
 	if (n < 0 && errno == EAGAIN)
 		errno = EINTR; /* the room was gone again: once more */
 	return n;
@@ -365,11 +375,11 @@ enum bm_status bm_sink_put(struct bm_sink *s, const uint8_t *data, size_t len, c
                            struct bm_error *err)
 {
 	enum bm_status status = BM_OK;
-	bool gives_up = s->kind == SINK_IN_PLACE || len >= BLOCK_BYTES;
-	if (gives_up)
+	bool given_up = s->kind == SINK_TEMP && len >= BLOCK_BYTES && !s->dir->in_memory;
+	if (given_up)
 		bm_io_block(b);
 	while (len > 0) {
-		ssize_t n = s->kind == SINK_IN_PLACE ? write_in_place(s, data, len, b)
+		ssize_t n = s->kind == SINK_IN_PLACE ? write_in_place(s, data, len, &given_up, b)
 		                                     : pwrite(s->fd, data, len, (off_t)s->offset);
 		if (n > 0) {
 			data += n;
@@ -396,7 +406,7 @@ enum bm_status bm_sink_put(struct bm_sink *s, const uint8_t *data, size_t len, c
 		(void)sync_file_range(s->fd, (off_t)s->flushed, (off_t)(s->offset - s->flushed), SYNC_FILE_RANGE_WRITE);
 		s->flushed = s->offset;
 	}
-	if (gives_up)
+	if (given_up)
 		bm_io_unblock(b);
 	return status;
 }

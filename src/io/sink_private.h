@@ -14,6 +14,7 @@
 struct sink_dir {
 	int fd;
 	bool is_path_only; /* O_PATH: may be searched and written, not read, so fsync is not possible on it */
+	bool in_memory;    /* no disk is behind the files in it */
 	unsigned refs;
 	bool cached, dirty;
 	struct sink_dir *cache_prev, *cache_next;

@@ -234,6 +234,7 @@ static struct sink_dir *dir_new(const char *key, size_t key_len, int fd, bool is
 	if (d) {
 		d->fd = fd;
 		d->is_path_only = is_path_only;
+		d->in_memory = bm_io_in_memory(fd);
 		d->refs = 1;
 		d->key_len = key_len;
 		memcpy(d->key, key, key_len);

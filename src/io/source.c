@@ -11,7 +11,7 @@
  *
  * The permit: RWF_NOWAIT gives what is in the page cache (or in the pipe) and nothing else; only what is missing is
  * read between block() and unblock(), after the pages to come have been asked for. Where the file system does not know
- * RWF_NOWAIT the source remembers it.
+ * RWF_NOWAIT the source remembers it; tmpfs is one of these, and is read without giving up the permit all the same.
  *
  * Opening: O_NONBLOCK, so that a FIFO that took the place of a file since it was listed cannot hang the opener; it is
  * then refused. The flag means nothing to reads of most regular files, but is cleared before the first read that may
@@ -50,6 +50,7 @@ struct bm_source {
 	bool is_sparse;
 	bool is_cold;   /* its name was not in the caches, so that its first bytes will not be either */
 	bool no_nowait; /* RWF_NOWAIT is not supported here */
+	bool in_memory; /* ... nor needed: there is no disk behind the file */
 	bool ended;
 	bool failed;
 	enum mode mode;
@@ -247,8 +248,9 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 			s->no_nowait = true;
 		else if (n < 0 && errno != EAGAIN)
 			return n;
+		s->in_memory = s->no_nowait && s->mode == SIZED && bm_io_in_memory(s->fd);
 	}
-	if (!*blocked) {
+	if (!*blocked && !s->in_memory) {
 		if (s->mode == SIZED)
 			bm_io_block_disk(b);
 		else

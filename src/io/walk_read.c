@@ -4,7 +4,8 @@
  *
  * A name is judged by its text first and by its kind second, so that what a filter leaves out costs no system call.
  * stat is called only where d_type is not known or where a link is followed; a link that leads nowhere, and a name that
- * vanished, become items too, so that they are reported in their place.
+ * vanished, become items too, so that they are reported in their place. A link that is not followed is counted where
+ * something may be missing without it.
  */
 #include "walk_private.h"
 
@@ -80,6 +81,19 @@ static int stat_name(struct bm_walk *w, int fd, const char *name, struct stat *s
 	return r == 0 ? 0 : errno;
 }
 
+/* A link that is not followed, and that is not wanted as a file: does it lead to a directory that would be entered? Only
+ * then something is missing without it. */
+static bool hides_dir(struct bm_walk *w, const struct frame *f, const char *name, size_t len)
+{
+	uint64_t excluded = w->counts.excluded;
+	bool inside = f->glob_inside;
+	struct stat st;
+	bool hides = bm_walk_wants_name(w, f, name, len, true, &inside) && stat_name(w, f->fd, name, &st, 0) == 0 &&
+	             S_ISDIR(st.st_mode);
+	w->counts.excluded = excluded; /* it was counted as a file */
+	return hides;
+}
+
 /* Looks at one name of the top directory and keeps it where it is wanted. false: no memory. */
 static bool take_name(struct bm_walk *w, const struct frame *f, const char *name, unsigned char d_type)
 {
@@ -109,8 +123,12 @@ static bool take_name(struct bm_walk *w, const struct frame *f, const char *name
 		mode = failed ? S_IFREG : st.st_mode;
 	}
 	bool inside = f->glob_inside;
-	if (!bm_walk_wants_name(w, f, name, len, S_ISDIR(mode), &inside))
-		return true;
+	uint64_t excluded = w->counts.excluded;
+	if (!bm_walk_wants_name(w, f, name, len, S_ISDIR(mode), &inside)) {
+		if (!S_ISLNK(mode) || !hides_dir(w, f, name, len))
+			return true;
+		w->counts.excluded = excluded;
+	}
 	if (failed)
 		return add_item(w, name, len, ITEM_ERROR, via_link, false, failed);
 	if (S_ISLNK(mode)) {

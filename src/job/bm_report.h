@@ -10,7 +10,9 @@
  *	 "warnings":["..."],
  *	 "error":{"status":"system call failed","errno":2,"where":"...","text":"..."}}	optional; errno, where too
  *	{"type":"summary","run":"...","jobs_done":1,"jobs_failed":0,"jobs_skipped":0,
- *	 "files_done":1,"files_failed":0,"files_skipped":0,"bytes_read":12,"bytes_written":9,"elapsed_ms":4,
+ *	 "files_done":1,"files_failed":0,"files_skipped":0,
+ *	 "passed_over":{"symlinks":0,"special":0,"other_filesystem":0,"own_outputs":0},
+ *	 "bytes_read":12,"bytes_written":9,"elapsed_ms":4,
  *	 "verdicts":{"ok":1,"changed":0 ...},"bad_lines":0,			both optional: where something was verified
  *	 "cancelled":false,"error":{...}}						error: optional
  *

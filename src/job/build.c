@@ -145,6 +145,7 @@ static bool is_unset(const struct bm_option *o, const void *params)
 	case BM_OPTION_NAME:
 		return *(char *const *)field == NULL;
 	case BM_OPTION_PATHS:
+	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
 		return ((const struct bm_strings *)field)->count == 0;

@@ -110,6 +110,14 @@ bool job_value_check(struct job_report *r, const struct bm_option *o, const void
  * "."; malloc'd, NULL on no memory. */
 char *job_path_join(const struct bm_option *o, const char *base, const char *path);
 
+/* ---- keys in the wrong place (secret.c) ---- */
+
+/* Where a secret key begins in text; NULL where there is none. It must not be shown. */
+const char *job_find_secret(const char *text, size_t len);
+#define JOB_SECRET_ADVICE                                                                                               \
+	"put it into a file that only you can read and name that in identity_file; anybody who could read it here has " \
+	"your key"
+
 /* ---- ${NAME} (subst.c) ---- */
 
 /* Puts in out with every ${NAME} replaced. False where one could not be; each was told at the pointer. */

@@ -39,6 +39,13 @@ void job_trouble(struct job_run *j, const struct bm_error *err)
 	job_stop(j);
 }
 
+/* That of the order, which every file that comes after it meets again. */
+static void order_trouble(struct job_run *j, const struct bm_error *err)
+{
+	if (!atomic_exchange(&j->order_told, true))
+		job_trouble(j, err);
+}
+
 /* ---- callbacks ---- */
 
 /* The public form of a finished file; pointers into f. */
@@ -137,7 +144,7 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 	/* Always put, also a record that memory was too short for: the order then fails by itself, and nobody waits for it. */
 	bm_error_clear(&err);
 	if (bm_order_put(j->order, f->index, &scratch->record, &err) != BM_OK)
-		job_trouble(j, &err);
+		order_trouble(j, &err);
 	bm_file_results_reset(res);
 	bm_file_destroy(f);
 }
@@ -152,7 +159,7 @@ static bool decode(struct job_run *j, const void *data, size_t len)
 	}
 	bm_error_clear(&err);
 	(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "a result was damaged in memory or in the temporary file");
-	job_trouble(j, &err);
+	order_trouble(j, &err);
 	return false;
 }
 
@@ -180,18 +187,14 @@ static void job_emit(void *ctx, const void *data, size_t len)
 {
 	struct job_run *j = ctx;
 	const struct bm_file_result *r = &j->view.file;
-	size_t v = j->plan->verifier;
-	struct bm_error err;
 
 	if (len == 0 || !decode(j, data, len))
 		return;
-	bm_error_clear(&err);
-	if (bm_plan_emit(j->plan, r, &err) != BM_OK)
-		job_trouble(j, &err);
 	bool held = is_held(j, r);
-	if (v > 0 && r->verdict != BM_VERDICT_OK && r->verdict != BM_VERDICT_NONE &&
-	    j->job->steps[v].kind->ops->hold(j->plan->shared[v], r, held ? data : NULL, held ? len : 0, &err) != BM_OK)
-		job_trouble(j, &err);
+	bool good = bm_plan_emit(j->plan, r);
+	good = bm_plan_hold(j->plan, r, held ? data : NULL, held ? len : 0) && good;
+	if (!good)
+		job_stop(j);
 	if (!held)
 		tell_result(j);
 }
@@ -211,24 +214,42 @@ static void job_release(void *ctx, const void *record, size_t len, enum bm_verdi
 	tell_result(j);
 }
 
-static void tell_count(struct job_run *j, uint64_t n, const char *one, const char *many)
-{
-	if (n > 0)
-		run_message(j->run, j->job, "%llu %s", (unsigned long long)n, n == 1 ? one : many);
-}
-
-static void tell_counts(struct job_run *j)
+void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
+                         void (*say)(void *arg, const char *text), void *arg)
 {
 	struct bm_walk_counts c;
 
-	bm_walk_get_counts(j->walk, &c);
-	tell_count(j, c.symlinks, "symbolic link was not followed", "symbolic links were not followed");
-	tell_count(j, c.special, "socket, pipe or device was passed over",
-	           "sockets, pipes and devices were passed over");
-	tell_count(j, c.other_filesystem, "directory on another file system was passed over",
-	           "directories on other file systems were passed over");
-	tell_count(j, c.own_outputs + j->own_outputs, "input was passed over: it is an output of this run",
-	           "inputs were passed over: they are outputs of this run");
+	bm_walk_get_counts(w, &c);
+	j->passed_over =
+		(struct bm_passed_over){c.symlinks, c.special, c.other_filesystem, c.own_outputs + own_outputs};
+
+	const struct {
+		uint64_t count;
+		const char *one, *many;
+	} rows[] = {
+		{c.symlinks, "symbolic link was not followed", "symbolic links were not followed"},
+		{c.special, "socket, pipe or device was passed over", "sockets, pipes and devices were passed over"},
+		{c.other_filesystem, "directory on another file system was passed over",
+	         "directories on other file systems were passed over"},
+		{j->passed_over.own_outputs, "input was passed over: it is an output of this run",
+	         "inputs were passed over: they are outputs of this run"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[128];
+
+		if (rows[i].count == 0)
+			continue;
+		snprintf(text, sizeof(text), "%llu %s", (unsigned long long)rows[i].count,
+		         rows[i].count == 1 ? rows[i].one : rows[i].many);
+		say(arg, text);
+	}
+}
+
+static void say_message(void *arg, const char *text)
+{
+	struct job_run *j = arg;
+
+	run_message(j->run, j->job, "%s", text);
 }
 
 static bool has_fixed_output(const struct job_run *j)
@@ -246,31 +267,29 @@ static void job_done(void *ctx)
 {
 	struct job_run *j = ctx;
 	struct bm_run *run = j->run;
-	struct bm_error err = BM_ERROR_INIT;
 	bool good = !atomic_load(&j->stop) && !bm_order_failed(j->order);
-	if (bm_plan_release(j->plan, good, job_release, j, &err) != BM_OK) {
-		run_error(run, j, &err);
-		bm_error_clear(&err);
-		good = false;
-	}
+	good = bm_plan_release(j->plan, good, job_release, j) && good;
 	/* Yesterday's manifest is worth more than an empty one: the disk with the inputs may not be there today. */
 	bool nothing = atomic_load(&j->failed) > 0 && atomic_load(&j->fine) == 0;
-	enum bm_status status = bm_plan_finish(j->plan, good && !nothing, &err);
+	bool is_finished = bm_plan_finish(j->plan, good && !nothing);
+	struct bm_error err;
 
-	if (good && nothing && status == BM_OK && has_fixed_output(j))
-		status = bm_error_set(&err, BM_ERR_FAILED, j->job->p.name,
-		                      "no input could be used: manifests and combined outputs were left as they were");
-
-	for (int d = 0; d <= BM_DURABLE_FILE; d++) {
-		enum bm_status s = bm_sink_set_sync(run->sinks[d], &err);
-
-		if (status == BM_OK)
-			status = s;
-	}
-	if (status != BM_OK)
+	if (good && nothing && is_finished && has_fixed_output(j)) {
+		is_finished = false;
+		bm_error_clear(&err);
+		(void)bm_error_set(&err, BM_ERR_FAILED, j->job->p.name,
+		                   "no input could be used: manifests and combined outputs were left as they were");
 		run_error(run, j, &err);
-	tell_counts(j);
-	run_job_over(j, good && status == BM_OK && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
+	}
+	for (int d = 0; d <= BM_DURABLE_FILE; d++) {
+		bm_error_clear(&err);
+		if (bm_sink_set_sync(run->sinks[d], &err) == BM_OK)
+			continue;
+		is_finished = false;
+		run_error(run, j, &err);
+	}
+	job_run_passed_over(j, j->walk, j->own_outputs, say_message, j);
+	run_job_over(j, good && is_finished && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
 }
 
 /* ---- start ---- */

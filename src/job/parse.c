@@ -416,12 +416,33 @@ static bool check_first_bytes(struct job_report *r)
 	return true;
 }
 
+/* A secret key in the text: nothing else is said about a file whose values must not be shown. */
+static bool check_no_secret(struct job_report *r)
+{
+	const struct job_source *s = r->source;
+	const char *key = job_find_secret(s->text, s->len);
+	const char *line = s->text;
+	unsigned line_no = 1;
+
+	if (key == NULL)
+		return true;
+	for (const char *p = s->text; p < key; p++) {
+		if (*p == '\n') {
+			line = p + 1;
+			line_no++;
+		}
+	}
+	job_fault_at(r, line_no, (unsigned)(key - line) + 1, "",
+	             "a secret key stands in the job file: " JOB_SECRET_ADVICE);
+	return false;
+}
+
 void job_parse(struct job_report *r, const char *base)
 {
 	struct job_source *s = r->source;
 	json_t *root = NULL;
 
-	if (check_first_bytes(r)) {
+	if (check_first_bytes(r) && check_no_secret(r)) {
 		root = bm_json_parse(s->text, s->len, on_json_fault, r);
 		if (root == NULL && !r->oom)
 			root = json_loadb(s->text, s->len, 0, NULL);

@@ -316,6 +316,9 @@ void job_put_allowed(struct bm_buf *out, const struct bm_option *o)
 	case BM_OPTION_PATHS:
 		bm_buf_puts(out, "a path or pattern, or an array of them");
 		break;
+	case BM_OPTION_FILES:
+		bm_buf_puts(out, "a path or an array of paths");
+		break;
 	case BM_OPTION_GLOBS:
 		bm_buf_puts(out, "a pattern or an array of patterns");
 		break;

@@ -39,6 +39,7 @@ static void fault_found(struct job_report *r, const struct bm_option *o, bool in
 	else
 		bm_buf_puts(&allowed, o->type == BM_OPTION_GLOBS   ? "a pattern"
 		                      : o->type == BM_OPTION_PATHS ? "a path or pattern"
+		                      : o->type == BM_OPTION_FILES ? "a path"
 		                                                   : "a string");
 	if (found->oom || allowed.oom)
 		r->oom = true;
@@ -88,6 +89,13 @@ static bool names_directory(const char *path)
 	return *last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
 }
 
+/* Paths that are taken relative to the job file's directory. */
+static bool is_path(const struct bm_option *o)
+{
+	return o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES ||
+	       o->type == BM_OPTION_TEMPLATE;
+}
+
 static bool check_template(struct job_report *r, const struct bm_option *o, const char *text)
 {
 	struct bm_template *t = NULL;
@@ -118,11 +126,21 @@ static bool check_glob(struct job_report *r, const struct bm_option *o, const ch
 	return ok;
 }
 
+static bool check_no_secret(struct job_report *r, const struct bm_option *o, bool in_list, const char *text)
+{
+	if (job_find_secret(text, strlen(text)) == NULL)
+		return true;
+	job_fault(r, JOB_FAULT, NULL, "%s %s a secret key: " JOB_SECRET_ADVICE, o->name, in_list ? "holds" : "is");
+	return false;
+}
+
 /* What a type demands of a string. from_file: it is a job file's, where paths may be patterns and ~ is a mistake. */
 static bool check_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *text, bool from_file)
 {
 	size_t len = strlen(text);
 
+	if (!check_no_secret(r, o, in_list, text))
+		return false;
 	if (o->type == BM_OPTION_STRING) {
 		if (o->max == 0 || (len >= (size_t)o->min && len <= (size_t)o->max))
 			return true;
@@ -134,8 +152,7 @@ static bool check_text(struct job_report *r, const struct bm_option *o, bool in_
 		fault_text(r, o, in_list, NULL, text);
 		return false;
 	}
-	if (from_file && text[0] == '~' && (len == 1 || text[1] == '/') &&
-	    (o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE))
+	if (from_file && text[0] == '~' && (len == 1 || text[1] == '/') && is_path(o))
 		job_fault(r, JOB_WARNING, "${HOME}",
 		          "%s begins with \"~\", which is not replaced here: this is a directory "
 		          "of that name",
@@ -171,6 +188,10 @@ static char *substituted(struct job_report *r, const struct bm_option *o, bool i
 	bm_buf_puts(&out, "");
 	if (!job_subst(r, text, &out) || out.oom) {
 		r->oom = r->oom || out.oom;
+		bm_buf_fini(&out);
+		return NULL;
+	}
+	if (!check_no_secret(r, o, in_list, out.data)) {
 		bm_buf_fini(&out);
 		return NULL;
 	}
@@ -236,7 +257,7 @@ static char *read_string(struct job_report *r, const struct bm_option *o, bool i
 	if (text == NULL)
 		return NULL;
 	if (check_text(r, o, in_list, text, true)) {
-		if (o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE)
+		if (is_path(o))
 			joined = job_path_join(o, base, text);
 		else
 			joined = bm_memdup0(text, strlen(text));
@@ -273,7 +294,8 @@ static bool set_strings(struct job_report *r, const struct bm_option *o, struct 
 	size_t count = is_array ? json_array_size(v) : 1;
 	bool ok = true;
 
-	if ((!is_array && !json_is_string(v)) || (count == 0 && o->type == BM_OPTION_PATHS)) {
+	if ((!is_array && !json_is_string(v)) ||
+	    (count == 0 && (o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES))) {
 		fault_value(r, o, false, v);
 		return false;
 	}
@@ -448,6 +470,7 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 	case BM_OPTION_NAME:
 		return set_string(r, o, field, v, base);
 	case BM_OPTION_PATHS:
+	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
 		return set_strings(r, o, field, v, base);
@@ -526,6 +549,7 @@ bool job_value_check(struct job_report *r, const struct bm_option *o, const void
 		return text == NULL || check_text(r, o, false, text, false);
 	}
 	case BM_OPTION_PATHS:
+	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
 		return check_strings(r, o, field);

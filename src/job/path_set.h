@@ -1,4 +1,5 @@
-/* path_set.h - a set of the paths that a run writes, each with the job that writes it. For outputs.c, under its lock. */
+/* path_set.h - a set of the paths that a run writes, each with the job that writes it. For outputs_claim.c, under its
+ * callers' lock. */
 #ifndef PATH_SET_H
 #define PATH_SET_H
 

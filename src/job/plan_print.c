@@ -43,11 +43,16 @@ static void print_steps(FILE *out, const struct job_run *j)
 	}
 }
 
+static void print_sentence(void *out, const char *text)
+{
+	fprintf(out, "  %s\n", text);
+}
+
 static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error *err)
 {
 	struct bm_walk *w = NULL;
 	struct bm_entry *e;
-	uint64_t files = 0, bytes = 0, streams = 0, errors = 0;
+	uint64_t files = 0, bytes = 0, streams = 0, errors = 0, own_outputs = 0;
 	char size[16];
 
 	if (j->job->p.after.count > 0) {
@@ -68,20 +73,23 @@ static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error
 				print_name(out, e->display);
 				fprintf(out, ": %s\n", e->error->text);
 			}
-		} else if (!outputs_has_input(j->run->outputs, j, e)) {
+		} else if (outputs_has_input(j->run->outputs, j, e)) {
+			own_outputs++;
+		} else {
 			files++;
 			streams += e->kind == BM_ENTRY_STREAM;
 			bytes += e->has_stat && e->kind == BM_ENTRY_FILE ? e->st.size : 0;
 		}
 		bm_entry_destroy(e);
 	}
-	bm_walk_destroy(w);
 	fprintf(out, "  inputs: %llu files, %s", (unsigned long long)files, bm_size_format(bytes, size));
 	if (streams > 0)
 		fprintf(out, " and %llu streams of unknown length", (unsigned long long)streams);
 	if (errors > 0)
 		fprintf(out, "; %llu cannot be read", (unsigned long long)errors);
 	fputc('\n', out);
+	job_run_passed_over(j, w, own_outputs, print_sentence, out);
+	bm_walk_destroy(w);
 	return BM_OK;
 }
 

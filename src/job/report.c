@@ -201,7 +201,11 @@ void bm_report_summary(struct bm_buf *out, const char *run_id, const struct bm_s
 	put_count(out, ",\"files_done\":", s->files_done);
 	put_count(out, ",\"files_failed\":", s->files_failed);
 	put_count(out, ",\"files_skipped\":", s->files_skipped);
-	put_count(out, ",\"bytes_read\":", s->bytes_read);
+	put_count(out, ",\"passed_over\":{\"symlinks\":", s->passed_over.symlinks);
+	put_count(out, ",\"special\":", s->passed_over.special);
+	put_count(out, ",\"other_filesystem\":", s->passed_over.other_filesystem);
+	put_count(out, ",\"own_outputs\":", s->passed_over.own_outputs);
+	put_count(out, "},\"bytes_read\":", s->bytes_read);
 	put_count(out, ",\"bytes_written\":", s->bytes_written);
 	put_count(out, ",\"elapsed_ms\":", s->elapsed_ms);
 	put_verdicts(out, s);

@@ -81,20 +81,34 @@ void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, 
 	pthread_mutex_unlock(&run->report_lock);
 }
 
+/* is_summed_up: whoever has no on_error learns of it from the summary. */
+static void tell_error(struct bm_run *run, const struct job_run *j, const struct bm_error *err, bool is_summed_up)
+{
+	if (run->opt.on_error != NULL) {
+		pthread_mutex_lock(&run->report_lock);
+		run->opt.on_error(run->opt.ctx, j != NULL ? j->job->p.name : NULL, err);
+		pthread_mutex_unlock(&run->report_lock);
+	} else if (j != NULL && !is_summed_up) {
+		run_message(run, j->job, "%s%s%s", err->where, err->where[0] != '\0' ? ": " : "", err->text);
+	}
+}
+
 void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err)
 {
-	bool is_news = false;
-
 	pthread_mutex_lock(&run->lock);
-	if (run->error.status == BM_OK)
+	bool is_first = run->error.status == BM_OK;
+	if (is_first)
 		run->error = *err;
-	else
-		is_news = j != NULL && !j->has_error;
-	if (j != NULL)
-		j->has_error = true;
 	pthread_mutex_unlock(&run->lock);
-	if (is_news)
-		run_message(run, j->job, "%s%s%s", err->where, err->where[0] != '\0' ? ": " : "", err->text);
+	tell_error(run, j, err, is_first);
+}
+
+static void tell_skipped(struct bm_run *run, const struct job_run *j)
+{
+	struct bm_error err = BM_ERROR_INIT;
+
+	(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "skipped: a job that it comes after has failed");
+	tell_error(run, j, &err, false);
 }
 
 /* ---- the order of jobs ---- */
@@ -146,7 +160,7 @@ static void start_jobs(struct bm_run *run)
 				run->unfinished--;
 			pthread_mutex_unlock(&run->lock);
 			if (verdict == JOB_SKIPPED && !atomic_load(&run->cancelled))
-				run_message(run, j->job, "skipped: a job that it comes after has failed");
+				tell_skipped(run, j);
 			if (verdict == JOB_RUNNING && job_run_start(j, &err) != BM_OK) {
 				run_error(run, j, &err);
 				pthread_mutex_lock(&run->lock);
@@ -335,6 +349,13 @@ static enum bm_status init_locks(struct bm_run *run, struct bm_error *err)
 	return rc == 0 ? BM_OK : bm_error_set_errno(err, rc, NULL, "cannot make a lock");
 }
 
+static void tell_job_error(void *arg, const struct bm_error *err)
+{
+	struct job_run *j = arg;
+
+	run_error(j->run, j, err);
+}
+
 static void say(void *arg, const char *text)
 {
 	struct job_run *j = arg;
@@ -356,6 +377,8 @@ static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job 
 	j->ctx.bytes_written = &run->bytes_written;
 	j->ctx.tick = run_tick;
 	j->ctx.tick_arg = run;
+	j->ctx.tell = tell_job_error;
+	j->ctx.tell_arg = j;
 	j->ctx.message = say;
 	j->ctx.message_arg = j;
 }
@@ -493,6 +516,14 @@ static void fill_summary(struct bm_run *run, struct bm_summary *sum)
 			sum->verdicts[k] += run->job_runs[i].verdicts[k];
 		sum->bad_lines += run->job_runs[i].ctx.bad_lines;
 	}
+	for (size_t i = 0; i < run->job_count; i++) {
+		const struct bm_passed_over *p = &run->job_runs[i].passed_over;
+
+		sum->passed_over.symlinks += p->symlinks;
+		sum->passed_over.special += p->special;
+		sum->passed_over.other_filesystem += p->other_filesystem;
+		sum->passed_over.own_outputs += p->own_outputs;
+	}
 	sum->error = run->error;
 	sum->elapsed_ms = run->elapsed_ms;
 	pthread_mutex_unlock(&run->lock);
@@ -559,6 +590,7 @@ void bm_run_destroy(struct bm_run *run)
 		bm_buf_fini(&j->line);
 		bm_plan_destroy(j->plan);
 		bm_plan_unload(&j->ctx);
+		bm_keyring_destroy(j->ctx.keyring);
 		for (size_t k = 0; k < j->skip_count; k++)
 			free(j->skip_paths[k]);
 		free(j->skip_paths);

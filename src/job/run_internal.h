@@ -1,4 +1,4 @@
-/* run_internal.h - a run and the jobs in it, as run.c, job_run.c, outputs.c and plan_print.c share them. */
+/* run_internal.h - a run and the jobs in it, as run.c, job_run.c, outputs*.c and plan_print.c share them. */
 #ifndef RUN_INTERNAL_H
 #define RUN_INTERNAL_H
 
@@ -34,16 +34,17 @@ struct job_run {
 	size_t skip_count;
 	bool is_listed;  /* its outputs are all looked at before it starts */
 	bool list_late;  /* ... but not before: earlier jobs write where it reads */
-	bool is_claimed; /* that has begun; outputs.c */
+	bool is_claimed; /* that has begun; outputs_claim.c */
 	bool check_late; /* its outputs can only be looked at one by one, as inputs come */
 	bool *before;    /* by job: runs to its end before this one starts; NULL: none does */
 
-	struct bm_walk *walk;    /* next() only, as the three below */
+	struct bm_walk *walk;    /* next() only, as the four below */
 	struct bm_entry *walked; /* the walk's next, shown to the verifier and not yet taken */
 	bool walk_is_over;
 	uint64_t next_index;
-	uint64_t own_outputs; /* next() only: inputs passed over since this run writes them */
-	struct bm_flow *flow; /* set before its callbacks run; freed with the run */
+	uint64_t own_outputs;              /* next() only: inputs passed over since this run writes them */
+	struct bm_passed_over passed_over; /* by done(); read when the run is over */
+	struct bm_flow *flow;              /* set before its callbacks run; freed with the run */
 	struct bm_order *order;
 	struct job_scratch *scratch; /* by bm_worker_index */
 	unsigned scratch_count;
@@ -51,10 +52,10 @@ struct job_run {
 	struct bm_buf line;                  /* emit only */
 	uint64_t verdicts[BM_VERDICT_COUNT]; /* emit; read when the run is over */
 	atomic_uint_fast64_t failed, fine;   /* files */
+	atomic_bool order_told;              /* the order's failure */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
 	enum job_state state;      /* run->lock */
-	bool has_error;            /* run->lock; told by run_error */
 };
 
 struct bm_run {
@@ -84,7 +85,7 @@ struct bm_run {
 	atomic_uint_fast64_t next_tick_ms;
 	pthread_mutex_t tick_lock;   /* one on_progress at a time */
 	int report_errno;            /* report_lock: the report's first error */
-	pthread_mutex_t report_lock; /* report, on_file, on_message: jobs side by side share them */
+	pthread_mutex_t report_lock; /* report, on_file, on_message, on_error: jobs side by side share them */
 
 	pthread_mutex_t lock;
 	pthread_cond_t done_cond; /* waiters: bm_run_wait */
@@ -105,7 +106,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 void run_tick(void *run);
 void run_report(struct bm_run *run, const struct bm_buf *line); /* with report_lock held */
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
-/* Trouble that is no file's; j may be NULL. The first one is the summary's, one of each further job a message. */
+/* Trouble that is no file's, told at once; j may be NULL. The first one is the summary's too. */
 void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err);
 struct job_run *run_find_job(struct bm_run *run, const char *name); /* or NULL */
 void run_job_over(struct job_run *j, enum job_state state);
@@ -117,8 +118,11 @@ enum bm_next_result job_next(void *job_run, struct bm_worker *w, void **stream);
 void job_trouble(struct job_run *j, const struct bm_error *err);
 enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCARD;
 void job_run_cancel(struct job_run *j);
+/* What the walk, and its caller for own_outputs, passed over: into j->passed_over, and a sentence a kind to say. */
+void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
+                         void (*say)(void *arg, const char *text), void *arg);
 
-/* outputs.c */
+/* outputs.c, and the last two outputs_claim.c */
 enum bm_status outputs_check(struct bm_run *run, struct bm_error *err) BM_NODISCARD;
 /* The same for one job, when it starts and could not be looked at before. */
 enum bm_status outputs_check_late(struct outputs *o, struct job_run *j, struct bm_error *err) BM_NODISCARD;

@@ -129,6 +129,7 @@ static json_t *type_of(const struct bm_option *o)
 	case BM_OPTION_NAME:
 		return string_type(false);
 	case BM_OPTION_PATHS:
+	case BM_OPTION_FILES:
 		return one_or_many(string_type(false), true, false);
 	case BM_OPTION_GLOBS:
 		return one_or_many(string_type(false), false, false);

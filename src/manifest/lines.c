@@ -26,14 +26,15 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* "1220704766 1 name", as cksum writes without -a, and sum likewise: numbers that no algorithm here gives. */
+/* "1220704766 1 name", as cksum writes without -a: a number that no algorithm here gives. sum has five digits at most, and
+ * more blanks; eight digits and two blanks are a CRC-32 of a file "1 name". */
 static bool is_cksum(const char *line, size_t len)
 {
 	size_t i = 0, from;
 
 	while (i < len && is_digit(line[i]))
 		i++;
-	if (i == 0 || i > 10 || i == len || line[i] != ' ')
+	if (i == 0 || i > 10 || i == len || line[i] != ' ' || (i > 5 && i + 1 < len && line[i + 1] == ' '))
 		return false;
 	while (i < len && line[i] == ' ')
 		i++;

@@ -28,12 +28,15 @@ struct bm_job_context {
 	const struct bm_job *job;
 	struct bm_template_values values; /* job, run, date; path is filled in per file */
 	struct bm_sink_set *const *sinks; /* by enum bm_durability */
+	struct bm_keyring *keyring;       /* owned; NULL, or made by a step's prepare; see keys.h */
 	unsigned permits;
 	int cancel_fd; /* readable once the run is cancelled: for sleeps that have no end of their own */
 	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the run's counters */
 	atomic_uint_fast64_t *bytes_written; /* by sinks */
 	void (*tick)(void *arg);             /* after some progress; cheap; any thread */
 	void *tick_arg;
+	void (*tell)(void *arg, const struct bm_error *err); /* a failure that is no file's; by emit and finish */
+	void *tell_arg;
 	/* Worth a line, though it belongs to no file; fit for a terminal. Any thread. May be NULL, as everything below. */
 	void (*message)(void *arg, const char *text);
 	void *message_arg;
@@ -55,6 +58,7 @@ typedef void bm_release_fn(void *ctx, const void *record, size_t len, enum bm_ve
                            const struct bm_error *err);
 
 struct bm_step_ops {
+	bool begins_segment; /* prepare makes a new segment: chunks are cut anew */
 	/* Reads what the plan depends on, once a run, into ctx->loaded[step->index]: a second plan, with fewer threads, may be
 	 * made of it. May be NULL. */
 	enum bm_status (*load)(struct bm_job_context *ctx, const struct bm_step *step, struct bm_error *err);
@@ -73,7 +77,8 @@ struct bm_step_ops {
 	 * for every step of every file once, in step order; a step that fails here makes the file fail, and later steps
 	 * get good = false. May block. May be NULL. */
 	enum bm_status (*close)(void *shared, struct bm_file *f, bool good, struct bm_worker *w, struct bm_error *err);
-	/* In listing order, one call at a time, for each file: lines of a manifest. May be NULL. */
+	/* In listing order, one call at a time, for each file: lines of a manifest. Not called again after a failure, which
+	 * ends the job. May be NULL. */
 	enum bm_status (*emit)(void *shared, const struct bm_file_result *r, struct bm_error *err);
 	/* For the same step: results whose verdict is not OK, one call at a time, in listing order. Those of NEW and MISSING
 	 * are held until release: record is the result as bytes. Of the others record is NULL. When all files are through
@@ -82,7 +87,9 @@ struct bm_step_ops {
 	enum bm_status (*hold)(void *shared, const struct bm_file_result *r, const void *record, size_t len,
 	                       struct bm_error *err);
 	enum bm_status (*release)(void *shared, bool good, bm_release_fn *give, void *ctx, struct bm_error *err);
-	/* All files are through: publishes what belongs to the whole job, or drops it (good is false). May be NULL. */
+	/* All files are through: publishes what belongs to the whole job, or drops it (good is false). What can be published
+	 * is, also where something else could not be. Of several errors the last is returned, those before it go to
+	 * ctx->tell. err is not NULL and clear. May be NULL. */
 	enum bm_status (*finish)(void *shared, bool good, struct bm_error *err);
 	void (*destroy)(void *shared); /* NULL is fine to pass */
 	/* write and copy: the output's path for this file, appended to out; false: no output of its own. May be NULL. */
@@ -146,9 +153,13 @@ struct bm_plan {
 	bool kernel_copy;   /* read, one copy or write, nothing else: the kernel can copy whole files */
 	bool skip_early;    /* nothing but outputs that may be skipped: look before reading */
 	void **shared;      /* one a step */
+	bool *broken;       /* one a step: its emit has failed; by emit only */
 	size_t step_count;
 	size_t verifier; /* the step that has expect and hold; 0: none */
 };
+
+/* Wipes and frees a job's keys. After its plan is gone. NULL is fine. */
+void bm_keyring_destroy(struct bm_keyring *ring);
 
 /* Can the job's inputs be listed but once: are names read from standard input or another pipe? */
 bool bm_plan_lists_once(const struct bm_job *job);
@@ -170,12 +181,13 @@ void bm_file_destroy(struct bm_file *f);
 /* Runs the steps' close; err is the engine's verdict (NULL: good). Returns the file's status, *out its error. */
 enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, struct bm_worker *w,
                                   const struct bm_error *err, struct bm_error *out);
-enum bm_status bm_plan_emit(const struct bm_plan *p, const struct bm_file_result *r, struct bm_error *err);
-/* The verifier's release, where there is one. */
-enum bm_status bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx,
-                               struct bm_error *err);
-/* All steps' finish, in step order; the first error is returned, the others get good = false. */
-enum bm_status bm_plan_finish(const struct bm_plan *p, bool good, struct bm_error *err);
+/* All steps' emit, and their finish, in step order. Every failure goes to ctx->tell; false: there was one. After that of
+ * an emit the job must be ended, and finished with good = false. */
+bool bm_plan_emit(struct bm_plan *p, const struct bm_file_result *r);
+bool bm_plan_finish(const struct bm_plan *p, bool good);
+/* The verifier's hold and release, where there is one; likewise. */
+bool bm_plan_hold(struct bm_plan *p, const struct bm_file_result *r, const void *record, size_t len);
+bool bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx);
 
 /* ---- for the steps ---- */
 
@@ -218,6 +230,6 @@ void bm_stash_put(struct bm_stash *s, void *item); /* NULL is fine */
 struct bm_blocker bm_blocker_of(const struct bm_job_context *ctx, struct bm_worker *w);
 
 extern const struct bm_step_ops bm_read_ops, bm_hash_ops, bm_verify_ops, bm_write_ops, bm_compress_ops,
-	bm_decompress_ops;
+	bm_decompress_ops, bm_encrypt_ops, bm_decrypt_ops;
 
 #endif

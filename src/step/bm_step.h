@@ -24,6 +24,7 @@ enum bm_option_type {
 	BM_OPTION_TEMPLATE, /* char *: a path with placeholders (mask below), made absolute likewise */
 	BM_OPTION_NAME,     /* char *: a template that is not made absolute */
 	BM_OPTION_PATHS,    /* struct bm_strings: one string or an array; each as PATH, but globs are allowed */
+	BM_OPTION_FILES,    /* struct bm_strings: one string or an array; each as PATH */
 	BM_OPTION_GLOBS,    /* struct bm_strings: one or an array of patterns (bm_glob.h), each compiled as a check */
 	BM_OPTION_STRINGS,  /* struct bm_strings: one string or an array */
 	BM_OPTION_INTEGER,  /* int64_t in [min, max] */
@@ -50,12 +51,13 @@ struct bm_optional_ms {
 struct bm_option {
 	const char *name;
 	enum bm_option_type type;
-	size_t offset;            /* of the value in the parameter struct */
-	const char *default_json; /* "6", "\"gzip\"", "false"; NULL: none (zero) */
 	bool required;
+	size_t offset;             /* of the value in the parameter struct */
+	const char *default_json;  /* "6", "\"gzip\"", "false"; NULL: none (zero) */
 	int64_t min, max;          /* INTEGER, SIZE; max 0 on SIZE: no upper limit */
 	const char *const *values; /* ENUM, ENUMS: NULL-terminated */
 	unsigned placeholders;     /* TEMPLATE, NAME: mask of enum bm_placeholder */
+	bool secret;               /* PATH, FILES: what is named holds keys or a passphrase */
 	const char *help;          /* one line, no full stop */
 };
 
@@ -113,12 +115,27 @@ struct bm_compress_params {
 	int layout;    /* enum bm_gzip_layout */
 	int engine;    /* enum bm_gzip_engine */
 };
+struct bm_unlock_params { /* what opens age files */
+	struct bm_strings identity_file;
+	char *passphrase_file;
+	int64_t max_work; /* of a passphrase: log2 of scrypt's N */
+};
 enum bm_decompress_format { BM_DECOMPRESS_AUTO, BM_DECOMPRESS_GZIP, BM_DECOMPRESS_ZSTD };
 struct bm_decompress_params {
 	int format;          /* enum bm_decompress_format */
 	uint64_t max_size;   /* of one decoded file; 0: no limit */
 	int64_t max_ratio;   /* decoded : encoded, checked past 16 MiB; 0: no limit */
 	uint64_t max_window; /* zstd: bytes */
+	int64_t depth;       /* how many formats, one inside the other */
+	struct bm_unlock_params unlock;
+};
+struct bm_encrypt_params { /* recipients, or a passphrase */
+	struct bm_strings recipients;
+	struct bm_strings recipients_file;
+	char *passphrase_file;
+};
+struct bm_decrypt_params {
+	struct bm_unlock_params unlock;
 };
 
 enum bm_on_error { BM_ON_ERROR_CONTINUE, BM_ON_ERROR_STOP };
@@ -138,6 +155,8 @@ union bm_step_params {
 	struct bm_write_params write;
 	struct bm_compress_params compress;
 	struct bm_decompress_params decompress;
+	struct bm_encrypt_params encrypt;
+	struct bm_decrypt_params decrypt;
 };
 
 enum bm_step_role {

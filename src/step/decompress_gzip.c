@@ -21,20 +21,20 @@
 
 enum { MODE_GATHER = DECOMPRESS_MODE_GATHER, MODE_COLLECT, MODE_STREAM, MODE_DRAIN };
 
-static struct bm_gzip_decoder *decoder_get(struct decompress_shared *ds, struct bm_error *err)
+static struct bm_gzip_decoder *decoder_get(struct decompress_layer *dl, struct bm_error *err)
 {
-	struct bm_gzip_decoder *d = bm_stash_get(&ds->gzip_decoders);
+	struct bm_gzip_decoder *d = bm_stash_get(&dl->all->gzip_decoders);
 
 	if (d == NULL && bm_gzip_decoder_create(&d, err) != BM_OK)
 		return NULL;
 	return d;
 }
 
-static enum bm_status begin_stream(struct decompress_shared *ds, struct decompress_file *df, bool *emit,
+static enum bm_status begin_stream(struct decompress_layer *dl, struct decompress_file *df, bool *emit,
                                    struct bm_error *err)
 {
 	if (df->gzip == NULL)
-		df->gzip = decoder_get(ds, err);
+		df->gzip = decoder_get(dl, err);
 	if (df->gzip == NULL)
 		return BM_ERR_NOMEM;
 	bm_gzip_stream_reset(df->gzip);
@@ -44,7 +44,7 @@ static enum bm_status begin_stream(struct decompress_shared *ds, struct decompre
 }
 
 /* At the start of a member: enough of the header to choose the way. */
-static enum bm_status gather(struct decompress_shared *ds, struct decompress_file *df, struct bm_file *f,
+static enum bm_status gather(struct decompress_layer *dl, struct decompress_file *df, struct bm_file *f,
                              struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	struct bm_gzip_header h;
@@ -64,7 +64,8 @@ static enum bm_status gather(struct decompress_shared *ds, struct decompress_fil
 	if (df->any_unit && df->head_len == 0)
 		return BM_OK; /* a clean end */
 	if (df->any_unit && (df->head[0] != 0x1f || (df->head_len > 1 && df->head[1] != 0x8b))) {
-		bm_file_warn(f, "trailing garbage at byte %llu ignored", (unsigned long long)df->unit_start);
+		bm_file_warn(f, "%strailing garbage at byte %llu ignored", decompress_place(dl),
+		             (unsigned long long)df->unit_start);
 		df->head_len = 0;
 		df->mode = MODE_DRAIN;
 		*emit = df->row_len > 0;
@@ -72,13 +73,13 @@ static enum bm_status gather(struct decompress_shared *ds, struct decompress_fil
 	}
 	if (bm_gzip_peek_header(df->head, df->head_len, &h) != BM_GZIP_PEEK_OK ||
 	    h.member_bytes < DECOMPRESS_HEAD_BYTES || h.member_bytes > out->cap[1])
-		return begin_stream(ds, df, emit, err);
+		return begin_stream(dl, df, emit, err);
 	if (df->row_len > 0 && (!h.bgzf || h.member_bytes > out->cap[1] - df->row_len)) {
 		*emit = true; /* the row goes first; the head waits */
 		return BM_OK;
 	}
 	memcpy(out->buf[1] + df->row_len, df->head, df->head_len);
-	out->len = df->row_len + df->head_len;
+	df->unit_have = df->head_len;
 	df->head_len = 0;
 	df->member_bytes = h.member_bytes;
 	df->member_bgzf = h.bgzf;
@@ -92,36 +93,35 @@ static uint32_t get_u32(const uint8_t *p)
 }
 
 /* *emit is set where the member is whole, and it or the row that it ends goes on to be inflated in parallel. */
-static enum bm_status collect(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+static enum bm_status collect(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
                               struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
+	uint8_t *member = out->buf[1] + df->row_len;
 	enum bm_status status;
 
-	out->len += decompress_take(df, in, out->buf[1] + out->len, df->row_len + df->member_bytes - out->len);
-	size_t have = out->len - df->row_len;
-	if (have < df->member_bytes && !decompress_at_end(in))
+	df->unit_have += decompress_take(df, in, member + df->unit_have, df->member_bytes - df->unit_have);
+	if (df->unit_have < df->member_bytes && !decompress_at_end(in))
 		return BM_OK;
-	uint32_t decoded = get_u32(out->buf[1] + out->len - 4);
-	if (have == df->member_bytes && decoded <= ds->chunk_bytes - df->row_decoded) {
+	uint32_t decoded = get_u32(member + df->unit_have - 4);
+	if (df->unit_have == df->member_bytes && decoded <= dl->chunk_bytes - df->row_decoded) {
 		if (df->row_len == 0)
 			out->slot[0] = df->unit_start;
-		df->row_len = out->len;
+		df->row_len += df->unit_have;
 		df->row_decoded += decoded;
 		df->out_bytes += decoded;
 		df->any_unit = true;
 		df->mode = MODE_GATHER;
-		*emit = !df->member_bgzf || df->row_decoded + BLOCK_BYTES > ds->stream_bytes;
+		*emit = !df->member_bgzf || df->row_decoded + BLOCK_BYTES > dl->stream_bytes;
 		return BM_OK;
 	}
 	/* Too large for a chunk, or the file ends first (the decoder will say so in its own words). */
-	status = decompress_keep(df, out->buf[1] + df->row_len, have, err);
-	out->len = df->row_len;
+	status = decompress_keep(df, member, df->unit_have, err);
 	if (status != BM_OK)
 		return status;
-	return begin_stream(ds, df, emit, err);
+	return begin_stream(dl, df, emit, err);
 }
 
-static enum bm_status inflate_some(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+static enum bm_status inflate_some(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
                                    struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	const bool kept = df->kept != NULL;
@@ -132,14 +132,14 @@ static enum bm_status inflate_some(struct decompress_shared *ds, struct decompre
 	bool end;
 	const uint8_t *from = decompress_next(df, in, &len, &end);
 
-	status = bm_gzip_stream_decode(df->gzip, from, len, end, out->buf[0] + out->len, ds->stream_bytes - out->len,
+	status = bm_gzip_stream_decode(df->gzip, from, len, end, out->buf[0] + out->len, dl->stream_bytes - out->len,
 	                               &r, &inner);
 	out->len += r.out_made;
 	df->out_bytes += r.out_made;
 	decompress_used(df, in, r.in_used);
 	if (status != BM_OK)
 		return decompress_error(&decompress_gzip_format, df->unit_start, status, &inner, err);
-	*emit = out->len == ds->stream_bytes;
+	*emit = out->len == dl->stream_bytes;
 	if (r.member_end) {
 		if (kept && df->kept != NULL)
 			return bm_error_set(err, BM_ERR_FORMAT, NULL,
@@ -151,20 +151,22 @@ static enum bm_status inflate_some(struct decompress_shared *ds, struct decompre
 	return BM_OK;
 }
 
-static enum bm_status gzip_turn(struct decompress_shared *ds, struct decompress_file *df, struct bm_file *f,
-                                struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
+static enum bm_status gzip_turn(struct decompress_layer *dl, struct decompress_file *df, struct bm_file *f,
+                                struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_worker *w,
+                                struct bm_error *err)
 {
+	(void)w;
 	switch (df->mode) {
 	case MODE_GATHER:
-		if (out->len == 0 || df->row_len > 0)
-			return gather(ds, df, f, out, in, emit, err);
+		if (out->len == 0)
+			return gather(dl, df, f, out, in, emit, err);
 		/* A member was streamed into this chunk: the next one may want buf[1] and a chunk of its own. */
 		*emit = true;
 		return BM_OK;
 	case MODE_COLLECT:
-		return collect(ds, df, out, in, emit, err);
+		return collect(dl, df, out, in, emit, err);
 	case MODE_STREAM:
-		return inflate_some(ds, df, out, in, emit, err);
+		return inflate_some(dl, df, out, in, emit, err);
 	default:
 		df->in_bytes += in->len - in->pos;
 		in->pos = in->len;
@@ -177,21 +179,22 @@ static bool gzip_may_end(const struct decompress_file *df)
 	return (df->mode == MODE_GATHER && df->any_unit) || df->mode == MODE_DRAIN;
 }
 
-static enum bm_status gzip_row(struct decompress_shared *ds, const uint8_t *in, size_t in_len, uint8_t *out,
-                               size_t out_cap, size_t *good, size_t *out_len, struct bm_error *err)
+static enum bm_status gzip_row(struct decompress_layer *dl, struct decompress_file *df, const struct bm_chunk *c,
+                               size_t *good, size_t *out_len, struct bm_error *err)
 {
-	struct bm_gzip_decoder *d = decoder_get(ds, err);
+	struct bm_gzip_decoder *d = decoder_get(dl, err);
 	enum bm_status status = BM_ERR_NOMEM;
 
+	(void)df;
 	if (d != NULL)
-		status = bm_gzip_decode_row(d, in, in_len, out, out_cap, good, out_len, err);
-	bm_stash_put(&ds->gzip_decoders, d);
+		status = bm_gzip_decode_row(d, c->data, c->len, c->buf[0], dl->chunk_bytes, good, out_len, err);
+	bm_stash_put(&dl->all->gzip_decoders, d);
 	return status;
 }
 
-static void gzip_close(struct decompress_shared *ds, struct decompress_file *df)
+static void gzip_close(struct decompress_layer *dl, struct decompress_file *df)
 {
-	bm_stash_put(&ds->gzip_decoders, df->gzip);
+	bm_stash_put(&dl->all->gzip_decoders, df->gzip);
 }
 
 const struct decompress_format decompress_gzip_format = {

@@ -21,20 +21,20 @@
 
 enum { MODE_GATHER = DECOMPRESS_MODE_GATHER, MODE_COLLECT, MODE_STREAM, MODE_SKIP };
 
-static struct bm_zstd_decoder *decoder_get(struct decompress_shared *ds, struct bm_error *err)
+static struct bm_zstd_decoder *decoder_get(struct decompress_layer *dl, struct bm_error *err)
 {
-	struct bm_zstd_decoder *d = bm_stash_get(&ds->zstd_decoders);
+	struct bm_zstd_decoder *d = bm_stash_get(&dl->all->zstd_decoders);
 
-	if (d == NULL && bm_zstd_decoder_create(ds->p->max_window, &d, err) != BM_OK)
+	if (d == NULL && bm_zstd_decoder_create(dl->all->o.max_window, &d, err) != BM_OK)
 		return NULL;
 	return d;
 }
 
-static enum bm_status begin_stream(struct decompress_shared *ds, struct decompress_file *df, bool *emit,
+static enum bm_status begin_stream(struct decompress_layer *dl, struct decompress_file *df, bool *emit,
                                    struct bm_error *err)
 {
 	if (df->zstd == NULL)
-		df->zstd = decoder_get(ds, err);
+		df->zstd = decoder_get(dl, err);
 	if (df->zstd == NULL)
 		return BM_ERR_NOMEM;
 	bm_zstd_stream_reset(df->zstd);
@@ -44,7 +44,7 @@ static enum bm_status begin_stream(struct decompress_shared *ds, struct decompre
 }
 
 /* At the start of a frame: its header, to choose the way. */
-static enum bm_status gather(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+static enum bm_status gather(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
                              struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	struct bm_zstd_header h;
@@ -63,7 +63,7 @@ static enum bm_status gather(struct decompress_shared *ds, struct decompress_fil
 		                    "trailing garbage at byte %llu: what follows the last zstd frame is not another",
 		                    (unsigned long long)df->unit_start);
 	if (peek != BM_ZSTD_PEEK_OK)
-		return begin_stream(ds, df, emit, err); /* the decoder says what is wrong */
+		return begin_stream(dl, df, emit, err); /* the decoder says what is wrong */
 	if (h.skippable) {
 		df->head_len -= h.header_bytes;
 		memmove(df->head, df->head + h.header_bytes, df->head_len);
@@ -73,34 +73,33 @@ static enum bm_status gather(struct decompress_shared *ds, struct decompress_fil
 		df->mode = MODE_SKIP;
 		return BM_OK;
 	}
-	if (!h.has_content_bytes || h.content_bytes > ds->chunk_bytes || h.window_bytes > ds->p->max_window ||
+	if (!h.has_content_bytes || h.content_bytes > dl->chunk_bytes || h.window_bytes > dl->all->o.max_window ||
 	    h.dictionary_id != 0)
-		return begin_stream(ds, df, emit, err);
+		return begin_stream(dl, df, emit, err);
 	if (df->row_len > 0) {
-
-		if (df->row_closed || df->row_decoded + h.content_bytes > ds->stream_bytes ||
+		if (df->row_closed || df->row_decoded + h.content_bytes > dl->stream_bytes ||
 		    df->row_len + bm_zstd_bound((size_t)h.content_bytes) > out->cap[1]) {
 			*emit = true; /* the row goes first; the head waits */
 			return BM_OK;
 		}
 	}
 	bm_zstd_scan_start(&df->scan);
-	df->frame_have = 0;
+	df->unit_have = 0;
 	df->mode = MODE_COLLECT;
 	return BM_OK;
 }
 
 /* The frame goes on as a stream, with what was collected of it. */
-static enum bm_status give_up(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
-                              bool *emit, struct bm_error *err)
+static enum bm_status give_up(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out, bool *emit,
+                              struct bm_error *err)
 {
-	enum bm_status status = decompress_keep(df, out->buf[1] + df->row_len, df->frame_have, err);
+	enum bm_status status = decompress_keep(df, out->buf[1] + df->row_len, df->unit_have, err);
 
-	return status == BM_OK ? begin_stream(ds, df, emit, err) : status;
+	return status == BM_OK ? begin_stream(dl, df, emit, err) : status;
 }
 
 /* *emit is set where the row is full enough. */
-static enum bm_status collect(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+static enum bm_status collect(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
                               struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	size_t len, used;
@@ -108,28 +107,28 @@ static enum bm_status collect(struct decompress_shared *ds, struct decompress_fi
 	const uint8_t *from = decompress_next(df, in, &len, &end);
 	enum bm_zstd_scan_result r = bm_zstd_scan_feed(&df->scan, from, len, &used);
 
-	if (used > out->cap[1] - df->row_len - df->frame_have)
-		return give_up(ds, df, out, emit, err); /* more blocks than such a content needs, but not wrong */
+	if (used > out->cap[1] - df->row_len - df->unit_have)
+		return give_up(dl, df, out, emit, err); /* more blocks than such a content needs, but not wrong */
 	if (used > 0)
-		memcpy(out->buf[1] + df->row_len + df->frame_have, from, used);
-	df->frame_have += used;
+		memcpy(out->buf[1] + df->row_len + df->unit_have, from, used);
+	df->unit_have += used;
 	decompress_used(df, in, used);
 	if (r == BM_ZSTD_SCAN_BAD || (r == BM_ZSTD_SCAN_MORE && df->head_len == 0 && decompress_at_end(in)))
-		return give_up(ds, df, out, emit, err); /* the decoder says what is wrong */
+		return give_up(dl, df, out, emit, err); /* the decoder says what is wrong */
 	if (r == BM_ZSTD_SCAN_MORE)
 		return BM_OK;
 	if (df->row_len == 0)
 		out->slot[0] = df->unit_start;
-	df->row_len += df->frame_have;
+	df->row_len += df->unit_have;
 	df->row_decoded += (size_t)df->scan.header.content_bytes;
 	df->out_bytes += df->scan.header.content_bytes;
 	df->any_unit = true;
 	df->mode = MODE_GATHER;
-	*emit = df->row_decoded >= ds->stream_bytes;
+	*emit = df->row_decoded >= dl->stream_bytes;
 	return BM_OK;
 }
 
-static enum bm_status decode_some(struct decompress_shared *ds, struct decompress_file *df, struct bm_chunk *out,
+static enum bm_status decode_some(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
                                   struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	struct bm_zstd_stream_result r = {0};
@@ -139,7 +138,7 @@ static enum bm_status decode_some(struct decompress_shared *ds, struct decompres
 	bool end;
 	const uint8_t *from = decompress_next(df, in, &len, &end);
 
-	status = bm_zstd_stream_decode(df->zstd, from, len, end, out->buf[0] + out->len, ds->stream_bytes - out->len,
+	status = bm_zstd_stream_decode(df->zstd, from, len, end, out->buf[0] + out->len, dl->stream_bytes - out->len,
 	                               &r, &inner);
 	out->len += r.out_made;
 	df->out_bytes += r.out_made;
@@ -149,7 +148,7 @@ static enum bm_status decode_some(struct decompress_shared *ds, struct decompres
 		                    (unsigned long long)df->unit_start, inner.text);
 	if (status != BM_OK)
 		return decompress_error(&decompress_zstd_format, df->unit_start, status, &inner, err);
-	*emit = out->len == ds->stream_bytes;
+	*emit = out->len == dl->stream_bytes;
 	if (r.frame_end) {
 		df->any_unit = true;
 		df->mode = MODE_GATHER;
@@ -171,21 +170,23 @@ static void skip(struct decompress_file *df, struct bm_chunk *in)
 		df->mode = MODE_GATHER;
 }
 
-static enum bm_status zstd_turn(struct decompress_shared *ds, struct decompress_file *df, struct bm_file *f,
-                                struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
+static enum bm_status zstd_turn(struct decompress_layer *dl, struct decompress_file *df, struct bm_file *f,
+                                struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_worker *w,
+                                struct bm_error *err)
 {
 	(void)f;
+	(void)w;
 	switch (df->mode) {
 	case MODE_GATHER:
 		if (out->len == 0)
-			return gather(ds, df, out, in, emit, err);
+			return gather(dl, df, out, in, emit, err);
 		/* A frame was streamed into this chunk: the next one may want a chunk of its own. */
 		*emit = true;
 		return BM_OK;
 	case MODE_COLLECT:
-		return collect(ds, df, out, in, emit, err);
+		return collect(dl, df, out, in, emit, err);
 	case MODE_STREAM:
-		return decode_some(ds, df, out, in, emit, err);
+		return decode_some(dl, df, out, in, emit, err);
 	default:
 		skip(df, in);
 		if (df->skip_left > 0 && df->head_len == 0 && decompress_at_end(in))
@@ -201,34 +202,36 @@ static bool zstd_may_end(const struct decompress_file *df)
 	return df->mode == MODE_GATHER && df->any_unit;
 }
 
-static enum bm_status zstd_row(struct decompress_shared *ds, const uint8_t *in, size_t in_len, uint8_t *out,
-                               size_t out_cap, size_t *good, size_t *out_len, struct bm_error *err)
+static enum bm_status zstd_row(struct decompress_layer *dl, struct decompress_file *df, const struct bm_chunk *c,
+                               size_t *good, size_t *out_len, struct bm_error *err)
 {
-	struct bm_zstd_decoder *d = decoder_get(ds, err);
+	struct bm_zstd_decoder *d = decoder_get(dl, err);
 	enum bm_status status = d != NULL ? BM_OK : err->status;
 	size_t made = 0;
 
+	(void)df;
 	*good = 0;
 	*out_len = 0;
-	while (status == BM_OK && *good < in_len) {
+	while (status == BM_OK && *good < c->len) {
 		struct bm_zstd_scan scan;
 		size_t frame;
 
 		bm_zstd_scan_start(&scan);
-		(void)bm_zstd_scan_feed(&scan, in + *good, in_len - *good, &frame);
-		status = bm_zstd_decode_frame(d, in + *good, frame, out + *out_len, out_cap - *out_len, &made, err);
+		(void)bm_zstd_scan_feed(&scan, c->data + *good, c->len - *good, &frame);
+		status = bm_zstd_decode_frame(d, c->data + *good, frame, c->buf[0] + *out_len,
+		                              dl->chunk_bytes - *out_len, &made, err);
 		if (status == BM_OK) {
 			*good += frame;
 			*out_len += made;
 		}
 	}
-	bm_stash_put(&ds->zstd_decoders, d);
+	bm_stash_put(&dl->all->zstd_decoders, d);
 	return status;
 }
 
-static void zstd_close(struct decompress_shared *ds, struct decompress_file *df)
+static void zstd_close(struct decompress_layer *dl, struct decompress_file *df)
 {
-	bm_stash_put(&ds->zstd_decoders, df->zstd);
+	bm_stash_put(&dl->all->zstd_decoders, df->zstd);
 }
 
 const struct decompress_format decompress_zstd_format = {

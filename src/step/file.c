@@ -55,14 +55,17 @@ void bm_file_results_fini(struct bm_file_results *r)
 
 void bm_file_warn(struct bm_file *f, const char *fmt, ...)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for all files: warnings are rare */
 	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	pthread_mutex_lock(&lock);
 	bm_buf_puts(&f->warnings, text);
 	bm_buf_putc(&f->warnings, '\n');
+	pthread_mutex_unlock(&lock);
 }
 
 void bm_file_add_digest(struct bm_file *f, unsigned step, const char *algorithm, const uint8_t *bytes, size_t len,

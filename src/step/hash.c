@@ -14,9 +14,9 @@
 
 #include "bm_digest.h"
 #include "bm_error.h"
-#include "bm_manifest.h"
 #include "bm_text.h"
 #include "digest_stage.h"
+#include "manifest.h"
 #include "step_internal.h"
 
 #define MANIFEST_BUFFER ((size_t)64 << 10)
@@ -184,16 +184,6 @@ static enum bm_status hash_close(void *shared, struct bm_file *f, bool good, str
 	return BM_OK;
 }
 
-/* Where the step's digests begin. */
-static size_t first_digest(const struct bm_file_result *r, unsigned step)
-{
-	size_t i = 0;
-
-	while (i < r->digest_count && r->digests[i].step != step)
-		i++;
-	return i;
-}
-
 /* A manifest on a pipe can wait for ever: a cancel ends it. */
 static struct bm_blocker manifest_blocker(const struct hash_shared *hs)
 {
@@ -223,39 +213,6 @@ static enum bm_status manifest_flush(struct hash_shared *hs, size_t i, struct bm
 	return status;
 }
 
-/* The line or lines of a file in manifest m: of one algorithm, where each has a manifest of its own, or of all. */
-static enum bm_status put_entry(struct hash_shared *hs, size_t m, const struct bm_file_result *r, const char *name,
-                                struct bm_error *err)
-{
-	static const enum bm_manifest_kind kinds[] = {
-		[BM_MANIFEST_GNU] = BM_MANIFEST_KIND_GNU,
-		[BM_MANIFEST_BSD] = BM_MANIFEST_KIND_BSD,
-		[BM_MANIFEST_JSON] = BM_MANIFEST_KIND_JSON,
-	};
-	struct bm_manifest_style style = {.kind = kinds[hs->p->format], .nul = hs->p->null};
-	struct bm_manifest_digest digests[BM_MANIFEST_DIGESTS_MAX];
-	struct bm_manifest_entry e = {.name = name, .name_len = strlen(name), .digests = digests};
-
-	for (size_t i = 0; i < r->digest_count; i++) {
-		const struct bm_file_digest *d = &r->digests[i];
-		const struct bm_digest_algorithm *a;
-
-		if (d->step != hs->set.index)
-			continue;
-		/* They come as they were added: in the order of the set. */
-		a = hs->set.algorithms[i - first_digest(r, hs->set.index)];
-		if (hs->manifest_count > 1 && a != hs->set.algorithms[m])
-			continue;
-		digests[e.digest_count++] =
-			(struct bm_manifest_digest){.algorithm = a, .name = a->name, .bytes = d->bytes, .len = d->len};
-		e.has_size = true;
-		e.size_bytes = d->length;
-	}
-	e.has_mtime = hs->has_mtime && r->has_mtime;
-	e.mtime_ns = r->mtime_ns;
-	return bm_manifest_put_entry(&hs->lines[m], &style, &e, err);
-}
-
 static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, struct bm_error *err)
 {
 	struct hash_shared *hs = shared;
@@ -272,10 +229,11 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 		name = hs->name_text.data + (hs->name_text.len >= hs->name_skip ? hs->name_skip : 0);
 	}
 	for (size_t m = 0; m < hs->manifest_count && status == BM_OK; m++) {
-		status = put_entry(hs, m, r, name, err);
-		if (status != BM_OK)
-			return status;
-		if (hs->is_live || hs->lines[m].oom || hs->lines[m].len >= MANIFEST_BUFFER)
+		const struct bm_digest_algorithm *only = hs->manifest_count > 1 ? hs->set.algorithms[m] : NULL;
+
+		status = bm_step_put_manifest(&hs->lines[m], hs->p->format, hs->p->null, r, hs->set.index, only, name,
+		                              hs->has_mtime, err);
+		if (status == BM_OK && (hs->is_live || hs->lines[m].len >= MANIFEST_BUFFER))
 			status = manifest_flush(hs, m, err);
 	}
 	return status;
@@ -284,20 +242,30 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 static enum bm_status hash_finish(void *shared, bool good, struct bm_error *err)
 {
 	struct hash_shared *hs = shared;
-	enum bm_status status = BM_OK;
+	enum bm_status failed = BM_OK;
 
 	for (size_t m = 0; m < hs->manifest_count; m++) {
+		enum bm_status status = BM_OK;
+		struct bm_error own;
+
+		bm_error_clear(&own);
 		/* An empty tree has an empty manifest, not none. */
-		if (good && status == BM_OK)
-			status = manifest_flush(hs, m, err);
+		if (good)
+			status = manifest_flush(hs, m, &own);
 		struct bm_sink *s = hs->manifest[m];
 		hs->manifest[m] = NULL;
 		if (good && status == BM_OK)
-			status = bm_sink_commit(s, NULL, -1, NULL, NULL, err);
+			status = bm_sink_commit(s, NULL, -1, NULL, NULL, &own);
 		else
 			bm_sink_abort(s);
+		if (status == BM_OK)
+			continue;
+		if (failed != BM_OK)
+			hs->ctx->tell(hs->ctx->tell_arg, err);
+		*err = own;
+		failed = status;
 	}
-	return status;
+	return failed;
 }
 
 static void hash_destroy(void *shared)

@@ -21,7 +21,7 @@
 
 bool bm_step_begins_segment(const struct bm_step *s)
 {
-	return s->kind->ops == &bm_read_ops || s->kind->ops == &bm_decompress_ops;
+	return s->kind->ops->begins_segment;
 }
 
 size_t bm_step_chunk(const struct bm_job *job, size_t first)
@@ -116,7 +116,8 @@ enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, 
 	p->skip_early = may_skip_early(job);
 	p->step_count = job->step_count;
 	p->shared = calloc(job->step_count, sizeof(*p->shared));
-	if (p->shared == NULL)
+	p->broken = calloc(job->step_count, sizeof(*p->broken));
+	if (p->shared == NULL || p->broken == NULL)
 		status = bm_error_set_nomem(err);
 	for (size_t i = 0; i < job->step_count && status == BM_OK; i++) {
 		status = job->steps[i].kind->ops->prepare(p, &job->steps[i], &p->shared[i], err);
@@ -138,6 +139,7 @@ void bm_plan_destroy(struct bm_plan *p)
 	for (size_t i = 0; p->shared != NULL && i < p->step_count; i++)
 		p->job->steps[i].kind->ops->destroy(p->shared[i]);
 	free(p->shared);
+	free(p->broken);
 	free(p);
 }
 
@@ -148,8 +150,10 @@ enum bm_status bm_plan_segment(struct bm_plan *p,
                                void *arg, size_t chunk_bytes, size_t other_bytes, struct bm_error *err)
 {
 	if (p->segment_count == BM_FLOW_MAX_SEGMENTS)
-		return bm_error_set(err, BM_ERR_LIMIT, NULL, "a job can have %d steps that re-cut chunks (decompress)",
-		                    BM_FLOW_MAX_SEGMENTS - 1);
+		return bm_error_set(
+			err, BM_ERR_LIMIT, NULL,
+			"a job can have %d steps that cut chunks anew (encrypt, decrypt, and each layer of decompress)",
+			BM_FLOW_MAX_SEGMENTS - 1);
 	struct bm_segment *seg = &p->segments[p->segment_count++];
 
 	seg->fill = fill;
@@ -252,39 +256,71 @@ enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, st
 	return out->status;
 }
 
-enum bm_status bm_plan_emit(const struct bm_plan *p, const struct bm_file_result *r, struct bm_error *err)
+bool bm_plan_emit(struct bm_plan *p, const struct bm_file_result *r)
 {
-	enum bm_status status = BM_OK;
+	bool good = true;
 
 	for (size_t i = 0; i < p->step_count; i++) {
 		const struct bm_step_ops *ops = p->job->steps[i].kind->ops;
-		enum bm_status s = ops->emit != NULL ? ops->emit(p->shared[i], r, err) : BM_OK;
+		struct bm_error err;
 
-		if (status == BM_OK)
-			status = s;
+		if (ops->emit == NULL || p->broken[i])
+			continue;
+		bm_error_clear(&err);
+		if (ops->emit(p->shared[i], r, &err) == BM_OK)
+			continue;
+		/* The files that are on their way still come by, maybe thousands: one message is enough. */
+		p->broken[i] = true;
+		p->ctx->tell(p->ctx->tell_arg, &err);
+		good = false;
 	}
-	return status;
+	return good;
 }
 
-enum bm_status bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx, struct bm_error *err)
+bool bm_plan_hold(struct bm_plan *p, const struct bm_file_result *r, const void *record, size_t len)
 {
-	if (p->verifier == 0)
-		return BM_OK;
-	return p->job->steps[p->verifier].kind->ops->release(p->shared[p->verifier], good, give, ctx, err);
+	size_t v = p->verifier;
+	struct bm_error err;
+
+	if (v == 0 || p->broken[v] || r->verdict == BM_VERDICT_OK || r->verdict == BM_VERDICT_NONE)
+		return true;
+	bm_error_clear(&err);
+	if (p->job->steps[v].kind->ops->hold(p->shared[v], r, record, len, &err) == BM_OK)
+		return true;
+	p->broken[v] = true;
+	p->ctx->tell(p->ctx->tell_arg, &err);
+	return false;
 }
 
-enum bm_status bm_plan_finish(const struct bm_plan *p, bool good, struct bm_error *err)
+bool bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx)
 {
-	enum bm_status status = BM_OK;
+	size_t v = p->verifier;
+	struct bm_error err;
+
+	if (v == 0)
+		return true;
+	bm_error_clear(&err);
+	if (p->job->steps[v].kind->ops->release(p->shared[v], good, give, ctx, &err) == BM_OK)
+		return true;
+	p->ctx->tell(p->ctx->tell_arg, &err);
+	return false;
+}
+
+bool bm_plan_finish(const struct bm_plan *p, bool good)
+{
+	bool all = true;
 
 	for (size_t i = 0; i < p->step_count; i++) {
 		const struct bm_step_ops *ops = p->job->steps[i].kind->ops;
+		struct bm_error err;
 
 		if (ops->finish == NULL)
 			continue;
-		enum bm_status s = ops->finish(p->shared[i], good && status == BM_OK, err);
-		if (status == BM_OK)
-			status = s;
+		bm_error_clear(&err);
+		if (ops->finish(p->shared[i], good, &err) == BM_OK)
+			continue;
+		p->ctx->tell(p->ctx->tell_arg, &err);
+		all = false;
 	}
-	return status;
+	return all;
 }

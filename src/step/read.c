@@ -254,6 +254,7 @@ bool bm_plan_takes_name(const struct bm_plan *p, const char *path, size_t len)
 }
 
 const struct bm_step_ops bm_read_ops = {
+	.begins_segment = true,
 	.prepare = read_prepare,
 	.destroy = read_destroy,
 };

@@ -6,7 +6,7 @@
 
 /* The kinds of steps, each defined with its rows in the file that runs it. Steps of the same kind of work may share ops. */
 extern const struct bm_step_kind bm_read_kind, bm_hash_kind, bm_verify_kind, bm_copy_kind, bm_compress_kind,
-	bm_decompress_kind, bm_write_kind;
+	bm_decompress_kind, bm_encrypt_kind, bm_decrypt_kind, bm_write_kind;
 
 #define BM_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 #define BM_STEP_OPTIONS(a) .options = (a), .option_count = BM_LENGTH(a)

@@ -86,8 +86,8 @@ static const struct bm_option job_options[] = {
 
 /* In the order in which a job uses them, as far as there is one. */
 static const struct bm_step_kind *const kinds[] = {
-	&bm_read_kind,     &bm_hash_kind,       &bm_verify_kind, &bm_copy_kind,
-	&bm_compress_kind, &bm_decompress_kind, &bm_write_kind,
+	&bm_read_kind,       &bm_hash_kind,    &bm_verify_kind,  &bm_copy_kind,  &bm_compress_kind,
+	&bm_decompress_kind, &bm_encrypt_kind, &bm_decrypt_kind, &bm_write_kind,
 };
 
 const struct bm_step_kind *const *bm_step_kinds(size_t *count)
@@ -153,6 +153,7 @@ void bm_params_fini(void *params, const struct bm_option *options, size_t count)
 			*(char **)field = NULL;
 			break;
 		case BM_OPTION_PATHS:
+		case BM_OPTION_FILES:
 		case BM_OPTION_GLOBS:
 		case BM_OPTION_STRINGS:
 			strings_fini(field);

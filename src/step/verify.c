@@ -178,7 +178,8 @@ static enum bm_verdict judge_wrong(struct verify_shared *vs, struct bm_file *f, 
 	case VERIFY_SECOND_RIGHT:
 		bm_file_warn(f, "the first reading had other bytes than the second, which is right: memory, cable or "
 		                "cache are not to be trusted");
-		memcpy(vf->d.value[wrong->algorithm].out, wrong->bytes, BM_DIGEST_MAX_BYTES);
+		for (size_t i = 0; i < vf->digest_count; i++)
+			memcpy(vf->d.value[vf->digests[i].algorithm].out, vf->digests[i].bytes, BM_DIGEST_MAX_BYTES);
 		return BM_VERDICT_OK;
 	case VERIFY_SECOND_SAME:
 	case VERIFY_SECOND_NONE:

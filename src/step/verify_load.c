@@ -9,6 +9,9 @@
  * their length, and a length may be that of several algorithms: 64 digits are SHA-256 nearly always, but SHA3-256 and
  * BLAKE2s too. So a few small files of the manifest are tried, and the first algorithm that fits one of them is it.
  *
+ * A manifest that was made in the directory that it lists (find . -type f | xargs sha256sum > SUMS) has a line for itself,
+ * from when it was empty: that line is passed over, and told.
+ *
  * A root that is not there, or that is an empty directory, is a disk that is not mounted sooner than one whose every file
  * was deleted: nothing is checked then, and nothing is said to be missing.
  */
@@ -45,6 +48,7 @@ struct load {
 	struct bm_name_map map;
 	struct bm_buf fault; /* text of the entry's */
 	uint64_t outside;
+	uint64_t own_line; /* 0: none */
 	uint64_t first_bad;
 	struct bm_buf first_fault;
 	uint64_t last_unterminated;
@@ -148,6 +152,10 @@ static bool on_entry(void *ctx, struct bm_manifest_entry *e)
 		return false;
 	case BM_NAME_NOMEM:
 		l->oom = true;
+		return false;
+	}
+	if (l->m->own != NULL && strcmp(e->name, l->m->own) == 0) {
+		l->own_line = e->line;
 		return false;
 	}
 	note_digests(l, e);
@@ -365,6 +373,9 @@ static enum bm_status judge_lines(struct load *l, struct bm_error *err)
 	if (l->outside > 0)
 		say(l, "%s: %" PRIu64 " entr%s not begin with what is to be stripped; not checked", m->shown,
 		    l->outside, l->outside == 1 ? "y does" : "ies do");
+	if (l->own_line > 0)
+		say(l, "%s:%" PRIu64 ": the manifest lists itself, with a digest that cannot be right any more; not checked",
+		    m->shown, l->own_line);
 	if (l->last_unterminated > 0)
 		say(l, "%s:%" PRIu64 ": the last line has no end: the manifest may have been cut short", m->shown,
 		    l->last_unterminated);

@@ -60,15 +60,28 @@ cat >fail.json <<'END'
   {"name": "other", "steps": [{"step": "read", "from": "in"}, {"step": "write", "to": "other/{path}"}]}
 ]}
 END
-run_bm run fail.json
-expect_exit 1
-expect_stderr_match 'missing: .*No such file'
-expect_stderr_match '^bytemill: next: skipped: a job that it comes after has failed'
-expect_stderr_match '^bytemill: last: skipped: '
-expect_stderr_match '^bytemill: 1 jobs done, 1 failed, 2 skipped, 6 files done, 1 failed'
+for quiet in "" -q; do
+	rm -rf bad other
+	# shellcheck disable=SC2086
+	run_bm run $quiet --report report.jsonl fail.json
+	expect_exit 1
+	expect_stderr_match 'missing: .*No such file'
+	expect_stderr_match '^bytemill: error: next: skipped: a job that it comes after has failed'
+	expect_stderr_match '^bytemill: error: last: skipped: '
+	expect_stderr_match '^bytemill: 1 jobs done, 1 failed, 2 skipped, 6 files done, 1 failed'
+done
+# That is what follows from a failure, not one more: the summary has none of its own.
+tail -n 1 report.jsonl | grep -q '"jobs_skipped":2.*"cancelled":false}$' || fail "$(tail -n 1 report.jsonl)"
 expect_same in/1 bad/1
 [ ! -e next ] && [ ! -e last ] || fail "a job after the failed one ran"
 diff -r in other >&2 || fail "the other job did not run"
+
+# Nothing could be used: said for the job, with its name once.
+sed 's|"in/1", "missing"|"missing"|; s|{"step": "write", "to": "bad/{path}"}|{"step": "hash", "manifest": "bad.sums"}|' fail.json >nothing.json
+run_bm run -q nothing.json
+expect_exit 1
+expect_stderr_match '^bytemill: error: bad: no input could be used: manifests and combined outputs were left as they were$'
+[ ! -e bad.sums ] || fail "a manifest of nothing"
 
 # on_error stop: what came before stays, the rest is not begun, the manifest is not there.
 cat >stop.json <<'END'

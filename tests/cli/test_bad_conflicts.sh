@@ -22,17 +22,34 @@ refused() { # refused RE: exit code 2, a message, the tree as it was
 
 # Two streams, one output: both are named.
 job '{"steps": [{"step": "read", "from": "t"}, {"step": "write", "to": "out/{name}"}]}'
-refused 'out/n: t/x/n and t/y/n would both be written here'
+refused 'out/n: t/x/n and t/y/n would both be written here; put \{path\} into the target, or say "combine": true$'
 job '{"steps": [{"step": "read", "from": ["t/x", "t/y"]}, {"step": "write", "to": "out/{path}"}]}'
-refused 'out/n: t/x/n and t/y/n would both be written here'
+refused 'out/n: t/x/n and t/y/n would both be written here; read from one directory above both, or say "combine": true$'
 job '{"steps": [{"step": "read", "from": "t/*"}, {"step": "write", "to": "out/one"}]}'
 refused 'out/one: .*a and .*b would both be written here.*combine'
-job '{"steps": [{"step": "read", "from": "t/x"}, {"step": "copy", "to": "out/{path}"}, {"step": "compress"},
-	{"step": "write", "to": "out/./{name}"}]}'
-refused 'out/n: .*would both be written here'
 job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "t/x"}, {"step": "write", "to": "out/{path}"}]},
 	{"name": "two", "steps": [{"step": "read", "from": "t/y"}, {"step": "write", "to": "out/{path}"}]}]}'
-refused 'out/n: .*t/x/n and .*t/y/n would both be written here'
+refused 'out/n: t/x/n and t/y/n would both be written here, by /jobs/0/steps/1 \(write\) and /jobs/1/steps/1 \(write\) of job\.json; give one of them another "to"$'
+# One stream, one output, but two steps: they are named, not the input twice.
+job '{"steps": [{"step": "read", "from": "t/x"}, {"step": "hash"}, {"step": "copy", "to": "out/{path}"}, {"step": "compress"},
+	{"step": "write", "to": "out/./{name}"}]}'
+refused 'out/n: t/x/n would be written here twice, by /steps/2 \(copy\) and /steps/4 \(write\) of job\.json; give one of them another "to"$'
+job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "t"}, {"step": "write", "to": "fine/{path}"}]},
+	{"name": "two", "steps": [{"step": "read", "from": "t/y"}, {"step": "copy", "to": "out/{name}"}, {"step": "copy", "to": "out/{path}"}]}]}'
+refused 'out/n: t/y/n would be written here twice, by /jobs/1/steps/1 \(copy\) and /jobs/1/steps/2 \(copy\) of job\.json; '
+# ... or two jobs, of one file or of two.
+job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "t/x"}, {"step": "write", "to": "out/{path}"}]},
+	{"name": "two", "steps": [{"step": "read", "from": "t/x"}, {"step": "compress"}, {"step": "write", "to": "out/{path}"}]}]}'
+refused 'out/n: t/x/n would be written here twice, by /jobs/0/steps/1 \(write\) and /jobs/1/steps/2 \(write\) of job\.json; '
+job '{"steps": [{"step": "read", "from": "t/x"}, {"step": "write", "to": "out/{path}"}]}'
+sed 's/"steps"/"name": "two", "steps"/' job.json >$'two\n.json'
+run_bm run job.json $'two\n.json'
+expect_exit 2
+expect_stderr_match 'out/n: t/x/n would be written here twice, by /steps/1 \(write\) of job\.json and /steps/1 \(write\) of two\\n\.json; '
+rm two*
+# One step, but the input is named twice.
+job '{"steps": [{"step": "read", "from": ["t/x", "t/x"]}, {"step": "write", "to": "out/{path}"}]}'
+refused 'out/n: t/x/n is read twice, and would be written here twice; name it once in the inputs$'
 # The same directory under another name.
 mkdir real
 ln -s real link
@@ -41,7 +58,7 @@ job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "t/x"}, {"step
 refused 'real/n: .*t/x/n and .*t/y/n would both be written here'
 printf 't/a\nt/b\n./t/a\n' >list
 job '{"steps": [{"step": "read", "files_from": "list"}, {"step": "write", "to": "out/{path}"}]}'
-refused 'out/t/a: t/a and ./t/a would both be written here'
+refused 'out/t/a: t/a and ./t/a would both be written here; name each input once, '
 
 # A list that can be read once: the second one fails, the first stays.
 printf 't/a\nt/b\nt/a\n' >list
@@ -53,6 +70,15 @@ expect_same t/a out/t/a
 expect_same t/b out/t/b
 expect_no_temp .
 rm -r out
+# There too it is told when it is two steps.
+printf 't/a\nt/b\n' >list
+job '{"steps": [{"step": "read", "files_from": "-"}, {"step": "copy", "to": "out/{path}"}, {"step": "write", "to": "out/t/{name}"}]}'
+run_bm run job.json <list
+expect_exit 1
+for file in a b; do
+	expect_stderr_match "^bytemill: error: t/$file: .*out/t/$file: t/$file would be written here twice, by /steps/1 \\(copy\\) and /steps/2 \\(write\\) of job\\.json; "
+done
+[ ! -e out ] || fail "it wrote"
 
 # An output that is its own input.
 job '{"steps": [{"step": "read", "from": "t"}, {"step": "compress"}, {"step": "write", "to": "t/{path}"}]}'
@@ -105,4 +131,5 @@ for i in 1 2; do
 	gzip -t t/a.gz t/b.gz t/x/n.gz t/y/n.gz
 done
 expect_stderr_match 'passed over: (it is an output|they are outputs) of this run'
+expect_stderr_match '^bytemill: 4 files done, 0 failed, 0 skipped, [0-9]+ passed over; '
 expect_no_temp .

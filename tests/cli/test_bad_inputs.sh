@@ -47,8 +47,40 @@ job '{"steps": [{"step": "read", "from": "loop"}, {"step": "write", "to": "out/{
 run_bm run job.json
 expect_exit 0
 expect_stderr_match '4 symbolic links were not followed'
+expect_stderr_match '^bytemill: 1 file done, 0 failed, 0 skipped, 4 passed over; '
 [ "$(find out -type f | wc -l)" = 1 ] || fail "$(find out)"
+[ "$(find out ! -type f ! -type d | wc -l)" = 0 ] || fail "$(find out)"
 rm -rf out
+# With -q the report says it, and the plan says it before.
+run_bm run -q --report report.jsonl job.json
+expect_exit 0
+expect_no_stderr
+tail -n 1 report.jsonl | grep -q '"passed_over":{"symlinks":4,"special":0,"other_filesystem":0,"own_outputs":0}' ||
+	fail "the report: $(tail -n 1 report.jsonl)"
+run_bm validate job.json
+expect_exit 0
+expect_stdout_match '^  inputs: 1 files, '
+expect_stdout_match '^  4 symbolic links were not followed$'
+run_bm hash -v loop
+expect_exit 0
+expect_stderr_match '^bytemill: 4 symbolic links were not followed$'
+expect_stderr_match '^bytemill: 1 file done, 0 failed, 0 skipped, 4 passed over; '
+rm -rf out
+# A link to a directory in which include might find something counts too, one to a file that include leaves out does not.
+mkdir links
+ln -s ../loop/d links/dir
+ln -s ../loop/d/file links/file
+ln -s ../loop/d/file links/file.log
+ln -s nowhere links/dangling
+job '{"steps": [{"step": "read", "from": "links", "include": "*.log"}, {"step": "write", "to": "out/{path}"}]}'
+run_bm run job.json
+expect_exit 0
+expect_stderr_match '2 symbolic links were not followed'
+job '{"steps": [{"step": "read", "from": "links", "include": "*.log", "exclude": "dir"}, {"step": "write", "to": "out/{path}"}]}'
+run_bm run job.json
+expect_exit 0
+expect_stderr_match '1 symbolic link was not followed'
+rm -rf out links
 
 # Sockets, FIFOs and devices below a directory are passed over, and that is said; a FIFO named itself is read.
 mkdir special
@@ -58,6 +90,16 @@ job '{"steps": [{"step": "read", "from": "special"}, {"step": "write", "to": "ou
 run_bm run job.json
 expect_exit 0
 expect_stderr_match '1 socket, pipe or device was passed over'
+expect_stderr_match '^bytemill: 1 file done, 0 failed, 0 skipped, 1 passed over; '
+# Jobs are added up, also those that fail and with -q.
+job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "special"}, {"step": "hash"}]},
+	{"name": "two", "steps": [{"step": "read", "from": ["special", "loop", "missing"]}, {"step": "hash"}]}]}'
+run_bm run -q --report report.jsonl job.json
+expect_exit 1
+expect_stderr_match '^bytemill: 1 jobs done, 1 failed, 3 files done, 1 failed, 0 skipped, 6 passed over; '
+tail -n 1 report.jsonl | grep -q '"passed_over":{"symlinks":4,"special":2,"other_filesystem":0,"own_outputs":0}' ||
+	fail "the report: $(tail -n 1 report.jsonl)"
+job '{"steps": [{"step": "read", "from": "special"}, {"step": "write", "to": "out/{path}"}]}'
 expect_same special/file out/file
 seq 1 300000 >special/content
 cat special/content >special/fifo &

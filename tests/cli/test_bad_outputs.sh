@@ -79,13 +79,48 @@ job '{"steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "ou
 run_bm run job.json
 expect_exit 1
 expect_stderr_match 'out/sub: is a directory'
-# Two jobs that fail so: both are told.
+# Two jobs that fail so: both are told, by name, with -q too.
 job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}]},
 	{"name": "two", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/a"}]}]}'
-run_bm run job.json
+for quiet in "" -q; do
+	# shellcheck disable=SC2086
+	run_bm run $quiet job.json
+	expect_exit 1
+	expect_stderr_match '^bytemill: error: one: .*out/sub: is a directory'
+	expect_stderr_match '^bytemill: error: two: .*out/a: is a directory'
+	expect_stderr_match '^bytemill: 0 jobs done, 2 failed, '
+done
+# One job with several that fail: each is told, once, and those that can be written are written.
+mkdir out/md5 out/sha224
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"},
+	{"step": "hash", "algorithms": ["md5", "sha1", "sha224"], "manifest": "out/{algorithm}"},
+	{"step": "hash", "manifest": "out/SUMS"}, {"step": "write", "to": "out/all", "combine": true}]}'
+cat in/a in/large in/z >want
+for quiet in "" -q; do
+	rm -f out/all out/sha1 out/SUMS
+	# shellcheck disable=SC2086
+	run_bm run $quiet job.json
+	expect_exit 1
+	for path in sub md5 sha224; do
+		[ "$(grep -c "^bytemill: error: .*out/$path: is a directory" "$stderr")" = 1 ] || fail "out/$path is not told once"
+	done
+	expect_stderr_match '^bytemill: 3 files done, 0 failed'
+	expect_same want out/all
+	(cd in && sha256sum -c --strict --quiet ../out/SUMS) || fail "sha256sum -c says no"
+	(cd in && sha1sum -c --strict --quiet ../out/sha1) || fail "sha1sum -c says no"
+	expect_no_temp .
+done
+# Of what was begun before the disk was full nothing gets its name, and one line says why, not one a file.
+mkdir many
+(cd many && seq -f '%0200.0f' 3000 | xargs touch)
+job '{"steps": [{"step": "read", "from": "many"}, {"step": "hash", "algorithms": "md5", "manifest": "/dev/full"},
+	{"step": "hash", "manifest": "out/new"}]}'
+run_bm run -q job.json
 expect_exit 1
-expect_stderr_match 'out/sub: is a directory'
-expect_stderr_match 'out/a: is a directory'
+[ "$(grep -c '/dev/full: .*No space left' "$stderr")" = 1 ] || fail "it is not told once"
+[ ! -e out/new ] || fail "a manifest that is not whole got its name"
+expect_no_temp .
+rm -r many
 
 # A FIFO as output, with a reader that takes all, and one that goes away.
 rm -rf out

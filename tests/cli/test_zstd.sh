@@ -247,11 +247,11 @@ for f in bad/*; do
 	[ "$(grep -acE "error: $f: " "$stderr")" = 2 ] || fail "$f is not named twice"
 done
 second=$(stat -c %s zst/plain)
-expect_stderr_match "bad/cut-0: empty, not a gzip or zstd file"
+expect_stderr_match "bad/cut-0: empty, not a gzip, zstd or age file"
 expect_stderr_match "bad/cut-1000: zstd frame at byte 0: unexpected end of file in the compressed data, at its offset 1000"
 expect_stderr_match "bad/cut-second-1000: zstd frame at byte $second: unexpected end of file.* offset 1000"
 expect_stderr_match "bad/garbage-behind: trailing garbage at byte $second"
-expect_stderr_match 'bad/neither: not a gzip or zstd file'
+expect_stderr_match 'bad/neither: not a gzip, zstd or age file'
 expect_stderr_match 'bad/old: .*0\.7 or older'
 expect_stderr_match "bad/skip-cut: zstd frame at byte $second: unexpected end of file in a skippable frame"
 expect_stderr_match 'bad/flip-[0-9]+: zstd frame at byte 0: .* at its offset [0-9]+'

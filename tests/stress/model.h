@@ -163,6 +163,9 @@ void model_compare(struct model_run *run, const struct model_oracle *o);
 void model_check(const struct model_oracle *o, struct toy_pool *tp);
 
 /* Between model.c and model_call.c. */
+/* How often a fill took its input's buffer (bm_chunk_exchange) in place of copying. */
+extern atomic_uint_fast64_t model_exchanges;
+
 void model_wire(struct model_run *run); /* fills in pl, segments, stages and seats */
 /* Before a cancellation: from then on the engine gives back chunks unseen. */
 void model_forget_live(struct model_run *run);

@@ -352,6 +352,8 @@ static enum bm_status model_stage(void *arg, void *stream, struct bm_chunk *c, s
 
 /* ---- fills ---- */
 
+atomic_uint_fast64_t model_exchanges;
+
 static void open_chunk(struct model_stream *st, unsigned s, struct model_filling *fl, struct bm_chunk *out)
 {
 	const struct model_segment *ms = &st->run->model->segments[s];
@@ -460,6 +462,14 @@ static enum bm_fill_result fill_later(struct model_stream *st, unsigned s, struc
 		if (fl->target > in->len - in->pos)
 			fl->target = in->len - in->pos;
 	}
+	if ((kind == FILL_COPY || kind == FILL_PER_CHUNK) && in->len <= fl->target) {
+		const size_t len = in->len;
+
+		if (bm_chunk_exchange(out, in)) {
+			fl->consumed += len;
+			atomic_fetch_add_explicit(&model_exchanges, 1, RELAXED);
+		}
+	}
 	transfer(st, kind, fl, out, in);
 	if (fa) {
 		set_failure(st, fa, err);
@@ -509,6 +519,7 @@ static enum bm_fill_result model_fill(void *arg, void *stream, struct bm_chunk *
 	struct model_filling *fl = &st->fill[s];
 	enum bm_fill_result result;
 	struct toy_frame f;
+	const size_t in_len = in != NULL ? in->len : 0;
 
 	note_late(run);
 	enter(&f, run, st, w);
@@ -529,7 +540,7 @@ static enum bm_fill_result model_fill(void *arg, void *stream, struct bm_chunk *
 		result = fill_later(st, s, fl, out, in, err);
 		fl->in_pos = in->pos;
 		fl->in_over = in->pos == in->len && !in->last;
-		if (fl->in_over && in->len > 0)
+		if (fl->in_over && in_len > 0)
 			live_sub(st, segment_bytes(run, s - 1));
 		if (result == BM_FILL_EMIT && out->last) {
 			if (in->pos == in->len && in->last)

@@ -28,6 +28,7 @@ static void check_at_many_sizes(const struct model *m, const char *name)
 static void test_every_pair_of_fills(void **state)
 {
 	(void)state;
+	atomic_store(&model_exchanges, 0);
 	for (unsigned pair = 0; pair < FILL_KINDS * FILL_KINDS; pair++) {
 		static const size_t sizes[][3] = {{64, 64, 64}, {100, 7, 31}, {3, 200, 1}};
 		struct toy_rng r;
@@ -60,6 +61,7 @@ static void test_every_pair_of_fills(void **state)
 		check_at_many_sizes(&m, name);
 		model_fini(&m);
 	}
+	assert_true(atomic_load(&model_exchanges) > 1000);
 }
 
 static void random_segments(const char *name, struct model_limits limits, unsigned ms)

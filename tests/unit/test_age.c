@@ -319,6 +319,9 @@ static void test_open(void **state)
 	assert_int_equal(bm_age_open(c, 0, true, b.data, b.len, out, 2 * CHUNK, &n, NULL), BM_OK);
 	assert_int_equal(n, 2 * CHUNK);
 	assert_memory_equal(out, data, n);
+	bm_age_cipher_forget(c);
+	assert_int_equal(bm_age_open(c, 1, true, b.data + whole, whole, out, CHUNK, &n, NULL), BM_ERR_USAGE);
+	assert_int_equal(bm_age_cipher_set_key(c, &key, BM_AGE_OPEN, NULL), BM_OK);
 	assert_int_equal(bm_age_open(c, 1, true, b.data + whole, whole, out, CHUNK, &n, NULL), BM_OK);
 	assert_memory_equal(out, data + CHUNK, CHUNK);
 
@@ -407,6 +410,7 @@ static void test_many_recipients(void **state)
 		                 BM_OK);
 	}
 	put_file(&file, all, (const uint8_t *)"for all", 7, 1);
+	assert_int_equal(file.len, bm_age_header_bound(5) + bm_age_sealed_bytes(7));
 	for (size_t i = 0; i < 5; i++) {
 		d = new_decoder(p[i].identities);
 		/* It does not matter what other keys there are. */
@@ -443,6 +447,7 @@ static void test_passphrase(void **state)
 
 	(void)state;
 	assert_int_equal(bm_age_header_make_passphrase("correct horse", 13, 10, &file, &key, &err), BM_OK);
+	assert_int_equal(file.len, bm_age_header_bound(0));
 	put_payload(&file, &key, (const uint8_t *)"battery", 7, 1);
 	assert_int_equal(decode(d, BM_AGE_ARMORED_AUTO, file.data, file.len, 0, 1, &plain, &err), BM_ERR_FAILED);
 	assert_non_null(strstr(err.text, "passphrase"));

@@ -126,6 +126,7 @@ static void test_keygen(void **state)
 	struct bm_age_keypair b;
 	char text[BM_AGE_KEYPAIR_TEXT_BYTES];
 	char expected[BM_AGE_KEYPAIR_TEXT_BYTES];
+	char recipient[BM_AGE_RECIPIENT_TEXT_BYTES];
 	struct bm_age_identities *ids = new_identities();
 	const struct bm_age_keypair wiped = {0};
 	struct bm_error err = BM_ERROR_INIT;
@@ -150,7 +151,15 @@ static void test_keygen(void **state)
 	tzset();
 	/* An identity file is what is printed. */
 	assert_int_equal(bm_age_identities_add_text(ids, text, strlen(text), "key.txt", &err), BM_OK);
-	assert_int_equal(bm_age_identities_count(ids), 1);
+	assert_int_equal(bm_age_identities_add_passphrase(ids, "x", 1, NULL), BM_OK);
+	assert_int_equal(bm_age_identities_add(ids, b.identity, strlen(b.identity), &err), BM_OK);
+	assert_int_equal(bm_age_identities_count(ids), 3);
+	assert_int_equal(bm_age_identities_keys(ids), 2);
+	assert_int_equal(bm_age_identities_recipient(ids, 0, recipient, &err), BM_OK);
+	assert_string_equal(recipient, a.recipient);
+	assert_int_equal(bm_age_identities_recipient(ids, 1, recipient, &err), BM_OK);
+	assert_string_equal(recipient, b.recipient);
+	assert_int_equal(bm_age_identities_recipient(ids, 2, recipient, NULL), BM_ERR_USAGE);
 	bm_age_keypair_wipe(&a);
 	assert_memory_equal(&a, &wiped, sizeof(a));
 	bm_age_identities_destroy(ids);

@@ -87,22 +87,26 @@ static void error_without_errno(void **state)
 
 static void summary(void **state)
 {
-	struct bm_summary s = {.jobs_done = 1,
-	                       .jobs_failed = 2,
-	                       .jobs_skipped = 3,
-	                       .files_done = 4,
-	                       .files_failed = 5,
-	                       .files_skipped = 6,
-	                       .bytes_read = 7,
-	                       .bytes_written = 8,
-	                       .elapsed_ms = 9};
+	struct bm_summary s = {
+		.jobs_done = 1,
+		.jobs_failed = 2,
+		.jobs_skipped = 3,
+		.files_done = 4,
+		.files_failed = 5,
+		.files_skipped = 6,
+		.passed_over = {.symlinks = 10, .special = 11, .other_filesystem = 12, .own_outputs = 13},
+		.bytes_read = 7,
+		.bytes_written = 8,
+		.elapsed_ms = 9};
 	struct bm_buf b = {0};
 
 	(void)state;
 	bm_report_summary(&b, "20261122T030000Z-4242", &s);
 	assert_string_equal(
 		b.data, "{\"type\":\"summary\",\"run\":\"20261122T030000Z-4242\",\"jobs_done\":1,\"jobs_failed\":2,"
-			"\"jobs_skipped\":3,\"files_done\":4,\"files_failed\":5,\"files_skipped\":6,\"bytes_read\":7,"
+			"\"jobs_skipped\":3,\"files_done\":4,\"files_failed\":5,\"files_skipped\":6,"
+			"\"passed_over\":{\"symlinks\":10,\"special\":11,\"other_filesystem\":12,\"own_outputs\":13},"
+			"\"bytes_read\":7,"
 			"\"bytes_written\":8,\"elapsed_ms\":9,\"cancelled\":false}\n");
 	bm_buf_reset(&b);
 	s.cancelled = true;

@@ -3,6 +3,7 @@
 
 #include <linux/fs.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -507,6 +508,99 @@ static void devices_and_fifos(void **state)
 	assert_int_equal(stat("p", &st), 0);
 	assert_true(S_ISFIFO(st.st_mode));
 	assert_no_temp(".");
+}
+
+/* Reads nothing before the writer has given up the permit. */
+struct reader {
+	int fd;
+	sem_t given_up;
+	char *to;
+	size_t cap, len;
+};
+
+static void reader_block(void *arg)
+{
+	struct reader *r = arg;
+	test_block(NULL);
+	assert_int_equal(sem_post(&r->given_up), 0);
+}
+
+static void *read_all_of_it(void *arg)
+{
+	struct reader *r = arg;
+	ssize_t n;
+	(void)sem_wait(&r->given_up);
+	while (r->len < r->cap && (n = read(r->fd, r->to + r->len, r->cap - r->len)) > 0)
+		r->len += (size_t)n;
+	return NULL;
+}
+
+/* How often the permit was given up for a write of 1 MiB; *status is the write's. */
+static unsigned blocked_by_write(struct bm_sink *s, const struct bm_blocker *b, enum bm_status *status)
+{
+	static const char big[1 << 20];
+	unsigned before = blocked_count;
+	*status = bm_sink_write(s, big, sizeof big, false, b, NULL);
+	return blocked_count - before;
+}
+
+/* It is kept where a write cannot wait: for a device that takes all at once, and for a file in memory. */
+static void the_permit_is_kept(void **state)
+{
+	(void)state;
+	enum bm_status status;
+	struct bm_sink *s = must_open("/dev/null", &plain);
+	assert_int_equal(blocked_by_write(s, &test_blocker, &status), 0);
+	assert_int_equal(status, BM_OK);
+	must_commit(s);
+	SKIP_UNLESS_ROOT();
+	make_dir("m");
+	MOUNT_TMPFS_OR_SKIP("m", "size=4m");
+	s = must_open("m/t", &plain);
+	unsigned blocked = blocked_by_write(s, &test_blocker, &status);
+	must_commit(s);
+	bm_sink_set_destroy(set);
+	set = NULL;
+	assert_int_equal(umount("m"), 0);
+	assert_int_equal(bm_sink_set_create("again", BM_DURABLE_FILE, &set, NULL), BM_OK);
+	assert_int_equal(status, BM_OK);
+	assert_int_equal(blocked, 0);
+}
+
+/* And given up where it does: at a pipe that is full. What the pipe had room for went first. */
+static void the_permit_is_given_up(void **state)
+{
+	(void)state;
+	static char got[2 << 20];
+	enum bm_status status;
+	struct bm_sink *s;
+	bool skipped;
+	pthread_t t;
+	int p[2], saved = dup(STDOUT_FILENO);
+	(void)fflush(stdout);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	(void)dup2(p[1], STDOUT_FILENO);
+	(void)close(p[1]);
+	struct reader r = {.fd = p[0], .to = got, .cap = sizeof got};
+	struct bm_blocker b = {reader_block, test_unblock, &r, 0, NULL};
+	assert_int_equal(sem_init(&r.given_up, 0, 0), 0);
+	enum bm_status opened = bm_sink_open(set, "-", &plain, &test_blocker, &s, &skipped, NULL);
+	(void)alarm(20);
+	int rc = pthread_create(&t, NULL, read_all_of_it, &r);
+	unsigned blocked = opened == BM_OK ? blocked_by_write(s, &b, &status) : 0;
+	enum bm_status committed = opened == BM_OK ? bm_sink_commit(s, NULL, -1, NULL, NULL, NULL) : opened;
+	(void)dup2(saved, STDOUT_FILENO); /* the last descriptor of the pipe's writing end */
+	(void)close(saved);
+	assert_int_equal(rc, 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	(void)alarm(0);
+	(void)close(p[0]);
+	(void)sem_destroy(&r.given_up);
+	assert_int_equal(opened, BM_OK);
+	assert_int_equal(status, BM_OK);
+	assert_int_equal(committed, BM_OK);
+	assert_int_equal(r.len, 1 << 20);
+	assert_int_equal(blocked, 1); /* once a write, however often it waits */
 }
 
 static void a_cancel_ends_the_wait(void **state)
@@ -1171,6 +1265,8 @@ int main(void)
 		SINK_TEST(appends),
 		SINK_TEST(links_as_targets),
 		SINK_TEST(devices_and_fifos),
+		SINK_TEST(the_permit_is_kept),
+		SINK_TEST(the_permit_is_given_up),
 		SINK_TEST(a_cancel_ends_the_wait),
 		SINK_TEST(standard_output),
 		SINK_TEST(every_fault_leaves_the_old_file),

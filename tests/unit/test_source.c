@@ -201,6 +201,26 @@ static void every_size_the_hard_way(void **state)
 	bm_source_close(s);
 }
 
+/* What has no disk behind it is read with the permit in hand, though tmpfs does not know RWF_NOWAIT. */
+static void memory_needs_no_waiting(void **state)
+{
+	(void)state;
+	SKIP_UNLESS_ROOT();
+	assert_int_equal(mkdir("m", 0700), 0);
+	MOUNT_TMPFS_OR_SKIP("m", "size=1m");
+	inject.nowait_errno = EOPNOTSUPP; /* whatever this kernel's tmpfs says */
+	make_pattern("m/f", 40960);
+	struct bm_source *s = open_file("m/f");
+	unsigned before = blocked_count; /* opening may wait */
+	size_t chunks = read_all(s, 4096, 40960);
+	bm_source_close(s);
+	unsigned blocked = blocked_count - before;
+	assert_int_equal(umount("m"), 0);
+	assert_int_equal(chunks, 10);
+	assert_int_equal(blocked, 0);
+	assert_int_equal(inject.nowaits, 1);
+}
+
 static void an_error_is_final(void **state)
 {
 	(void)state;
@@ -516,6 +536,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SOURCE_TEST(every_size),
 		SOURCE_TEST(every_size_the_hard_way),
+		SOURCE_TEST(memory_needs_no_waiting),
 		SOURCE_TEST(an_error_is_final),
 		SOURCE_TEST(a_changing_file_is_told),
 		SOURCE_TEST(pseudo_files),

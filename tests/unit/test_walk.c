@@ -251,6 +251,27 @@ static void kinds_and_hidden(void **state)
 	assert_int_equal(counts.symlinks, 2);
 	assert_int_equal(counts.special, 2);
 	assert_root("t/.f", "f .f|t/.f\n"); /* a root is never hidden */
+	/* include: links to what it leaves out do not count, a link to a directory that it would enter does. */
+	assert_int_equal(symlink("empty", "t/to-dir"), 0);
+	struct bm_glob *in = glob("*.x"), *deep = glob("deep/*.x"), *out = glob("to-*");
+	const struct bm_glob *include[] = {in, deep}, *exclude[] = {out};
+	struct bm_walk_root filtered = {.path = "t"};
+	struct bm_walk_options f = {.roots = &filtered, .root_count = 1, .include = include, .include_count = 1};
+	assert_list(&f, "");
+	assert_int_equal(counts.symlinks, 1);
+	assert_int_equal(counts.excluded, 5); /* r, fifo, sock, link, dangling: each once */
+	f.include = include + 1;
+	assert_list(&f, "");
+	assert_int_equal(counts.symlinks, 0);
+	f.include = include;
+	f.exclude = exclude;
+	f.exclude_count = 1;
+	assert_list(&f, "");
+	assert_int_equal(counts.symlinks, 0);
+	bm_glob_destroy(in);
+	bm_glob_destroy(deep);
+	bm_glob_destroy(out);
+	assert_int_equal(unlink("t/to-dir"), 0);
 	assert_root("t/.h", "f x|t/.h/x\n");
 	assert_root("t/link", "f link|t/link\n");
 	assert_root("t/dangling", "E t/dangling|t/dangling\n");

@@ -1,0 +1,42 @@
+/*
+ * manifest.c - a file's digests as an entry of bm_manifest.h, which knows what the lines are like.
+ *
+ * The size in an entry is that of what was digested: behind a compress step it is not the input's.
+ */
+#include "manifest.h"
+
+#include <string.h>
+
+#include "bm_manifest.h"
+#include "bm_step.h"
+
+static const enum bm_manifest_kind kinds[] = {
+	[BM_MANIFEST_GNU] = BM_MANIFEST_KIND_GNU,
+	[BM_MANIFEST_BSD] = BM_MANIFEST_KIND_BSD,
+	[BM_MANIFEST_JSON] = BM_MANIFEST_KIND_JSON,
+};
+
+enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, const struct bm_file_result *r,
+                                    unsigned step, const struct bm_digest_algorithm *only, const char *name,
+                                    bool with_mtime, struct bm_error *err)
+{
+	struct bm_manifest_digest digests[BM_MANIFEST_DIGESTS_MAX];
+	struct bm_manifest_entry e = {.name = name, .name_len = strlen(name), .digests = digests};
+	struct bm_manifest_style style = {.kind = kinds[format], .nul = nul};
+
+	for (size_t i = 0; i < r->digest_count && e.digest_count < BM_MANIFEST_DIGESTS_MAX; i++) {
+		const struct bm_file_digest *d = &r->digests[i];
+
+		if (d->step != step || (only != NULL && strcmp(only->name, d->algorithm) != 0))
+			continue;
+		digests[e.digest_count++] = (struct bm_manifest_digest){.algorithm = bm_digest_find(d->algorithm),
+		                                                        .name = d->algorithm,
+		                                                        .bytes = d->bytes,
+		                                                        .len = d->len};
+		e.has_size = true;
+		e.size_bytes = d->length;
+	}
+	e.has_mtime = with_mtime && r->has_mtime;
+	e.mtime_ns = r->mtime_ns;
+	return bm_manifest_put_entry(out, &style, &e, err);
+}
