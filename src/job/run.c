@@ -458,11 +458,12 @@ void bm_run_cancel(struct bm_run *run)
 	uint64_t one = 1;
 
 	atomic_store(&run->cancelled, true);
+	/* First: a job whose reading was given up, and that does not know why yet, would take itself for done. */
+	for (size_t i = 0; i < run->job_count; i++)
+		job_run_cancel(&run->job_runs[i]);
 	/* Wakes those that sleep in a pipe. It fails only where it has been written to before: then they are awake. */
 	ssize_t n = write(run->cancel_fd, &one, sizeof(one));
 	(void)n;
-	for (size_t i = 0; i < run->job_count; i++)
-		job_run_cancel(&run->job_runs[i]);
 }
 
 void run_report(struct bm_run *run, const struct bm_buf *line)

@@ -19,6 +19,25 @@ for signal in INT TERM HUP; do
 	[ ! -e out ] || fail "an incomplete output got its name"
 done
 
+# The reading is woken before the signal has been dealt with: strace holds up the write that wakes it.
+if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null && [ -z "${BM_SANITIZE:-}" ]; then
+	last="(strace) run job.json, SIGTERM"
+	{
+		echo one
+		exec sleep 3
+	} | exec strace -D -f -o /dev/null -e trace=write -e inject=write:delay_exit=500000 "$BYTEMILL" run job.json \
+		>"$stdout" 2>"$stderr" &
+	victim=$!
+	sleep 1
+	kill -TERM "$victim"
+	status=0
+	wait "$victim" || status=$?
+	expect_exit 143
+	expect_stderr_match '^bytemill: stopped by SIGTERM: '
+	expect_no_temp .
+	[ ! -e out ] || fail "an output that nothing is in got its name"
+fi
+
 # What was ignored when the program started (nohup) stays ignored.
 {
 	echo one
