@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "bm_error.h"
+#include "bm_lock.h"
 #include "bm_text.h"
 
 /* ---- must the inputs be looked at? ---- */
@@ -181,7 +182,7 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err)
 
 	if (o == NULL)
 		return bm_error_set_nomem(err);
-	int rc = pthread_mutex_init(&o->lock, NULL);
+	int rc = bm_lock_init_short(&o->lock);
 	if (rc != 0) {
 		free(o);
 		return bm_error_set_errno(err, rc, NULL, "cannot make a lock");

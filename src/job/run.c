@@ -19,6 +19,7 @@
 
 #include "bm_cpus.h"
 #include "bm_error.h"
+#include "bm_lock.h"
 #include "bm_report.h"
 #include "bm_text.h"
 #include "run_internal.h"
@@ -338,14 +339,14 @@ static uint64_t wanted_memory(const struct bm_jobs *jobs, const struct bm_run_op
 
 static enum bm_status init_locks(struct bm_run *run, struct bm_error *err)
 {
-	int rc = pthread_mutex_init(&run->lock, NULL);
+	int rc = bm_lock_init_short(&run->lock);
 
 	/* Default mutexes and condition variables cannot fail on Linux; the code is checked all the same, once. */
-	rc = rc != 0 ? rc : pthread_mutex_init(&run->tick_lock, NULL);
-	rc = rc != 0 ? rc : pthread_mutex_init(&run->report_lock, NULL);
+	rc = rc != 0 ? rc : bm_lock_init_short(&run->tick_lock);
+	rc = rc != 0 ? rc : bm_lock_init_short(&run->report_lock);
 	rc = rc != 0 ? rc : pthread_cond_init(&run->done_cond, NULL);
 	for (size_t i = 0; i < run->job_count && rc == 0; i++)
-		rc = pthread_mutex_init(&run->job_runs[i].flow_lock, NULL);
+		rc = bm_lock_init_short(&run->job_runs[i].flow_lock);
 	return rc == 0 ? BM_OK : bm_error_set_errno(err, rc, NULL, "cannot make a lock");
 }
 
