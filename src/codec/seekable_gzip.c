@@ -280,6 +280,8 @@ static enum bm_status gzi_check(struct seek_gzip *g, struct bm_error *err)
 	if (status != BM_OK)
 		return status;
 	g->entries = get_u64(count);
+	if (g->entries == UINT64_MAX && g->gzi.size == sizeof(count)) /* so bgzip 1.16 writes that there are none */
+		g->entries = 0;
 	if ((g->gzi.size - sizeof(count)) % BM_GZIP_GZI_ENTRY_BYTES != 0 ||
 	    g->entries != (g->gzi.size - sizeof(count)) / BM_GZIP_GZI_ENTRY_BYTES)
 		return bm_error_set(err, BM_ERR_FORMAT, NULL, "its length does not fit its number of entries");

@@ -91,6 +91,7 @@ struct bm_write_params { /* copy and write */
 	bool preserve;
 	int durability; /* enum bm_durability */
 	bool sparse;
+	bool index; /* bgzip's .gzi beside it */
 };
 enum bm_compress_format { BM_COMPRESS_GZIP, BM_COMPRESS_ZSTD };
 struct bm_compress_params {
