@@ -17,7 +17,8 @@
  * size is found; a file made to lie in a consistent way is found out only where a unit that lies is read. A .gzi is held
  * against the blocks that are read, and against the end of the file.
  *
- * A layer is one thread's at a time, and so are its source and the layers above it. It blocks where its source does.
+ * A layer is one thread's at a time, and so are its source (where that does not say otherwise) and the layers above it. It
+ * blocks where its source does, and makes no threads; it can use those that it is given.
  * Memory: of a unit up to BM_SEEKABLE_UNIT_BYTES both forms, 64 KiB of index, and the decoder; a larger unit is decoded
  * twice as a stream, once to check it, which takes a window instead (zstd: up to 128 MiB).
  */
@@ -39,13 +40,25 @@ struct bm_seekable_source {
 	/* Reads len bytes at offset, all of them: offset + len <= size. Any error ends the call that wanted them. */
 	enum bm_status (*pread)(void *ctx, void *buf, size_t len, uint64_t offset, struct bm_error *err);
 	void *ctx;
-	uint64_t size; /* constant */
+	uint64_t size;   /* constant */
+	bool any_thread; /* pread may be called by several threads at once */
+	/* For a layer above that goes from head to head; both NULL, or none. hint is as pread, for up to
+	 * BM_SEEKABLE_HINT_BYTES, but what it gives is not vouched for until settle has said that all of it since the last
+	 * settle was right; where it was not, nothing that was learnt from it counts. A hint may give an error that is
+	 * none of the file's: pread then says what is wrong. */
+	enum bm_status (*hint)(void *ctx, void *buf, size_t len, uint64_t offset, struct bm_error *err);
+	enum bm_status (*settle)(void *ctx, struct bm_error *err);
 };
+#define BM_SEEKABLE_HINT_BYTES ((size_t)64)
 
 struct bm_seekable_options {
 	const struct bm_age_identities *identities; /* for age; NULL: none */
 	const struct bm_seekable_source *gzi;       /* bytes of the source's .gzi; NULL: there is none */
 	size_t unit_max_bytes;                      /* units above are not held in memory; 0: BM_SEEKABLE_UNIT_BYTES */
+	/* Calls task(arg, n) for each n below count, on several threads at once, and returns when all are done. Used where
+	 * the source is for any thread. NULL: one after the other. */
+	void (*parallel)(void (*task)(void *arg, size_t n), void *arg, size_t count);
+	size_t threads; /* how many that is good for */
 };
 
 enum bm_seekable_layout {
@@ -57,6 +70,11 @@ enum bm_seekable_layout {
 	BM_SEEKABLE_LAYOUTS
 };
 const char *bm_seekable_layout_name(enum bm_seekable_layout layout); /* "gzip"; static */
+
+/* What begins with these bytes: GZIP for BGZF too, AGE with armor too. BM_SEEKABLE_HEAD_BYTES, or all there are, are
+ * enough. */
+#define BM_SEEKABLE_HEAD_BYTES 1100
+enum bm_seekable_layout bm_seekable_detect(const void *head, size_t len);
 
 /* One layer. */
 struct bm_seekable;

@@ -16,8 +16,6 @@
 #include "bm_error.h"
 #include "bm_zstd.h"
 
-#define HEAD_BYTES 1100 /* enough for bm_age_detect, and for the others */
-
 static const char *const names[BM_SEEKABLE_LAYOUTS] = {
 	[BM_SEEKABLE_PLAIN] = "plain", [BM_SEEKABLE_GZIP] = "gzip", [BM_SEEKABLE_BGZF] = "bgzf",
 	[BM_SEEKABLE_ZSTD] = "zstd",   [BM_SEEKABLE_AGE] = "age",
@@ -59,7 +57,7 @@ static void plain_destroy(struct bm_seekable *s)
 
 static enum bm_status plain_open(const struct bm_seekable_source *src, struct bm_seekable **out, struct bm_error *err)
 {
-	static const struct seek_ops ops = {plain_read, plain_size, plain_destroy};
+	static const struct seek_ops ops = {.read = plain_read, .size = plain_size, .destroy = plain_destroy};
 	struct bm_seekable *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
@@ -76,39 +74,50 @@ static bool is_zstd(const uint8_t *head, size_t len)
 	static const uint8_t old[3] = {0xb5, 0x2f, 0xfd}; /* after 22 ... 28: formats that are refused by name */
 	struct bm_zstd_header h;
 
-	return bm_zstd_peek_header(head, len, &h) != BM_ZSTD_PEEK_NOT ||
-	       (len >= 4 && memcmp(head + 1, old, sizeof(old)) == 0);
+	return len >= 4 &&
+	       (bm_zstd_peek_header(head, len, &h) != BM_ZSTD_PEEK_NOT || memcmp(head + 1, old, sizeof(old)) == 0);
+}
+
+enum bm_seekable_layout bm_seekable_detect(const void *head, size_t len)
+{
+	const uint8_t *p = head;
+	const enum bm_age_kind kind = bm_age_detect(head, len);
+
+	if (kind == BM_AGE_KIND_BINARY || kind == BM_AGE_KIND_ARMOR)
+		return BM_SEEKABLE_AGE;
+	if (len >= 2 && p[0] == 0x1f && p[1] == 0x8b)
+		return BM_SEEKABLE_GZIP;
+	return is_zstd(head, len) ? BM_SEEKABLE_ZSTD : BM_SEEKABLE_PLAIN;
 }
 
 enum bm_status bm_seekable_open(const struct bm_seekable_source *src, const struct bm_seekable_options *opt,
                                 struct bm_seekable **out, struct bm_error *err)
 {
 	static const struct bm_seekable_options none;
-	uint8_t head[HEAD_BYTES];
-	const size_t len = src->size < HEAD_BYTES ? (size_t)src->size : HEAD_BYTES;
+	uint8_t head[BM_SEEKABLE_HEAD_BYTES];
+	const size_t len = src->size < sizeof(head) ? (size_t)src->size : sizeof(head);
 	enum bm_status status = BM_OK;
 
 	*out = NULL;
 	if (opt == NULL)
 		opt = &none;
-	if (len == 0)
-		return plain_open(src, out, err);
-	status = src->pread(src->ctx, head, len, 0, err);
+	if (len > 0)
+		status = src->pread(src->ctx, head, len, 0, err);
 	if (status != BM_OK)
 		return status;
-	switch (bm_age_detect(head, len)) {
-	case BM_AGE_KIND_BINARY:
+	switch (bm_seekable_detect(head, len)) {
+	case BM_SEEKABLE_AGE:
+		if (bm_age_detect(head, len) == BM_AGE_KIND_ARMOR)
+			return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL,
+			                    "ASCII armor can be read from its start only");
 		return seek_age_open(src, opt, out, err);
-	case BM_AGE_KIND_ARMOR:
-		return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "ASCII armor can be read from its start only");
-	default:
-		break;
-	}
-	if (head[0] == 0x1f && (len == 1 || head[1] == 0x8b))
+	case BM_SEEKABLE_GZIP:
 		return seek_gzip_open(src, opt, out, err);
-	if (is_zstd(head, len))
+	case BM_SEEKABLE_ZSTD:
 		return seek_zstd_open(src, opt, out, err);
-	return plain_open(src, out, err);
+	default:
+		return plain_open(src, out, err);
+	}
 }
 
 /* ---- for all layers ---- */
@@ -144,9 +153,27 @@ static enum bm_status layer_pread(void *ctx, void *buf, size_t len, uint64_t off
 	return status;
 }
 
+static enum bm_status layer_hint(void *ctx, void *buf, size_t len, uint64_t offset, struct bm_error *err)
+{
+	struct bm_seekable *s = ctx;
+
+	return s->ops->hint(s, buf, len, offset, err);
+}
+
+static enum bm_status layer_settle(void *ctx, struct bm_error *err)
+{
+	struct bm_seekable *s = ctx;
+
+	return s->ops->settle(s, err);
+}
+
 enum bm_status bm_seekable_as_source(struct bm_seekable *s, struct bm_seekable_source *out, struct bm_error *err)
 {
 	*out = (struct bm_seekable_source){.pread = layer_pread, .ctx = s};
+	if (s->ops->hint != NULL) {
+		out->hint = layer_hint;
+		out->settle = layer_settle;
+	}
 	return bm_seekable_size(s, &out->size, err);
 }
 
@@ -223,7 +250,11 @@ enum bm_status seek_view_get(struct seek_view *v, uint64_t offset, size_t want, 
 		if (len > left)
 			len = (size_t)left;
 		v->len = 0;
-		status = v->src->pread(v->src->ctx, v->data, len, offset, err);
+		status = BM_ERR_FAILED;
+		if (v->src->hint != NULL && len <= BM_SEEKABLE_HINT_BYTES)
+			status = v->src->hint(v->src->ctx, v->data, len, offset, NULL);
+		if (status != BM_OK)
+			status = v->src->pread(v->src->ctx, v->data, len, offset, err);
 		if (status != BM_OK) {
 			*got = 0;
 			return status;

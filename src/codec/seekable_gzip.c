@@ -363,18 +363,21 @@ enum bm_status seek_gzip_open(const struct bm_seekable_source *src, const struct
 	struct seek_gzip *g = calloc(1, sizeof(*g));
 	struct bm_gzip_header h = {0};
 	const struct row_unit first = {0};
+	struct bm_error inner = BM_ERROR_INIT;
 	enum bm_status status;
+	size_t got;
 	bool is_member;
 
 	if (g == NULL)
 		return bm_error_set_nomem(err);
-	status = row_init(&g->row, &gzip_ops, src, opt, err);
+	status = row_init(&g->row, &gzip_ops, src, opt, &inner);
 	if (status == BM_OK)
-		status = bm_gzip_decoder_create(&g->decoder, err);
+		status = bm_gzip_decoder_create(&g->decoder, &inner);
 	if (status == BM_OK)
-		status = look_header(&g->row, &first, &h, &is_member, err);
+		status = look_header(&g->row, &first, &h, &is_member, &inner);
 	if (status == BM_OK)
-		status = row_begin(&g->row, err);
+		status = row_begin(&g->row, &inner);
+	status = row_settle(&g->row, status, &inner, &got, err);
 	if (status != BM_OK) {
 		g->row.base.ops->destroy(&g->row.base);
 		return status;

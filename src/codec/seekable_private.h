@@ -12,6 +12,9 @@ struct seek_ops {
 	                       struct bm_error *err);
 	enum bm_status (*size)(struct bm_seekable *s, uint64_t *size, struct bm_error *err);
 	void (*destroy)(struct bm_seekable *s);
+	/* See struct bm_seekable_source; both NULL, or none. */
+	enum bm_status (*hint)(struct bm_seekable *s, void *buf, size_t len, uint64_t offset, struct bm_error *err);
+	enum bm_status (*settle)(struct bm_seekable *s, struct bm_error *err);
 };
 
 /* The start of every layer's own struct. */
@@ -52,7 +55,7 @@ struct seek_view {
 enum bm_status seek_view_init(struct seek_view *v, const struct bm_seekable_source *src, struct bm_error *err);
 void seek_view_fini(struct seek_view *v);
 /* *at: want bytes (up to SEEK_VIEW_BYTES) from offset on, or as many as there are to the source's end: *got. Until the
- * next call. */
+ * next call. Where the source gives hints, that is what they are: see row_settle. */
 enum bm_status seek_view_get(struct seek_view *v, uint64_t offset, size_t want, const uint8_t **at, size_t *got,
                              struct bm_error *err);
 /* Steps were about so long. */
@@ -143,6 +146,11 @@ enum bm_status row_init(struct seek_row *r, const struct row_ops *ops, const str
 enum bm_status row_begin(struct seek_row *r, struct bm_error *err);
 /* What ops->look finds, held against the bounds that all rows have. */
 enum bm_status row_look(struct seek_row *r, struct row_unit *u, struct bm_error *err);
+/* What was seen of heads (see `hint` in bm_seekable.h) must have been right before anything that hangs on it is given out,
+ * or an error is: turns status, with its error inner, into what is to be returned. Where it was not right that is the error,
+ * whatever it looked like, *got is 0, and the row will be walked anew. */
+enum bm_status row_settle(struct seek_row *r, enum bm_status status, const struct bm_error *inner, size_t *got,
+                          struct bm_error *err);
 struct row_unit row_after(const struct row_unit *u); /* the next one's place */
 /* Decodes the unit, or only checks a large one. */
 enum bm_status row_load(struct seek_row *r, const struct row_unit *u, struct bm_error *err);

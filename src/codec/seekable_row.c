@@ -423,22 +423,37 @@ static enum bm_status locate(struct seek_row *r, uint64_t content, struct row_un
 
 /* ---- the layer ---- */
 
-static enum bm_status row_read(struct bm_seekable *s, void *buf, size_t len, uint64_t offset, size_t *got,
-                               struct bm_error *err)
+enum bm_status row_settle(struct seek_row *r, enum bm_status status, const struct bm_error *inner, size_t *got,
+                          struct bm_error *err)
 {
-	struct seek_row *r = (struct seek_row *)s;
-	uint8_t *out = buf;
+	const struct bm_seekable_source *src = &r->base.src;
+	const enum bm_status settled = src->settle != NULL ? src->settle(src->ctx, err) : BM_OK;
 
-	*got = 0;
-	while (*got < len) {
+	if (settled != BM_OK) {
+		r->next = r->last = r->unit = (struct row_unit){0};
+		r->last_is_good = r->ended = r->is_streaming = false;
+		r->run.count = 0;
+		r->run_count = 0;
+		r->mark_count = 0;
+		r->stride = 1;
+		r->view.len = 0;
+		*got = 0;
+		return settled;
+	}
+	if (status == BM_OK)
+		return BM_OK;
+	return bm_error_set(err, status, inner->where[0] != '\0' ? inner->where : NULL, "%s", inner->text);
+}
+
+static enum bm_status read_on(struct seek_row *r, uint8_t *out, size_t len, uint64_t offset, size_t *got,
+                              struct bm_error *err)
+{
+	while (*got < len && offset <= UINT64_MAX - *got) {
 		struct row_unit u;
-		enum bm_status status;
-		uint64_t inner;
 		size_t part = len - *got;
+		uint64_t inner;
+		enum bm_status status = locate(r, offset + *got, &u, err);
 
-		if (offset > UINT64_MAX - *got)
-			return BM_OK;
-		status = locate(r, offset + *got, &u, err);
 		if (status == BM_OK && u.bytes > 0)
 			status = row_load(r, &u, err);
 		if (status != BM_OK || u.bytes == 0)
@@ -457,16 +472,33 @@ static enum bm_status row_read(struct bm_seekable *s, void *buf, size_t len, uin
 	return BM_OK;
 }
 
+static enum bm_status row_read(struct bm_seekable *s, void *buf, size_t len, uint64_t offset, size_t *got,
+                               struct bm_error *err)
+{
+	struct seek_row *r = (struct seek_row *)s;
+	struct bm_error inner;
+	enum bm_status status;
+
+	bm_error_clear(&inner);
+	*got = 0;
+	status = read_on(r, buf, len, offset, got, &inner);
+	return row_settle(r, status, &inner, got, err);
+}
+
 static enum bm_status row_size(struct bm_seekable *s, uint64_t *size, struct bm_error *err)
 {
 	struct seek_row *r = (struct seek_row *)s;
 	struct row_unit end = {0};
+	struct bm_error inner;
 	enum bm_status status;
+	size_t got;
 
+	bm_error_clear(&inner);
 	if (r->ops->jump != NULL)
-		status = r->ops->jump(r, UINT64_MAX, &end, err);
+		status = r->ops->jump(r, UINT64_MAX, &end, &inner);
 	else
-		status = row_to_end(r, &end, err);
+		status = row_to_end(r, &end, &inner);
+	status = row_settle(r, status, &inner, &got, err);
 	if (status == BM_OK)
 		*size = end.content;
 	return status;
@@ -485,4 +517,4 @@ static void row_destroy(struct bm_seekable *s)
 	free(r);
 }
 
-const struct seek_ops row_seek_ops = {row_read, row_size, row_destroy};
+const struct seek_ops row_seek_ops = {.read = row_read, .size = row_size, .destroy = row_destroy};

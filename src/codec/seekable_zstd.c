@@ -289,21 +289,24 @@ enum bm_status seek_zstd_open(const struct bm_seekable_source *src, const struct
 {
 	struct seek_zstd *z = calloc(1, sizeof(*z));
 	bool has_table = false;
+	struct bm_error inner = BM_ERROR_INIT;
 	enum bm_status status;
+	size_t got;
 
 	if (z == NULL)
 		return bm_error_set_nomem(err);
-	status = row_init(&z->row, &frame_ops, src, opt, err);
+	status = row_init(&z->row, &frame_ops, src, opt, &inner);
 	if (status == BM_OK)
-		status = bm_zstd_decoder_create(WINDOW_MAX, &z->decoder, err);
+		status = bm_zstd_decoder_create(WINDOW_MAX, &z->decoder, &inner);
 	if (status == BM_OK)
-		status = seek_view_init(&z->table_view, &z->row.base.src, err);
+		status = seek_view_init(&z->table_view, &z->row.base.src, &inner);
 	if (status == BM_OK)
 		status = table_open(z, &has_table, err);
 	if (status == BM_OK && has_table)
 		z->row.ops = &table_ops;
 	if (status == BM_OK)
-		status = row_begin(&z->row, err);
+		status = row_begin(&z->row, &inner);
+	status = row_settle(&z->row, status, &inner, &got, err);
 	if (status != BM_OK) {
 		z->row.base.ops->destroy(&z->row.base);
 		return status;

@@ -4,6 +4,8 @@
 #define SEEKABLE_TESTING_H
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "bm_age.h"
 #include "bm_seekable.h"
@@ -140,8 +142,9 @@ static inline size_t depth_of(enum form form)
 struct memory {
 	const uint8_t *data;
 	size_t len;
-	uint64_t reads, read_bytes;
+	atomic_uint_fast64_t reads, read_bytes;
 	uint64_t fail_at; /* the read that fails; 0: none */
+	bool lies;        /* short reads have a wrong bit */
 };
 
 static inline enum bm_status memory_pread(void *ctx, void *buf, size_t len, uint64_t offset, struct bm_error *err)
@@ -149,12 +152,43 @@ static inline enum bm_status memory_pread(void *ctx, void *buf, size_t len, uint
 	struct memory *m = ctx;
 
 	assert_true(len > 0 && offset <= m->len && len <= m->len - offset);
-	m->reads++;
 	m->read_bytes += len;
-	if (m->reads == m->fail_at)
+	if (++m->reads == m->fail_at)
 		return bm_error_set(err, BM_ERR_SYSTEM, NULL, "the disk is broken");
 	memcpy(buf, m->data + offset, len);
+	if (m->lies && len <= BM_SEEKABLE_HINT_BYTES)
+		((uint8_t *)buf)[len / 2] ^= 0x10;
 	return BM_OK;
+}
+
+/* Threads for the layers. */
+#define THREADS 3
+struct testing_task {
+	void (*task)(void *arg, size_t n);
+	void *arg;
+	size_t n;
+};
+
+static inline void *testing_thread(void *arg)
+{
+	struct testing_task *t = arg;
+
+	t->task(t->arg, t->n);
+	return NULL;
+}
+
+static inline void testing_parallel(void (*task)(void *arg, size_t n), void *arg, size_t count)
+{
+	pthread_t threads[THREADS];
+	struct testing_task tasks[THREADS];
+
+	assert_in_range(count, 2, THREADS);
+	for (size_t i = 0; i < count; i++) {
+		tasks[i] = (struct testing_task){task, arg, i};
+		assert_int_equal(pthread_create(&threads[i], NULL, testing_thread, &tasks[i]), 0);
+	}
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
 /* A stack of layers over a file in memory. */
@@ -171,13 +205,17 @@ struct stack {
 /* Opens as many layers as there are, up to 4, and the plain bytes in them. The file is in memory of its own. */
 static inline void open_stack(struct stack *s, const struct bytes *file, const struct bytes *gzi, size_t unit_max)
 {
-	struct bm_seekable_options opt = {.identities = testing_identities, .unit_max_bytes = unit_max};
+	struct bm_seekable_options opt = {.identities = testing_identities,
+	                                  .unit_max_bytes = unit_max,
+	                                  .parallel = testing_parallel,
+	                                  .threads = THREADS};
 
 	*s = (struct stack){.file = {.data = exact_copy(file->data, file->len), .len = file->len}};
-	s->sources[0] = (struct bm_seekable_source){memory_pread, &s->file, file->len};
+	s->sources[0] = (struct bm_seekable_source){
+		.pread = memory_pread, .ctx = &s->file, .size = file->len, .any_thread = true};
 	if (gzi != NULL && gzi->len > 0) {
 		s->index = (struct memory){.data = exact_copy(gzi->data, gzi->len), .len = gzi->len};
-		s->gzi = (struct bm_seekable_source){memory_pread, &s->index, gzi->len};
+		s->gzi = (struct bm_seekable_source){.pread = memory_pread, .ctx = &s->index, .size = gzi->len};
 		opt.gzi = &s->gzi;
 	}
 	for (;;) {

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "age_peek.h"
 #include "seekable_testing.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
@@ -234,7 +235,7 @@ static void test_keys(void **state)
 	struct bytes data = make_data(KIND_TEXT, 200);
 	struct bytes file = pack_age(data.data, data.len);
 	struct memory m = {.data = file.data, .len = file.len};
-	struct bm_seekable_source src = {memory_pread, &m, file.len};
+	struct bm_seekable_source src = {.pread = memory_pread, .ctx = &m, .size = file.len};
 	struct bm_age_identities *other = NULL;
 	struct bm_seekable *s = NULL;
 	struct bm_age_keypair pair;
@@ -242,7 +243,7 @@ static void test_keys(void **state)
 
 	(void)state;
 	assert_int_equal(bm_seekable_open(&src, NULL, &s, &err), BM_ERR_USAGE);
-	assert_non_null(strstr(err.text, "no identity"));
+	assert_non_null(strstr(err.text, "no key"));
 	assert_int_equal(bm_age_keygen(&pair, NULL), BM_OK);
 	assert_int_equal(bm_age_identities_create(&other, NULL), BM_OK);
 	assert_int_equal(bm_age_identities_add(other, pair.identity, strlen(pair.identity), NULL), BM_OK);
@@ -252,6 +253,55 @@ static void test_keys(void **state)
 	bm_age_identities_destroy(other);
 	bytes_free(&file);
 	bytes_free(&data);
+}
+
+/* The two halves of opening an age chunk, against the whole. */
+static void test_age_in_parts(void **state)
+{
+	const size_t lengths[] = {0, 1, 15, 16, 17, 63, 64, 65, 1000, 65535, 65536};
+	struct bm_age_key key;
+	struct bm_age_cipher *c = NULL;
+	struct age_peek *peek;
+	uint64_t seed = 8439;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(key.bytes); i++)
+		key.bytes[i] = (uint8_t)random_next(&seed);
+	assert_int_equal(bm_age_cipher_create(&c, NULL), BM_OK);
+	assert_int_equal(bm_age_cipher_set_key(c, &key, BM_AGE_SEAL, NULL), BM_OK);
+	peek = age_peek_create(&key);
+	assert_non_null(peek);
+	for (size_t i = 0; i < LENGTH(lengths); i++) {
+		const uint64_t index = lengths[i] < 65536 ? 0 : i % 2 == 0 ? 77 : UINT64_C(0x123456789abc);
+		struct bytes data = make_data(KIND_RANDOM, lengths[i]);
+		uint8_t *sealed = malloc(BM_AGE_SEALED_CHUNK_BYTES);
+		const size_t bit = random_next(&seed) % (8 * (lengths[i] + 16));
+		size_t made;
+
+		assert_non_null(sealed);
+		assert_int_equal(bm_age_seal(c, index, true, data.data, data.len, sealed, BM_AGE_SEALED_CHUNK_BYTES,
+		                             &made, NULL),
+		                 BM_OK);
+		assert_true(age_peek_check(peek, index, true, sealed, made));
+		assert_false(age_peek_check(peek, index, false, sealed, made));
+		assert_false(age_peek_check(peek, index + 1, true, sealed, made));
+		assert_false(age_peek_check(peek, index, true, sealed, made - 1));
+		sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_false(age_peek_check(peek, index, true, sealed, made));
+		sealed[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		for (unsigned round = 0; round < 200 && data.len > 0; round++) {
+			const size_t at = random_next(&seed) % data.len;
+			const size_t left = data.len - at, len = random_next(&seed) % 65;
+			uint8_t out[64];
+
+			assert_true(age_peek_decrypt(peek, index, true, at, sealed + at, out, len < left ? len : left));
+			assert_memory_equal(out, data.data + at, len < left ? len : left);
+		}
+		free(sealed);
+		bytes_free(&data);
+	}
+	age_peek_destroy(peek);
+	bm_age_cipher_destroy(c);
 }
 
 /* A read that fails is an error, and the next call may succeed. */
@@ -362,7 +412,8 @@ int main(void)
 		cmocka_unit_test(test_around_boundaries),  cmocka_unit_test(test_anywhere),
 		cmocka_unit_test(test_little_is_read),     cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_only_for_streaming), cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_read_errors),        cmocka_unit_test(test_programs),
+		cmocka_unit_test(test_age_in_parts),       cmocka_unit_test(test_read_errors),
+		cmocka_unit_test(test_programs),
 	};
 
 	return cmocka_run_group_tests_name("seekable", tests, make_key, free_key);

@@ -1,6 +1,6 @@
 /*
- * test_seekable_damage.c - damaged files and lying indexes, read at any place: every flipped bit, every truncation, every
- * wrong size in a long row, indexes made to mislead, random damage, no memory.
+ * test_seekable_damage.c - damaged files, read at any place: every flipped bit, every truncation, every wrong size in a
+ * long row, random damage, no memory. Files that are made to mislead: test_seekable_lies.c.
  *
  * The rule: an error, or the right bytes; fewer of them only with a warning, or where a file was cut at a place where it
  * may end. Never wrong bytes. And never many reads.
@@ -15,12 +15,6 @@
 #include "seekable_testing.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
-
-static void put_le(uint8_t *p, uint64_t v, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(v >> (8 * i));
-}
 
 /* What became of one range. */
 enum outcome { RIGHT, SHORT, FAILED };
@@ -248,240 +242,6 @@ static void test_every_wrong_size(void **state)
 	bytes_free(&data);
 }
 
-/* ---- lies ---- */
-
-static void expect_lie_at(const struct bytes *file, const struct bytes *gzi, size_t offset, enum bm_status status,
-                          const char *text)
-{
-	struct bm_error err = BM_ERROR_INIT;
-	struct stack s;
-	uint8_t out[400];
-	size_t got;
-
-	open_stack(&s, file, gzi, 0);
-	if (s.layers[0] == NULL) {
-		assert_int_equal(s.status, status);
-		err = s.err;
-	} else {
-		assert_int_equal(bm_seekable_read(s.layers[0], out, sizeof(out), offset, &got, &err), status);
-	}
-	if (strstr(err.text, text) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", text, err.text);
-	assert_true(s.file.reads + s.index.reads < 200);
-	close_stack(&s);
-}
-
-static void expect_lie(const struct bytes *file, const struct bytes *gzi, enum bm_status status, const char *text)
-{
-	expect_lie_at(file, gzi, 250, status, text);
-}
-
-/* A damaged or foreign index: the bytes are right all the same, or it is named. */
-static void expect_ignored(const struct bytes *file, const struct bytes *gzi, const struct bytes *data,
-                           const char *text)
-{
-	struct stack s;
-
-	open_stack(&s, file, gzi, 0);
-	assert_int_equal(s.status, BM_OK);
-	expect_range(s.top, data, 250, 50, text);
-	expect_range(s.top, data, 0, 400, text);
-	if (bm_seekable_warning(s.layers[0]) == NULL || strstr(bm_seekable_warning(s.layers[0]), text) == NULL)
-		fail_msg("\"%s\" is not in \"%s\"", text,
-		         bm_seekable_warning(s.layers[0]) != NULL ? bm_seekable_warning(s.layers[0]) : "");
-	assert_true(s.file.reads + s.index.reads < 200);
-	close_stack(&s);
-}
-
-static void test_gzip_lies(void **state)
-{
-	struct bytes data = make_data(KIND_TEXT, 330);
-	struct bytes file = pack_indexed(6, data.data, data.len, 100);
-	const size_t first = file.data[16] + 256u * file.data[17]; /* the first member's length */
-	uint8_t was[4];
-
-	(void)state;
-	/* Lengths: too long, too short, nothing, not one at all. */
-	memcpy(was, file.data + 16, 4);
-	put_le(file.data + 16, file.len + 1, 4);
-	expect_lie(&file, NULL, BM_ERR_TRUNCATED, "it says that it is");
-	put_le(file.data + 16, UINT32_MAX, 4);
-	expect_lie(&file, NULL, BM_ERR_TRUNCATED, "it says that it is 4294967295 bytes long");
-	put_le(file.data + 16, 0, 4);
-	expect_lie(&file, NULL, BM_ERR_UNSUPPORTED, "does not tell its length");
-	put_le(file.data + 16, first - 1, 4);
-	expect_lie_at(&file, NULL, 0, BM_ERR_TRUNCATED, "ends too early");
-	put_le(file.data + 16, file.len, 4); /* all of them in one */
-	expect_lie_at(&file, NULL, 0, BM_ERR_FORMAT, "it says that it holds 30 bytes and holds more");
-	memcpy(file.data + 16, was, 4);
-	/* Contents: more than can be, a little more, nothing. */
-	memcpy(was, file.data + first - 4, 4);
-	put_le(file.data + first - 4, UINT32_MAX, 4);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "cannot");
-	put_le(file.data + first - 4, 101, 4);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "holds");
-	put_le(file.data + first - 4, 0, 4);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "holds more");
-	memcpy(file.data + first - 4, was, 4);
-	/* A header that is none. */
-	file.data[first + 2] = 9;
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "not a valid gzip header");
-	bytes_free(&file);
-	/* A block that says more than a block can hold. */
-	file = pack_bgzf(0, data.data, data.len, 100, false, NULL);
-	put_le(file.data + 127, 65537, 4); /* the first block: 18 + 5 + 100 + 8 */
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "cannot");
-	bytes_free(&file);
-	bytes_free(&data);
-}
-
-static void test_zstd_lies(void **state)
-{
-	struct bytes data = make_data(KIND_RANDOM, 400);
-	struct bytes file = pack_frames(1, data.data, data.len, 100, true);
-	const size_t table = file.len - 9 - 4 * 12;
-	uint8_t *const entries = file.data + table;
-	const size_t frame = entries[0];
-	struct bytes old = {NULL, 0, 0};
-
-	(void)state;
-	bytes_add(&old, file.data, file.len);
-	put_le(entries, frame + 1, 4); /* longer, and so on behind it */
-	expect_ignored(&file, NULL, &data, "longer than the file");
-	put_le(entries, frame - 1, 4);
-	expect_ignored(&file, NULL, &data, "not all of the file's");
-	put_le(entries + 12, entries[12] + 1, 4); /* one shorter, one longer: nobody can see that in the table */
-	expect_lie_at(&file, NULL, 0, BM_ERR_TRUNCATED, "zstd frame at byte 0");
-	put_le(entries + 12, 0, 4);
-	expect_ignored(&file, NULL, &data, "no bytes");
-	put_le(entries, UINT32_MAX, 4);
-	expect_ignored(&file, NULL, &data, "longer than the file");
-	memcpy(file.data, old.data, old.len);
-	put_le(entries - 4, 3 * 12 + 9, 4);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "what follows the zstd frames is not zstd");
-	memcpy(file.data, old.data, old.len);
-	/* Contents. */
-	put_le(entries + 4, 150, 4);
-	expect_lie_at(&file, NULL, 250, BM_ERR_FORMAT,
-	              "the seek table says that it holds 150 bytes, its header says 100");
-	put_le(entries + 4, UINT32_MAX, 4);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "it says that it holds 4294967295 bytes and holds less");
-	memcpy(file.data, old.data, old.len);
-	for (size_t i = 0; i < 4; i++) /* all alike: no pattern is broken, but the frame itself is not what they say */
-		put_le(entries + 12 * i + 4, 90, 4);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "holds");
-	memcpy(file.data, old.data, old.len);
-	entries[24 + 8] ^= 1; /* the third's checksum */
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "checksum in the seek table");
-	bytes_free(&file);
-	bytes_free(&old);
-	/* A frame that says more than its blocks can hold. */
-	(void)put_frame_header(&file, 3, 0x50, 0, 0, false, (uint64_t)1 << 62);
-	put_block(&file, 0, true, 100, data.data, 100);
-	expect_lie(&file, NULL, BM_ERR_FORMAT, "its blocks have no more than 100");
-	bytes_free(&file);
-	/* A skippable frame that is longer than the file, and many of length 0. */
-	put_skippable(&file, 0, data.data, 100);
-	put_le(file.data + 4, UINT32_MAX, 4);
-	expect_lie(&file, NULL, BM_ERR_TRUNCATED, "unexpected end of file");
-	bytes_free(&file);
-	for (unsigned i = 0; i < 10000; i++)
-		put_skippable(&file, i % 16, NULL, 0);
-	expect_lie(&file, NULL, BM_OK, "");
-	bytes_free(&file);
-	bytes_free(&data);
-}
-
-static void test_gzi_lies(void **state)
-{
-	struct bytes data = make_data(KIND_TEXT, 330);
-	struct bytes gzi, other, old = {NULL, 0, 0};
-	struct bytes file = pack_form(FORM_BGZF_GZI, data.data, data.len, 55, &gzi);
-	uint8_t *const middle = gzi.data + 8 + 2 * 16, *const last = gzi.data + 8 + 4 * 16;
-	struct bytes stale;
-
-	(void)state;
-	assert_int_equal(gzi.len, 8 + 5 * 16);
-	bytes_add(&old, gzi.data, gzi.len);
-	put_le(gzi.data, 4, 8);
-	expect_ignored(&file, &gzi, &data, "its length does not fit");
-	put_le(gzi.data, UINT64_MAX, 8);
-	expect_ignored(&file, &gzi, &data, "its length does not fit");
-	put_le(gzi.data, (uint64_t)1 << 60 | 5, 8); /* times 16: 80 */
-	expect_ignored(&file, &gzi, &data, "its length does not fit");
-	memcpy(gzi.data, old.data, old.len);
-	put_le(last, file.len, 8);
-	expect_ignored(&file, &gzi, &data, "begins behind the end");
-	put_le(last, UINT64_MAX, 8);
-	expect_ignored(&file, &gzi, &data, "begins behind the end");
-	put_le(last, 5, 8);
-	expect_ignored(&file, &gzi, &data, "wrong order");
-	memcpy(gzi.data, old.data, old.len);
-	last[0]++;
-	expect_ignored(&file, &gzi, &data, "does not begin where the one before it ends");
-	memcpy(gzi.data, old.data, old.len);
-	last[8]++;
-	expect_ignored(&file, &gzi, &data, "does not begin where the one before it ends");
-	memcpy(gzi.data, old.data, old.len);
-	/* Entries in the middle: the wrong place, the wrong content, out of order, all the same. */
-	put_le(middle, 1, 8);
-	expect_lie_at(&file, &gzi, 120, BM_ERR_FORMAT, "does not fit the file");
-	put_le(middle, UINT64_MAX, 8);
-	expect_lie_at(&file, &gzi, 120, BM_ERR_FORMAT, "does not fit the file");
-	memcpy(gzi.data, old.data, old.len);
-	put_le(middle + 8, 164, 8);
-	expect_lie_at(&file, &gzi, 120, BM_ERR_FORMAT, "does not fit the file");
-	expect_lie_at(&file, &gzi, 170, BM_ERR_FORMAT, "does not fit the file");
-	put_le(middle + 8, UINT64_MAX, 8);
-	expect_lie_at(&file, &gzi, 120, BM_ERR_FORMAT, "does not fit the file");
-	for (size_t i = 0; i < 3; i++)
-		memcpy(gzi.data + 8 + 16 * i, old.data + 8 + 4 * 16, 16);
-	expect_lie_at(&file, &gzi, 120, BM_ERR_FORMAT, "does not fit the file");
-	/* The index of another file, and of this one before it grew. */
-	stale = pack_form(FORM_BGZF_GZI, data.data, 300, 90, &other);
-	expect_ignored(&file, &other, &data, "it is of another file");
-	bytes_free(&stale);
-	bytes_free(&other);
-	stale = pack_form(FORM_BGZF_GZI, data.data, 275, 55, &other);
-	expect_ignored(&file, &other, &data, "blocks behind its last one");
-	bytes_free(&stale);
-	bytes_free(&other);
-	bytes_free(&gzi);
-	bytes_free(&old);
-	bytes_free(&file);
-	bytes_free(&data);
-}
-
-/* What a file claims costs neither memory nor time: 4 GiB in a small member, a gigabyte of frames in RLE blocks. */
-static void test_bombs(void **state)
-{
-	struct bytes zeros = make_data(KIND_ZERO, 20000000);
-	struct bytes file = {NULL, 0, 0};
-	struct stack s;
-	uint8_t out[100];
-	size_t got;
-
-	(void)state;
-	/* Honest: 20 MB in a member of 20 KB, more than is held in memory. */
-	file = pack_indexed(9, zeros.data, zeros.len, zeros.len);
-	THEN(file, (bytes_add(&was, was.data, 0), pack_indexed(9, zeros.data, zeros.len, zeros.len / 2)));
-	open_stack(&s, &file, NULL, 0);
-	assert_int_equal(s.status, BM_OK);
-	expect_range(s.top, &zeros, 15000000, 100, "zeros");
-	close_stack(&s);
-	bytes_free(&file);
-	bytes_free(&zeros);
-	/* 1,000 RLE blocks of 128 KiB, of which the header says nothing like it. */
-	(void)put_frame_header(&file, 3, 0x50, 0, 0, false, 131072000 - 1);
-	for (unsigned i = 0; i < 1000; i++)
-		put_block(&file, 1, i == 999, 131072, "", 1);
-	put_skippable(&file, 0, "", 0);
-	open_stack(&s, &file, NULL, 0);
-	assert_int_equal(bm_seekable_read(s.layers[0], out, sizeof(out), 5, &got, NULL), BM_ERR_FORMAT);
-	close_stack(&s);
-	bytes_free(&file);
-}
-
 static void test_random_damage(void **state)
 {
 	struct bytes data = make_data(KIND_TEXT, 3000);
@@ -543,10 +303,12 @@ static void test_no_memory(void **state)
 			for (size_t unit_max = 0; unit_max <= 300; unit_max += 300) {
 				struct memory m = {.data = file.data, .len = file.len};
 				struct memory index = {.data = gzi.data, .len = gzi.len};
-				struct bm_seekable_source src = {memory_pread, &m, file.len};
-				struct bm_seekable_source gzi_src = {memory_pread, &index, gzi.len};
-				struct bm_seekable_options opt = {testing_identities, gzi.len > 0 ? &gzi_src : NULL,
-				                                  unit_max};
+				struct bm_seekable_source src = {.pread = memory_pread, .ctx = &m, .size = file.len};
+				struct bm_seekable_source gzi_src = {
+					.pread = memory_pread, .ctx = &index, .size = gzi.len};
+				struct bm_seekable_options opt = {.identities = testing_identities,
+				                                  .gzi = gzi.len > 0 ? &gzi_src : NULL,
+				                                  .unit_max_bytes = unit_max};
 				struct bm_error err = BM_ERROR_INIT;
 				struct bm_seekable *s = NULL;
 				enum bm_status status;
@@ -582,14 +344,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_bit_flipped),
-		cmocka_unit_test(test_every_truncation),
-		cmocka_unit_test(test_every_wrong_size),
-		cmocka_unit_test(test_gzip_lies),
-		cmocka_unit_test(test_zstd_lies),
-		cmocka_unit_test(test_gzi_lies),
-		cmocka_unit_test(test_bombs),
-		cmocka_unit_test(test_random_damage),
+		cmocka_unit_test(test_every_bit_flipped), cmocka_unit_test(test_every_truncation),
+		cmocka_unit_test(test_every_wrong_size),  cmocka_unit_test(test_random_damage),
 		cmocka_unit_test(test_no_memory),
 	};
 
