@@ -250,6 +250,37 @@ static enum bm_status combine_open(struct write_shared *ws, const struct bm_bloc
 	return status;
 }
 
+/* What of a chunk lies in the range; BM_ERR_CANCELLED, which is no failure, once it is all there is to do. */
+static enum bm_status write_range(struct write_shared *ws, const struct bm_chunk *c, const struct bm_blocker *b,
+                                  struct bm_error *err)
+{
+	struct bm_byte_range *r = ws->p->range;
+	const uint64_t begin = r->seen, end = r->seen + c->len;
+	enum bm_status status = BM_OK;
+	uint64_t from, to;
+
+	r->seen = end;
+	if (r->tail_bytes > 0) {
+		for (size_t i = c->len > r->tail_bytes ? c->len - r->tail_bytes : 0; i < c->len;) {
+			const size_t at = (size_t)((begin + i) % r->tail_bytes);
+			const size_t part = c->len - i < r->tail_bytes - at ? c->len - i : r->tail_bytes - at;
+
+			memcpy(r->tail + at, c->data + i, part);
+			i += part;
+		}
+		return BM_OK;
+	}
+	from = r->first > begin ? r->first : begin;
+	to = r->last < end ? r->last + 1 : end;
+	if (from < to) {
+		status = bm_sink_write(ws->sink, c->data + (from - begin), (size_t)(to - from), false, b, err);
+		count_written(ws, to - from);
+	}
+	if (status == BM_OK && end > r->last && !c->last && atomic_load(&r->is_plain))
+		return bm_error_set(err, BM_ERR_CANCELLED, NULL, "the range is complete");
+	return status;
+}
+
 static enum bm_status combine_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
                                   struct bm_error *err)
 {
@@ -265,6 +296,8 @@ static enum bm_status combine_run(void *arg, void *stream, struct bm_chunk *c, s
 		ws->start_bytes = ws->bytes;
 		ws->is_whole = false;
 	}
+	if (status == BM_OK && ws->p->range != NULL)
+		return write_range(ws, c, &b, err);
 	if (status == BM_OK)
 		status = bm_sink_write(ws->sink, c->data, c->len, false, &b, err);
 	if (status == BM_OK) {
