@@ -367,6 +367,7 @@ void bm_options_fini(struct bm_cli_options *o)
 	free(o->algorithms.items);
 	free(o->include.items);
 	free(o->exclude.items);
+	free(o->identities.items);
 	memset(o, 0, sizeof(*o));
 }
 

@@ -37,6 +37,10 @@ struct bm_cli_options {
 	int format; /* enum bm_manifest_format; -1: not given */
 	const char *files_from;
 	const char *output;
+	/* cat */
+	const char *range;
+	struct bm_cli_texts identities;
+	const char *passphrase_file;
 	/* steps */
 	bool schema, man;
 	/* keygen */

@@ -76,6 +76,17 @@ enum bm_status bm_sink_copy_from(struct bm_sink *s, struct bm_source *src, uint8
  * error (then the temp is gone and the old file as it was). */
 enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
                               const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+/* The same for two outputs that belong together, such as a file and its index: both are complete before either takes its
+ * name, and the second's old file is removed before the first is renamed, so that at no time the one stands beside a
+ * version of the other that it is not of. Where the first fails neither is published; should the second fail at its
+ * rename, the first is there without it, and it is an error. Frees both. */
+enum bm_status bm_sink_commit_pair(struct bm_sink *s, struct bm_sink *second, const struct stat *src_stat, int src_fd,
+                                   struct bm_buf *warnings, const struct bm_blocker *b, struct bm_error *err)
+	BM_NODISCARD;
+/* Writes over bytes that were written before (not holes): for a count at the start that is known at the end.
+ * BM_ERR_UNSUPPORTED where it is no regular file; BM_ERR_USAGE beyond what was written. */
+enum bm_status bm_sink_patch(struct bm_sink *s, uint64_t offset, const void *data, size_t len,
+                             const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
 /* Cuts a regular output back to its first `bytes` bytes (<= bm_sink_size); writing goes on from there. */
 enum bm_status bm_sink_truncate(struct bm_sink *s, uint64_t bytes, struct bm_error *err) BM_NODISCARD;
 /* Bytes in the output so far; with APPEND those of the old file are counted. */

@@ -10,6 +10,9 @@
  * A target that did not exist at open, or must not be replaced, is renamed to with RENAME_NOREPLACE, or with link and
  * unlink where the file system does not know that. An append also fails where the old file is another than the one
  * whose bytes the temp starts with.
+ *
+ * Two outputs of which one is the other's index cannot be renamed at one blow. Between the two renames there is then no
+ * index rather than a wrong one: the old one goes first.
  */
 #include "sink_private.h"
 
@@ -131,6 +134,46 @@ static enum bm_status finish_in_place(struct bm_sink *s, struct bm_error *err)
 	return BM_OK;
 }
 
+/* complete() or finish_in_place(), whichever it takes. */
+static enum bm_status make_ready(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
+                                 struct bm_error *err)
+{
+	return s->kind == SINK_IN_PLACE ? finish_in_place(s, err) : complete(s, src_stat, src_fd, warnings, err);
+}
+
+static enum bm_status remove_old(struct bm_sink *s, struct bm_error *err)
+{
+	if (s->kind == SINK_IN_PLACE || unlinkat(s->dir->fd, s->leaf, 0) == 0 || errno == ENOENT)
+		return BM_OK;
+	return bm_sink_fail(s, errno, err, "cannot remove the old file");
+}
+
+enum bm_status bm_sink_commit_pair(struct bm_sink *s, struct bm_sink *second, const struct stat *src_stat, int src_fd,
+                                   struct bm_buf *warnings, const struct bm_blocker *b, struct bm_error *err)
+{
+	enum bm_status status;
+
+	bm_io_block(b);
+	status = make_ready(second, src_stat, src_fd, NULL, err); /* what cannot be preserved is told once */
+	if (status == BM_OK)
+		status = make_ready(s, src_stat, src_fd, warnings, err);
+	if (status == BM_OK && !bm_sink_set_begin(s->set)) {
+		status = bm_io_refuse(err, BM_ERR_CANCELLED, s->path, s->path_len,
+		                      "not put in place: the run was cancelled");
+	} else if (status == BM_OK) {
+		status = remove_old(second, err);
+		if (status == BM_OK && s->kind != SINK_IN_PLACE)
+			status = publish(s, err);
+		if (status == BM_OK && second->kind != SINK_IN_PLACE)
+			status = publish(second, err);
+		bm_sink_set_end(s->set);
+	}
+	bm_sink_abort(s);
+	bm_sink_abort(second);
+	bm_io_unblock(b);
+	return status;
+}
+
 enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
                               const struct bm_blocker *b, struct bm_error *err)
 {
@@ -151,6 +194,34 @@ enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, in
 		}
 	}
 	bm_sink_abort(s); /* after a rename there is no temp to remove */
+	bm_io_unblock(b);
+	return status;
+}
+
+enum bm_status bm_sink_patch(struct bm_sink *s, uint64_t offset, const void *data, size_t len,
+                             const struct bm_blocker *b, struct bm_error *err)
+{
+	const uint8_t *from = data;
+	enum bm_status status = BM_OK;
+
+	if (s->failed)
+		return bm_io_refuse(err, BM_ERR_FAILED, s->path, s->path_len, "writing it has failed before");
+	if (s->kind == SINK_IN_PLACE)
+		return bm_io_refuse(err, BM_ERR_UNSUPPORTED, s->path, s->path_len,
+		                    "a pipe or device cannot be written out of order");
+	if (offset > s->data_end || len > s->data_end - offset)
+		return bm_error_set(err, BM_ERR_USAGE, NULL, "an output cannot be patched where nothing was written");
+	bm_io_block(b);
+	while (len > 0 && status == BM_OK) {
+		ssize_t n = pwrite(s->fd, from, len, (off_t)offset);
+		if (n > 0) {
+			from += n;
+			len -= (size_t)n;
+			offset += (uint64_t)n;
+		} else if (n == 0 || errno != EINTR) {
+			status = bm_sink_fail(s, n < 0 ? errno : EIO, err, "cannot write");
+		}
+	}
 	bm_io_unblock(b);
 	return status;
 }

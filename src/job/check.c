@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_gzip.h"
 #include "bm_text.h"
 
 /* ---- looking into a step ---- */
@@ -188,6 +189,34 @@ static void check_same_output(struct job_report *r, const struct bm_job *job)
 	bm_buf_fini(&b);
 }
 
+/* An index is of BGZF: the last step before it that changes the bytes must make that. */
+static void check_indexes(struct job_report *r, const struct bm_job *job)
+{
+	const struct bm_step *made_by = NULL;
+
+	for (size_t i = 0; i < job->step_count; i++) {
+		const struct bm_step *s = &job->steps[i];
+		const bool *index = job_field_of(s, "index", BM_OPTION_BOOL, NULL);
+		size_t mark = r->pointer.len;
+
+		if (s->kind->role == BM_ROLE_CHANGE)
+			made_by = s;
+		if (index == NULL || !*index)
+			continue;
+		if (made_by != NULL && strcmp(made_by->kind->name, "compress") == 0 &&
+		    made_by->p.compress.format == BM_COMPRESS_GZIP && made_by->p.compress.layout == BM_GZIP_BGZF)
+			continue;
+		job_report_down(r, "steps");
+		job_report_down_index(r, s->index);
+		job_report_down(r, "index");
+		job_fault(
+			r, JOB_FAULT, NULL,
+			"the bytes here are not BGZF, which an index is of: a compress step with layout \"bgzf\" must "
+			"come before, and no other change of the bytes between");
+		job_report_up(r, mark);
+	}
+}
+
 void job_check_job(struct job_report *r, const struct job_node *n)
 {
 	const struct bm_job_params *p = &n->job.p;
@@ -210,4 +239,5 @@ void job_check_job(struct job_report *r, const struct job_node *n)
 		job_report_up(r, mark);
 	}
 	check_same_output(r, &n->job);
+	check_indexes(r, &n->job);
 }

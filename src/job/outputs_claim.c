@@ -31,6 +31,8 @@ static bool target_path(struct outputs *o, const struct outputs_target *t, const
 	bm_buf_puts(&o->path, t->dir);
 	if (!b.oom && b.len >= t->skip)
 		bm_buf_put(&o->path, b.data + t->skip, b.len - t->skip);
+	if (t->suffix != NULL)
+		bm_buf_puts(&o->path, t->suffix);
 	bool ok = !b.oom && !o->path.oom;
 	bm_buf_fini(&b);
 	return ok;
@@ -83,8 +85,8 @@ static void put_step(struct bm_buf *out, const struct outputs_target *t)
 	const struct bm_run *run = t->j->run;
 	const struct job_node *n = job_node_of(run->jobs->jobs[t->j - run->job_runs]);
 
-	bm_buf_printf(out, "%s/steps/%u (%s)", n->pointer != NULL ? n->pointer : "", t->step,
-	              n->job.steps[t->step].kind->name);
+	bm_buf_printf(out, "%s/steps/%u (%s%s)", n->pointer != NULL ? n->pointer : "", t->step,
+	              t->suffix != NULL ? "index of " : "", n->job.steps[t->step].kind->name);
 }
 
 static void put_file(struct bm_buf *out, const char *file)

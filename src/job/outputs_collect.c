@@ -14,7 +14,8 @@
 
 #include "bm_glob.h"
 
-static bool add_target(struct outputs *o, struct job_run *j, unsigned step, const char *to, size_t prefix_len)
+static bool add_target(struct outputs *o, struct job_run *j, unsigned step, const char *to, size_t prefix_len,
+                       const char *suffix)
 {
 	struct outputs_target *more = bm_realloc_array(o->targets, o->target_count + 1, sizeof(*more));
 	struct outputs_target *t;
@@ -25,7 +26,7 @@ static bool add_target(struct outputs *o, struct job_run *j, unsigned step, cons
 	t = &more[o->target_count];
 	while (prefix_len > 0 && to[prefix_len - 1] != '/')
 		prefix_len--;
-	*t = (struct outputs_target){j, step, outputs_real_dir(to, prefix_len), prefix_len};
+	*t = (struct outputs_target){j, step, outputs_real_dir(to, prefix_len), prefix_len, suffix};
 	if (t->dir == NULL)
 		return false;
 	o->target_count++;
@@ -115,7 +116,11 @@ bool outputs_collect(struct outputs *o, struct job_run *j)
 		if (ops->target != NULL && ops->target(j->plan->shared[i], "", 0, &b)) {
 			/* The literal part at the start, as the template says it. */
 			size_t prefix = ops->target_prefix(j->plan->shared[i]);
-			ok = !b.oom && add_target(o, j, i, b.data != NULL ? b.data : "", prefix);
+			const char *to = b.data != NULL ? b.data : "";
+			const char *suffix = ops->target_suffix != NULL ? ops->target_suffix(j->plan->shared[i]) : NULL;
+
+			ok = !b.oom && add_target(o, j, i, to, prefix, NULL) &&
+			     (suffix == NULL || add_target(o, j, i, to, prefix, suffix));
 		}
 		for (size_t n = 0; ops->fixed_output != NULL && ok; n++) {
 			const char *path = ops->fixed_output(j->plan->shared[i], n);

@@ -13,8 +13,9 @@
 struct outputs_target { /* one copy or write step */
 	struct job_run *j;
 	unsigned step;
-	char *dir;   /* real path of the literal directory that all its outputs lie in or below; ends in '/' */
-	size_t skip; /* bytes of an expanded path that dir replaces */
+	char *dir;          /* real path of the literal directory that all its outputs lie in or below; ends in '/' */
+	size_t skip;        /* bytes of an expanded path that dir replaces */
+	const char *suffix; /* put behind it: the step's second output; NULL: its first */
 };
 
 struct outputs_root {

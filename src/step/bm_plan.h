@@ -60,6 +60,8 @@ struct bm_step_ops {
 	bool (*target)(void *shared, const char *path, size_t path_len, struct bm_buf *out);
 	size_t (*target_prefix)(void *shared);     /* bytes of every such path that no input changes */
 	bool (*target_is_injective)(void *shared); /* different {path}s always give different targets */
+	/* What is put behind that path for a second output of the file, or NULL. May be NULL. */
+	const char *(*target_suffix)(void *shared);
 	/* The n-th output that is the same for all files (manifest, combined output), or NULL. May be NULL. */
 	const char *(*fixed_output)(void *shared, size_t n);
 	/* A line about the step for `validate`. May be NULL. */

@@ -9,6 +9,7 @@
 #ifndef BM_STEP_H
 #define BM_STEP_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,6 +18,8 @@
 
 #include "bm_mem.h"
 #include "bm_template.h"
+
+struct bm_age_identities;
 
 enum bm_option_type {
 	BM_OPTION_STRING,   /* char * */
@@ -84,6 +87,15 @@ struct bm_hash_params {
 	/* Not in the table: set by commands that build a job in memory. */
 	bool name_as_given; /* names in the manifest are root and path, as sha256sum prints them */
 };
+/* A part of what goes to standard output, and what became of it: for bytemill cat --range. Between the start and the end of
+ * the run only the stage that writes touches it, but for is_plain. */
+struct bm_byte_range {
+	uint64_t first, last; /* last is one of them */
+	size_t tail_bytes;    /* not 0: nothing is written, the last so many are kept in tail */
+	uint8_t *tail;        /* a ring: byte n of the whole is at n % tail_bytes; the caller's */
+	uint64_t seen;        /* bytes of the whole so far */
+	atomic_bool is_plain; /* set by decompress: there is no format, so nothing behind last is of interest */
+};
 struct bm_write_params { /* copy and write */
 	char *to;
 	int if_exists; /* enum bm_if_exists */
@@ -91,6 +103,9 @@ struct bm_write_params { /* copy and write */
 	bool preserve;
 	int durability; /* enum bm_durability */
 	bool sparse;
+	bool index; /* bgzip's .gzi beside it */
+	/* Not in the table: set by commands that build a job in memory. */
+	struct bm_byte_range *range; /* of one input, to "-"; borrowed */
 };
 enum bm_compress_format { BM_COMPRESS_GZIP, BM_COMPRESS_ZSTD };
 struct bm_compress_params {
@@ -103,6 +118,9 @@ struct bm_unlock_params { /* what opens age files */
 	struct bm_strings identity_file;
 	char *passphrase_file;
 	int64_t max_work; /* of a passphrase: log2 of scrypt's N */
+	/* Not in the table: set by commands that build a job in memory. */
+	struct bm_age_identities *identities; /* instead of the files and max_work; borrowed; NULL: as those say */
+	bool has_passphrase;                  /* there are passphrases among them */
 };
 enum bm_decompress_format { BM_DECOMPRESS_AUTO, BM_DECOMPRESS_GZIP, BM_DECOMPRESS_ZSTD };
 struct bm_decompress_params {
@@ -112,6 +130,9 @@ struct bm_decompress_params {
 	uint64_t max_window; /* zstd: bytes */
 	int64_t depth;       /* how many formats, one inside the other */
 	struct bm_unlock_params unlock;
+	/* Not in the table: set by commands that build a job in memory. */
+	bool pass_plain;          /* what is in none of the formats passes */
+	atomic_bool *found_plain; /* set where that happened; borrowed; may be NULL */
 };
 struct bm_encrypt_params { /* recipients, or a passphrase */
 	struct bm_strings recipients;

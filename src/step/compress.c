@@ -364,7 +364,7 @@ static const struct bm_option compress_options[] = {
 		.values = layout_values,
 		.help = "of gzip; indexed: a member a chunk, read in parallel again; single: one member, for readers that "
 			"stop after the "
-			"first; bgzf: blocks of 64 KiB, as bgzip writes them",
+			"first; bgzf: blocks of 64 KiB, as bgzip writes them (for its .gzi see index of write)",
 	},
 	{
 		.name = "engine",

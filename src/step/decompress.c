@@ -16,6 +16,8 @@ static enum bm_status decompress_prepare(struct bm_plan *plan, const struct bm_s
 		.max_window = p->max_window,
 		.max_ratio = p->max_ratio,
 		.unlock = &p->unlock,
+		.pass_plain = p->pass_plain,
+		.found_plain = p->found_plain,
 	};
 
 	return decompress_prepare_layers(plan, step, &o, shared, err);

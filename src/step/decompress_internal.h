@@ -26,6 +26,8 @@ struct decompress_options {
 	uint64_t max_size, max_window;
 	int64_t max_ratio;
 	const struct bm_unlock_params *unlock;
+	bool pass_plain;          /* the first layer too may be in none of the formats */
+	atomic_bool *found_plain; /* see struct bm_decompress_params */
 };
 
 /* One format taken off: a segment. Layer 0 is the outermost. Constant once prepared. */

@@ -16,8 +16,8 @@
  * Sizes that a unit tells are believed only until it is decoded: a decoder never writes past the buffer, and what comes
  * out must be what was said.
  *
- * Formats one inside the other (depth) are layers one after the other. The first must be known. What a later one does
- * not know passes through: the chunk of the layer before goes on, buffer and all. The ratio that max_ratio bounds is that
+ * Formats one inside the other (depth) are layers one after the other. The first must be known (unless the job was built to
+ * let anything pass: bytemill cat). What a later one does not know passes through: the chunk of the layer before goes on, buffer and all. The ratio that max_ratio bounds is that
  * of what comes out of any layer to the bytes of the file itself: each chunk brings along how many went into it
  * (SLOT_ORIGIN), so that the verdict does not hang on which layer happens to be how far.
  *
@@ -144,12 +144,18 @@ static void return_head(struct decompress_file *df, struct bm_chunk *in)
 	df->head_len = 0;
 }
 
-/* Nothing but the first bytes of the two, whole in later layers: a file inside another may be any. */
+/* Must what comes to this layer be in one of the formats? */
+static bool wants_format(const struct decompress_layer *dl)
+{
+	return dl->number == 0 && !dl->all->o.pass_plain;
+}
+
+/* Nothing but the first bytes of the two, whole where it may be any file. */
 static const struct decompress_format *compressed_format(const struct decompress_layer *dl,
                                                          const struct decompress_file *df)
 {
 	static const uint8_t old_zstd[3] = {0xb5, 0x2f, 0xfd}; /* after 22 ... 28 */
-	const bool first = dl->number == 0;
+	const bool first = wants_format(dl);
 	const uint8_t *head = df->head;
 	struct bm_zstd_header h;
 
@@ -169,10 +175,10 @@ static enum bm_status begin_age(const struct decompress_layer *dl, struct decomp
 	const bool armored = df->head_len > 0 && df->head[0] != 'a' && bm_age_detect(df->head, 1) == BM_AGE_KIND_SHORT;
 
 	if (dl->all->keys == NULL)
-		return bm_error_set(
-			err, BM_ERR_FAILED, NULL,
-			"this is an age file, and there is nothing to decrypt it with: give identity_file or "
-			"passphrase_file");
+		return bm_error_set(err, BM_ERR_FAILED, NULL,
+		                    "this is an age file, and there is nothing to decrypt it with: give %s",
+		                    dl->all->o.pass_plain ? "--identity or --passphrase-file" /* this is bytemill cat */
+		                                          : "identity_file or passphrase_file");
 	df->format = &decompress_age_format;
 	return decompress_age_begin(df, armored, err);
 }
@@ -205,8 +211,10 @@ static enum bm_status detect(const struct decompress_layer *dl, struct decompres
 				return status;
 		}
 	}
-	if (df->format != NULL || dl->number > 0) {
+	if (df->format != NULL || !wants_format(dl)) {
 		*pass = df->format == NULL;
+		if (*pass && dl->number == 0 && dl->all->o.found_plain != NULL)
+			atomic_store(dl->all->o.found_plain, true);
 		return_head(df, in);
 		return BM_OK;
 	}

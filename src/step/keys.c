@@ -32,7 +32,8 @@ static void keys_destroy(struct bm_keys *k)
 	if (k == NULL)
 		return;
 	bm_age_recipients_destroy(k->recipients);
-	bm_age_identities_destroy(k->identities);
+	if (!k->is_lent)
+		bm_age_identities_destroy(k->identities);
 	bm_age_secret_fini(&k->secret);
 	free(k);
 }
@@ -183,8 +184,15 @@ static enum bm_status add_passphrase_file(struct bm_age_identities *ids, const c
 
 static enum bm_status read_to_open(struct bm_keys *k, const struct bm_unlock_params *p, struct bm_error *err)
 {
-	enum bm_status status = bm_age_identities_create(&k->identities, err);
+	enum bm_status status;
 
+	if (p->identities != NULL) {
+		k->identities = p->identities;
+		k->is_lent = true;
+		k->has_passphrase = p->has_passphrase;
+		return BM_OK;
+	}
+	status = bm_age_identities_create(&k->identities, err);
 	if (status == BM_OK)
 		status = bm_age_identities_cap_work(k->identities, (unsigned)p->max_work, err);
 	for (size_t i = 0; i < p->identity_file.count && status == BM_OK; i++)
@@ -217,7 +225,7 @@ enum bm_status bm_keys_to_open(struct bm_plan *plan, const struct bm_step *step,
 
 bool bm_unlock_given(const struct bm_unlock_params *p)
 {
-	return p->identity_file.count > 0 || p->passphrase_file != NULL;
+	return p->identity_file.count > 0 || p->passphrase_file != NULL || p->identities != NULL;
 }
 
 /* ---- passphrases, one at a time ---- */

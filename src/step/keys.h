@@ -10,6 +10,7 @@
 struct bm_keys {
 	struct bm_age_recipients *recipients; /* NULL where there are none */
 	struct bm_age_identities *identities; /* NULL where there are none */
+	bool is_lent;                         /* identities are the caller's who built the job */
 	struct bm_age_secret secret;          /* to encrypt with a passphrase: the file, in which it is */
 	const char *pass;                     /* NULL where there is none */
 	size_t pass_len;

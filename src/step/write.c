@@ -7,6 +7,9 @@
  * Combined output, and standard output: one sink for the job, and an IN_ORDER stage, so that the inputs follow each other
  * in listing order. An input that fails in the middle is cut off again at the next one's start (not on standard output,
  * which cannot take back what it gave). The file takes its name when all inputs are through.
+ *
+ * The index of a BGZF output is an output of its own, made from the same bytes as they pass (write_index.c), and the two
+ * are published together.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +18,7 @@
 #include "bm_error.h"
 #include "bm_text.h"
 #include "step_internal.h"
+#include "write_index.h"
 
 struct write_shared {
 	struct bm_job_context *ctx;
@@ -38,6 +42,7 @@ struct write_file {
 	char *path;
 	uint64_t bytes;
 	bool skipped;
+	struct write_index *index; /* or NULL */
 };
 
 static void count_written(struct write_shared *ws, uint64_t bytes)
@@ -71,6 +76,7 @@ static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, cons
 		.make_holes = ws->p->sparse && f->source != NULL && bm_source_is_sparse(f->source),
 		.input = f->source != NULL ? bm_source_stat(f->source) : NULL,
 	};
+	enum bm_status status;
 
 	if (wf == NULL)
 		return bm_error_set_nomem(err);
@@ -82,7 +88,10 @@ static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, cons
 		wf->skipped = true;
 		return BM_OK;
 	}
-	return bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
+	status = bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
+	if (status == BM_OK && ws->p->index && !wf->skipped)
+		status = write_index_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->index, err);
+	return status;
 }
 
 /* What the copy asks between two pieces: whether to go on. What it has copied so far is counted by the way. */
@@ -147,6 +156,32 @@ static enum bm_status write_run(void *arg, void *stream, struct bm_chunk *c, str
 		wf->bytes += c->len;
 		count_written(ws, c->len);
 	}
+	if (status == BM_OK && wf->index != NULL)
+		status = write_index_add(wf->index, c->data, c->len, &b, err);
+	return status;
+}
+
+/* Both in their places; the index is freed in any case. */
+static enum bm_status commit_with_index(struct write_shared *ws, struct write_file *wf, struct bm_file *f,
+                                        const struct stat *st, int fd, const struct bm_blocker *b, struct bm_error *err)
+{
+	struct write_index_done done;
+	enum bm_status status = write_index_finish(wf->index, b, &done, err);
+
+	if (status == BM_OK) {
+		status = bm_sink_commit_pair(wf->sink, done.sink, st, fd, &f->warnings, b, err);
+	} else {
+		bm_sink_abort(wf->sink);
+		bm_sink_abort(done.sink);
+	}
+	if (status == BM_OK) {
+		count_written(ws, done.bytes);
+		bm_file_add_output(f, ws->index, wf->path, wf->bytes, false);
+		bm_file_add_output(f, ws->index, done.path, done.bytes, false);
+	} else {
+		free(wf->path);
+		free(done.path);
+	}
 	return status;
 }
 
@@ -161,6 +196,13 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 	if (wf == NULL)
 		return BM_OK;
 	f->state[ws->index] = NULL;
+	if (good && wf->index != NULL) {
+		status = commit_with_index(ws, wf, f, is_file ? bm_source_stat(f->source) : NULL,
+		                           is_file ? bm_source_fd(f->source) : -1, &b, err);
+		free(wf);
+		return status;
+	}
+	write_index_abort(wf->index);
 	if (good && !wf->skipped)
 		/* What came through a pipe or device has no mode or times of its own to keep. */
 		status = bm_sink_commit(wf->sink, is_file ? bm_source_stat(f->source) : NULL,
@@ -208,6 +250,37 @@ static enum bm_status combine_open(struct write_shared *ws, const struct bm_bloc
 	return status;
 }
 
+/* What of a chunk lies in the range; BM_ERR_CANCELLED, which is no failure, once it is all there is to do. */
+static enum bm_status write_range(struct write_shared *ws, const struct bm_chunk *c, const struct bm_blocker *b,
+                                  struct bm_error *err)
+{
+	struct bm_byte_range *r = ws->p->range;
+	const uint64_t begin = r->seen, end = r->seen + c->len;
+	enum bm_status status = BM_OK;
+	uint64_t from, to;
+
+	r->seen = end;
+	if (r->tail_bytes > 0) {
+		for (size_t i = c->len > r->tail_bytes ? c->len - r->tail_bytes : 0; i < c->len;) {
+			const size_t at = (size_t)((begin + i) % r->tail_bytes);
+			const size_t part = c->len - i < r->tail_bytes - at ? c->len - i : r->tail_bytes - at;
+
+			memcpy(r->tail + at, c->data + i, part);
+			i += part;
+		}
+		return BM_OK;
+	}
+	from = r->first > begin ? r->first : begin;
+	to = r->last < end ? r->last + 1 : end;
+	if (from < to) {
+		status = bm_sink_write(ws->sink, c->data + (from - begin), (size_t)(to - from), false, b, err);
+		count_written(ws, to - from);
+	}
+	if (status == BM_OK && end > r->last && !c->last && atomic_load(&r->is_plain))
+		return bm_error_set(err, BM_ERR_CANCELLED, NULL, "the range is complete");
+	return status;
+}
+
 static enum bm_status combine_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
                                   struct bm_error *err)
 {
@@ -223,6 +296,8 @@ static enum bm_status combine_run(void *arg, void *stream, struct bm_chunk *c, s
 		ws->start_bytes = ws->bytes;
 		ws->is_whole = false;
 	}
+	if (status == BM_OK && ws->p->range != NULL)
+		return write_range(ws, c, &b, err);
 	if (status == BM_OK)
 		status = bm_sink_write(ws->sink, c->data, c->len, false, &b, err);
 	if (status == BM_OK) {
@@ -309,6 +384,13 @@ static bool write_target_is_injective(void *shared)
 	return bm_template_is_injective(ws->to);
 }
 
+static const char *write_target_suffix(void *shared)
+{
+	struct write_shared *ws = shared;
+
+	return ws->p->index ? WRITE_INDEX_SUFFIX : NULL;
+}
+
 static const char *write_fixed_output(void *shared, size_t n)
 {
 	struct write_shared *ws = shared;
@@ -325,6 +407,8 @@ static void write_describe(void *shared, struct bm_buf *out)
 	bm_escape_display(out, to, strlen(to));
 	if (ws->p->combine)
 		bm_buf_puts(out, ", all inputs joined in listing order");
+	if (ws->p->index)
+		bm_buf_puts(out, ", with an index (" WRITE_INDEX_SUFFIX ")");
 }
 
 static void write_destroy(void *shared)
@@ -347,6 +431,7 @@ const struct bm_step_ops bm_write_ops = {
 	.target = write_target,
 	.target_prefix = write_target_prefix,
 	.target_is_injective = write_target_is_injective,
+	.target_suffix = write_target_suffix,
 	.fixed_output = write_fixed_output,
 	.describe = write_describe,
 };
@@ -365,6 +450,18 @@ static const char *const durability_values[] = {
 	[BM_DURABLE_FILE] = "file",
 	NULL,
 };
+
+static void check_index(const struct bm_write_params *w, bm_step_report_fn *report, void *ctx)
+{
+	if (bm_step_is_dash(w->to))
+		report(ctx, "index", "index goes beside an output file; there is none where to is \"-\"", NULL);
+	if (w->combine)
+		report(ctx, "index", "index cannot be had with combine: it is of one compressed file", NULL);
+	if (w->if_exists == BM_EXISTS_APPEND)
+		report(ctx, "index",
+		       "index cannot be had where if_exists is \"append\": nothing is known of the bytes that are there",
+		       NULL);
+}
 
 static void check_write(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
 {
@@ -389,6 +486,8 @@ static void check_write(const union bm_step_params *p, bm_step_report_fn *report
 			       "which differ from file to file",
 			       NULL);
 	}
+	if (w->index)
+		check_index(w, report, ctx);
 }
 
 static const struct bm_option write_options[] = {
@@ -439,6 +538,14 @@ static const struct bm_option write_options[] = {
 		.offset = offsetof(struct bm_write_params, sparse),
 		.default_json = "true",
 		.help = "keep the holes of the input",
+	},
+	{
+		.name = "index",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_write_params, index),
+		.default_json = "false",
+		.help = "of what compress makes with layout \"bgzf\": write bgzip's index too, beside the output, whose "
+			"name and .gzi is its name",
 	},
 };
 

@@ -7,6 +7,7 @@
 #   digests  four digests of one large file in one read, against four runs with one each
 #   gzip     gzip -6 of source text and of binaries, time and size, against pigz
 #   age      encrypting and decrypting one large file in memory, against age
+#   range    cat --range of 1 MiB in the middle of 4 GiB, for every layout that can be sought in: time and peak memory
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
 #   start    one job on one file of 1 KiB, from the start of the process to its end
@@ -19,7 +20,7 @@
 #   BM_BENCH_TREE=DIR   the source tree; without it Debian's linux-source-6.1 is unpacked where it is installed, else
 #                       /usr/include, /usr/lib and /usr/share are read
 #   BYTEMILL=FILE       the program; without it build/release/src/cli/bytemill
-#   TMPDIR=DIR          for the data: some 4 GB, on a disk and not in memory
+#   TMPDIR=DIR          for the data: some 4 GB (12 GB for the case range), on a disk and not in memory
 #
 # --quick takes little data and 3 rounds, to see that every case works; its numbers mean little.
 set -euo pipefail
@@ -28,7 +29,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold digests gzip age engine memory start)
+readonly cases=(tree cold digests gzip age range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -62,9 +63,9 @@ runs=${BM_BENCH_RUNS:-$([ -n "$quick" ] && echo 3 || echo 5)}
 bytemill=$(realpath "$bytemill")
 cpus=$(nproc)
 # How much data.
-large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000
-if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000; fi
-readonly large_mib text_mib sparse small_files engine_chunks
+large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000 range_times=16
+if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000 range_times=4; fi
+readonly large_mib text_mib sparse small_files engine_chunks range_times
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bytemill-bench.XXXXXX")
 ram=$tmp # a directory in memory, where there is one with room
@@ -344,6 +345,65 @@ case_age() {
 	compare "$open" open_ours open_age 0.6
 	rm -f data data.age out out.age key
 	cd "$tmp"
+}
+
+range_keys=() range_bytes= range_file=
+range_cat() { "$bytemill" cat -q "${range_keys[@]}" --range "$range_bytes" "$range_file"; }
+range_pack() { # range_pack OUT OPTIONS-OF-JOB STEP...
+	local out=$1 options=$2 steps='{ "step": "read", "from": "original" }' step
+	shift 2
+	for step; do steps+=", $step"; done
+	echo "{ $options \"steps\": [ $steps, { \"step\": \"write\", \"to\": \"$out\", \"durability\": \"none\"${range_write:-} } ] }" >range.json
+	"$bytemill" run -q range.json
+}
+range_line() { # range_line CASE FILE
+	local kib
+	range_file=$2
+	range_cat | cmp -s - original.part || die "the range of $2 is not what is in the original"
+	race 20 range_cat
+	verdict "${median[range_cat]}" 30000
+	line "1 MiB of $range_mib MiB, $1" "$(seconds "${median[range_cat]}")" - - "<= 30 ms" "$result"
+	if command -v python3 >/dev/null; then
+		python3 "$here/peak_rss.py" peak.kib "$bytemill" cat -q "${range_keys[@]}" --range "$range_bytes" "$2" >/dev/null
+		kib=$(<peak.kib)
+		verdict "$kib" $((32 << 10))
+		line "  peak memory" "$(mebibytes $((kib * 1024)))" - - "<= 32 MiB" "$result"
+	fi
+	rm "$2"
+}
+case_range() {
+	local gzip='{ "step": "compress", "level": 1 }' bgzf='{ "step": "compress", "level": 1, "layout": "bgzf" }'
+	local zstd='{ "step": "compress", "format": "zstd", "level": 1 }' age i range_mib=$((text_mib * range_times)) at
+	find_trees
+	gather text $((text_mib * mib)) "${trees[@]}" -- -name '*.[ch]'
+	for ((i = 0; i < range_times; i++)); do cat text; done >original
+	rm text
+	at=$((range_mib * mib / 2 - mib / 3)) # not where a chunk begins
+	range_bytes=$at-$((at + mib - 1))
+	dd if=original of=original.part iflag=skip_bytes,count_bytes skip=$at count=$mib status=none
+	"$bytemill" keygen -o range.key 2>/dev/null
+	age='{ "step": "encrypt", "recipients": "'$("$bytemill" keygen -y range.key)'" }'
+
+	range_pack out.gz '' "$gzip"
+	range_line "gzip, members of 1 MiB" out.gz
+	range_pack out.gz '"chunk": "4MiB",' "$gzip"
+	range_line "gzip, members of 4 MiB" out.gz
+	range_write=', "index": true' range_pack out.gz '' "$bgzf"
+	cp out.gz plain.gz
+	range_line "BGZF with .gzi" out.gz
+	rm out.gz.gzi
+	range_line "BGZF without" plain.gz
+	range_pack out.zst '' "$zstd"
+	range_line "zstd, frames with seek table" out.zst
+	range_keys=(-i range.key)
+	range_pack out.age '' "$age"
+	range_line "age" out.age
+	range_pack out.age '' "$gzip" "$age"
+	range_line "gzip, members of 1 MiB, in age" out.age
+	range_pack out.age '' "$zstd" "$age"
+	range_line "zstd, frames with seek table, in age" out.age
+	range_keys=()
+	rm original original.part range.key
 }
 
 engine_line() { # engine_line NAME COLUMN: of the line of bench_engine's table that begins so
