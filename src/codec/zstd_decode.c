@@ -134,6 +134,15 @@ static enum bm_status status_of(size_t code)
 	}
 }
 
+/* Whether a block that makes more than it may runs into the end of libzstd's own buffer first or into another check hangs
+ * on how large that buffer had to be for earlier frames; the text must not. */
+static const char *reason_of(size_t code)
+{
+	return ZSTD_getErrorCode(code) == ZSTD_error_dstSize_tooSmall
+	               ? ZSTD_getErrorString(ZSTD_error_corruption_detected)
+	               : ZSTD_getErrorName(code);
+}
+
 /* ---- streams ---- */
 
 void bm_zstd_stream_reset(struct bm_zstd_decoder *d)
@@ -238,7 +247,7 @@ static enum bm_status read_header(struct bm_zstd_decoder *d, struct cursor *c, s
 		code = ZSTD_decompressStream(d->z, &out, &in);
 	if (ZSTD_isError(code))
 		return stream_failed(d, status_of(code), d->frame_start, err, "corrupt zstd header: %s",
-		                     ZSTD_getErrorName(code));
+		                     reason_of(code));
 	if (in.pos != in.size)
 		return stream_failed(d, BM_ERR_FAILED, d->frame_start, err,
 		                     "libzstd %s left a part of a header: this is a defect", ZSTD_versionString());
@@ -284,7 +293,7 @@ static enum bm_status read_body(struct bm_zstd_decoder *d, struct cursor *c, boo
 			return BM_OK;
 		code = ZSTD_decompressStream(d->z, &out, &in);
 		if (ZSTD_isError(code))
-			return corrupt(d, status_of(code), ZSTD_getErrorName(code), err);
+			return corrupt(d, status_of(code), reason_of(code), err);
 		if (in.pos == 0 && out.pos == 0 && !flush)
 			return stream_failed(d, BM_ERR_FAILED, d->unit_start, err,
 			                     "libzstd %s stands still: this is a defect", ZSTD_versionString());
@@ -408,8 +417,7 @@ static enum bm_status locate_error(struct bm_zstd_decoder *d, size_t code, const
 	d->state = STATE_FAILED;
 	if (status == BM_ERR_FORMAT)
 		return bm_error_set(err, BM_ERR_FORMAT, inner.where, "%s", inner.text);
-	return bm_error_set(err, status_of(code), zfmt_where(where, 0), "corrupt zstd data: %s",
-	                    ZSTD_getErrorName(code));
+	return bm_error_set(err, status_of(code), zfmt_where(where, 0), "corrupt zstd data: %s", reason_of(code));
 }
 
 static enum bm_status too_long(size_t out_cap, struct bm_error *err)

@@ -6,8 +6,13 @@
  *            small for a chunk each: as many as will surely fit are sent on together, as a row. Anything else is
  *            STREAMed.
  *   STREAM   inflates serially to the end of the member.
- *   DRAIN    what follows the last member is no gzip: passed over, with a warning, as gzip does. It is still read to its
- *            end, since an earlier hash step wants to see all of it.
+ *   DRAIN    what follows the last member is no gzip: passed over, with a warning, as gzip does (at the end, for a file
+ *            that fails in a member before gets none, however far this was ahead of it). It is still read to its end,
+ *            since an earlier hash step wants to see all of it.
+ *
+ * Stricter than gzip in two things, so that no damage of one bit and no cut of a BGZF file goes for a shorter file: what
+ * is one bit away from the start of a member is a damaged one and no garbage, and a file of BGZF blocks alone must end
+ * in an empty one. (A cut between two members of any other file cannot be told from its end.)
  *
  * A member that was collected but whose decoded size (its last four bytes) is larger than a chunk is streamed from the
  * collected copy. The size that a member claims is checked by the parallel stage against what comes out.
@@ -43,11 +48,54 @@ static enum bm_status begin_stream(struct decompress_layer *dl, struct decompres
 	return BM_OK;
 }
 
+static uint32_t get_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static bool is_cut_bgzf(const struct decompress_file *df)
+{
+	return df->any_unit && df->all_bgzf && !df->bgzf_ended;
+}
+
+/* Nothing follows the last member, or garbage. */
+static enum bm_status end_of_members(const struct decompress_file *df, struct bm_error *err)
+{
+	if (!is_cut_bgzf(df))
+		return BM_OK;
+	return bm_error_set(err, BM_ERR_TRUNCATED, NULL,
+	                    "BGZF without its end block at byte %llu: the file was cut between two blocks",
+	                    (unsigned long long)df->unit_start);
+}
+
+static bool is_damaged_start(const uint8_t *head, size_t len)
+{
+	return len >= 3 && head[2] == 8 &&
+	       __builtin_popcount((unsigned)(head[0] ^ 0x1f) | (unsigned)(head[1] ^ 0x8b) << 8) == 1;
+}
+
+/* At a place that is not the start of a member: *garbage, or an error. */
+static enum bm_status look_behind(const struct decompress_file *df, bool *garbage, struct bm_error *err)
+{
+	enum bm_status status;
+
+	*garbage = df->head[0] != 0x1f || (df->head_len > 1 && df->head[1] != 0x8b);
+	if (!*garbage)
+		return BM_OK;
+	status = end_of_members(df, err);
+	if (status == BM_OK && is_damaged_start(df->head, df->head_len))
+		status = bm_error_set(err, BM_ERR_FORMAT, NULL,
+		                      "damaged gzip member at byte %llu: it begins with %02x %02x and not with 1f 8b",
+		                      (unsigned long long)df->unit_start, df->head[0], df->head[1]);
+	return status;
+}
+
 /* At the start of a member: enough of the header to choose the way. */
-static enum bm_status gather(struct decompress_layer *dl, struct decompress_file *df, struct bm_file *f,
-                             struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_error *err)
+static enum bm_status gather(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
+                             struct bm_chunk *in, bool *emit, struct bm_error *err)
 {
 	struct bm_gzip_header h;
+	bool garbage = false;
 
 	if (df->any_unit) { /* zeros are padding, as tapes have it */
 		while (df->head_len > 0 && df->head[0] == 0)
@@ -62,17 +110,21 @@ static enum bm_status gather(struct decompress_layer *dl, struct decompress_file
 	if (df->head_len < DECOMPRESS_HEAD_BYTES && !decompress_at_end(in))
 		return BM_OK; /* more input first */
 	if (df->any_unit && df->head_len == 0)
-		return BM_OK; /* a clean end */
-	if (df->any_unit && (df->head[0] != 0x1f || (df->head_len > 1 && df->head[1] != 0x8b))) {
-		bm_file_warn(f, "%strailing garbage at byte %llu ignored", decompress_place(dl),
-		             (unsigned long long)df->unit_start);
+		return end_of_members(df, err);
+	if (df->any_unit && look_behind(df, &garbage, err) != BM_OK)
+		return err->status;
+	if (garbage) {
+		df->has_garbage = true;
 		df->head_len = 0;
 		df->mode = MODE_DRAIN;
 		*emit = df->row_len > 0;
 		return BM_OK;
 	}
-	if (bm_gzip_peek_header(df->head, df->head_len, &h) != BM_GZIP_PEEK_OK ||
-	    h.member_bytes < DECOMPRESS_HEAD_BYTES || h.member_bytes > out->cap[1])
+	if (bm_gzip_peek_header(df->head, df->head_len, &h) != BM_GZIP_PEEK_OK)
+		return begin_stream(dl, df, emit, err);
+	df->all_bgzf = h.bgzf && (df->all_bgzf || !df->any_unit);
+	df->bgzf_ended = h.bgzf && h.member_bytes <= df->head_len && get_u32(df->head + h.member_bytes - 4) == 0;
+	if (h.member_bytes < DECOMPRESS_HEAD_BYTES || h.member_bytes > out->cap[1])
 		return begin_stream(dl, df, emit, err);
 	if (df->row_len > 0 && (!h.bgzf || h.member_bytes > out->cap[1] - df->row_len)) {
 		*emit = true; /* the row goes first; the head waits */
@@ -85,11 +137,6 @@ static enum bm_status gather(struct decompress_layer *dl, struct decompress_file
 	df->member_bgzf = h.bgzf;
 	df->mode = MODE_COLLECT;
 	return BM_OK;
-}
-
-static uint32_t get_u32(const uint8_t *p)
-{
-	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 /* *emit is set where the member is whole, and it or the row that it ends goes on to be inflated in parallel. */
@@ -155,11 +202,12 @@ static enum bm_status gzip_turn(struct decompress_layer *dl, struct decompress_f
                                 struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_worker *w,
                                 struct bm_error *err)
 {
+	(void)f;
 	(void)w;
 	switch (df->mode) {
 	case MODE_GATHER:
 		if (out->len == 0)
-			return gather(dl, df, f, out, in, emit, err);
+			return gather(dl, df, out, in, emit, err);
 		/* A member was streamed into this chunk: the next one may want buf[1] and a chunk of its own. */
 		*emit = true;
 		return BM_OK;
@@ -176,7 +224,7 @@ static enum bm_status gzip_turn(struct decompress_layer *dl, struct decompress_f
 
 static bool gzip_may_end(const struct decompress_file *df)
 {
-	return (df->mode == MODE_GATHER && df->any_unit) || df->mode == MODE_DRAIN;
+	return (df->mode == MODE_GATHER && df->any_unit && !is_cut_bgzf(df)) || df->mode == MODE_DRAIN;
 }
 
 static enum bm_status gzip_row(struct decompress_layer *dl, struct decompress_file *df, const struct bm_chunk *c,

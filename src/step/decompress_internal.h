@@ -67,6 +67,9 @@ struct decompress_file {
 	struct bm_gzip_decoder *gzip; /* streaming; NULL before one is */
 	size_t member_bytes;          /* collecting: how many there will be */
 	bool member_bgzf;             /* it may be followed by others in its row */
+	bool all_bgzf;                /* every member so far is a BGZF block ... */
+	bool bgzf_ended;              /* ... and the last one was empty */
+	bool has_garbage;             /* from unit_start on: to be passed over, with a warning */
 
 	struct bm_zstd_decoder *zstd; /* streaming; NULL before one is */
 	struct bm_zstd_scan scan;     /* collecting: of the frame */

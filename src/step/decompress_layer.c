@@ -513,10 +513,12 @@ enum bm_status decompress_close(void *shared, struct bm_file *f, bool good, stru
 	struct decompress_shared *ds = shared;
 	struct decompress_file *all = f->state[ds->index];
 
-	(void)good;
 	(void)w;
 	(void)err;
 	for (unsigned i = 0; all != NULL && i < ds->o.depth; i++) {
+		if (good && all[i].has_garbage)
+			bm_file_warn(f, "%strailing garbage at byte %llu ignored", decompress_place(&ds->layers[i]),
+			             (unsigned long long)all[i].unit_start);
 		if (all[i].format != NULL)
 			all[i].format->close(&ds->layers[i], &all[i]);
 		free(all[i].kept);

@@ -5,7 +5,12 @@
 #   tree     sha256 of a source tree, all in the page cache, against openssl and hashdeep
 #   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
 #   digests  four digests of one large file in one read, against four runs with one each
-#   gzip     gzip -6 of source text and of binaries, time and size, against pigz
+#   gzip6    gzip -6 of source text and of binaries, time and size, against pigz
+#   gzip1    gzip -1, likewise
+#   bgzf     BGZF at levels 6 and 1, likewise, against bgzip
+#   gunzip   decompression: a foreign .gz against pigz and gzip, ours against igzip, our BGZF against bgzip
+#   zstd     zstd -3, time and size, against zstd
+#   unzstd   decompression of our .zst against zstd
 #   age      encrypting and decrypting one large file in memory, against age
 #   range    cat --range of 1 MiB in the middle of 4 GiB, for every layout that can be sought in: time and peak memory
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
@@ -20,7 +25,8 @@
 #   BM_BENCH_TREE=DIR   the source tree; without it Debian's linux-source-6.1 is unpacked where it is installed, else
 #                       /usr/include, /usr/lib and /usr/share are read
 #   BYTEMILL=FILE       the program; without it build/release/src/cli/bytemill
-#   TMPDIR=DIR          for the data: some 4 GB (12 GB for the case range), on a disk and not in memory
+#   TMPDIR=DIR          for the data: some 4 GB (12 GB for the case range), on a disk and not in memory; /dev/shm takes
+#                       another 1 GB
 #
 # --quick takes little data and 3 rounds, to see that every case works; its numbers mean little.
 set -euo pipefail
@@ -29,7 +35,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold digests gzip age range engine memory start)
+readonly cases=(tree cold digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -272,35 +278,120 @@ case_digests() {
 	rm large
 }
 
-bytemill_gzip() { "$bytemill" run -q gzip.json; }
-pigz_gzip() { pigz -6 -p "$cpus" -c data; }
-case_gzip() {
-	local what ours theirs ratio bytes=$((text_mib * mib))
-	have "gzip -6: pigz -6" pigz || return 0
+# The codecs read a file in memory and write to /dev/null, the others too.
+codec_data() { # codec_data text|binaries: ./data is that
+	[ ! -e data ] || [ "$(cat data.is 2>/dev/null)" != "$1" ] || return 0
+	rm -f data data.*
+	case $1 in
+	text)
+		find_trees
+		# tar dies of head's end; what counts is the size.
+		{ tar -cf - --sort=name -C "${trees[0]}" . 2>/dev/null || true; } | head -c $((text_mib * mib)) >data || true
+		[ "$(stat -c %s data)" = $((text_mib * mib)) ] || gather data $((text_mib * mib)) "${trees[@]}" -- -name '*.[ch]'
+		;;
+	binaries) gather data $((text_mib * mib)) /usr/bin /usr/lib -- '(' -path '/usr/bin/*' -o -name '*.so*' ')' ;;
+	esac
+	echo "$1" >data.is
+}
+codec_job() { # codec_job NAME INPUT STEP: makes NAME.json
+	echo '{"steps": [{"step": "read", "from": "'"$2"'"}, {'"$3"'}, {"step": "write", "to": "-"}]}' >"$1.json"
+}
+codec_sizes() { # codec_sizes OURS THEIRS LIMIT: in bytes; without LIMIT, for information
+	local ratio
+	ratio=$(quotient "$1" "$2")
+	result=
+	[ -z "$3" ] || verdict "$ratio" "$3"
+	line "  size" "$(mebibytes "$1")" "$(mebibytes "$2")" "$ratio" "${3:+<= $3}" "$result"
+}
+codec_ours() { "$bytemill" run -q ours.json; }
+codec_back() { "$bytemill" run -q back.json; }
+pack_case() { # pack_case TITLE STEP PEER TIME-LIMIT SIZE-LIMIT-TEXT SIZE-LIMIT-BINARIES READER...
+	local title=$1 step=$2 peer=$3 time=$4 limits=([0]="$5" [1]="$6") what n=0 ours theirs
+	shift 6
 	cd "$ram"
-	cat >gzip.json <<-END
-		{ "steps": [
-		  { "step": "read", "from": "data" },
-		  { "step": "compress", "format": "gzip", "level": 6 },
-		  { "step": "write", "to": "-" }
-		] }
-	END
-	find_trees
 	for what in text binaries; do
-		case $what in
-		text) gather data "$bytes" "${trees[@]}" -- -name '*.[ch]' ;;
-		binaries) gather data "$bytes" /usr/bin /usr/lib -- '(' -path '/usr/bin/*' -o -name '*.so*' ')' ;;
-		esac
-		bytemill_gzip >data.gz
-		gzip -dc data.gz | cmp -s - data || die "what bytemill compressed is not what gzip decompresses"
-		ours=$(stat -c %s data.gz)
-		rm data.gz
-		theirs=$(pigz_gzip | wc -c)
-		race "$runs" bytemill_gzip pigz_gzip
-		compare "gzip -6 of $what: pigz -6" bytemill_gzip pigz_gzip 1.0
-		ratio=$(quotient "$ours" "$theirs")
-		verdict "$ratio" 1.005
-		line "  size" "$(mebibytes "$ours")" "$(mebibytes "$theirs")" "$ratio" "<= 1.005" "$result"
+		codec_data "$what"
+		codec_job ours data "$step"
+		codec_ours >data.packed
+		"$@" <data.packed | cmp -s - data || die "$title of $what: what bytemill compressed is not what $1 decompresses"
+		ours=$(stat -c %s data.packed)
+		rm data.packed
+		theirs=$("$peer" | wc -c)
+		race "$runs" codec_ours "$peer"
+		compare "${title/:/ of $what:}" codec_ours "$peer" "$time"
+		codec_sizes "$ours" "$theirs" "${limits[n++]}"
+	done
+	cd "$tmp"
+}
+unpack_case() { # unpack_case TITLE WHAT PEER LIMIT: of data.packed, which PEER and back.json decompress
+	"$3" | cmp -s - data || die "$1: the packed $2 is not what ${3//_/ } decompresses"
+	codec_back | cmp -s - data || die "$1: the packed $2 is not what bytemill decompresses"
+	race "$runs" codec_back "$3"
+	compare "${1/:/ of $2:}" codec_back "$3" "$4"
+}
+
+pigz_6() { pigz -6 -p "$cpus" -c data; }
+pigz_1() { pigz -1 -p "$cpus" -c data; }
+bgzip_6() { bgzip -@ "$cpus" -l 6 -c data; }
+bgzip_1() { bgzip -@ "$cpus" -l 1 -c data; }
+zstd_3() { zstd -q -3 -T"$cpus" -c data; }
+pigz_d() { pigz -dc data.packed; }
+gzip_d() { gzip -dc data.packed; }
+igzip_d() { igzip -dc data.packed; }
+bgzip_d() { bgzip -@ "$cpus" -dc data.packed; }
+zstd_d() { zstd -q -dc data.packed; }
+
+case_gzip6() {
+	have "gzip -6: pigz -6" pigz || return 0
+	pack_case "gzip -6: pigz -6" '"step": "compress", "level": 6' pigz_6 0.42 1.005 1.0 gzip -dc
+}
+case_gzip1() {
+	have "gzip -1: pigz -1" pigz || return 0
+	pack_case "gzip -1: pigz -1" '"step": "compress", "level": 1' pigz_1 0.30 1.0 1.0 gzip -dc
+}
+case_bgzf() {
+	have "BGZF: bgzip" bgzip || return 0
+	pack_case "BGZF -6: bgzip -l 6" '"step": "compress", "level": 6, "layout": "bgzf"' bgzip_6 0.9 '' '' gzip -dc
+	pack_case "BGZF -1: bgzip -l 1" '"step": "compress", "level": 1, "layout": "bgzf"' bgzip_1 0.9 '' '' gzip -dc
+}
+case_zstd() {
+	have "zstd -3: zstd -3" zstd || return 0
+	pack_case "zstd -3: zstd -3 -T$cpus" '"step": "compress", "format": "zstd", "level": 3' zstd_3 1.05 1.02 1.02 zstd -q -dc
+}
+case_gunzip() {
+	local what
+	cd "$ram"
+	for what in text binaries; do
+		codec_data "$what"
+		codec_job back data.packed '"step": "decompress"'
+		if have "gunzip: pigz -d" pigz; then
+			pigz_6 >data.packed
+			unpack_case "gunzip, of pigz: pigz -d" "$what" pigz_d 0.45
+			unpack_case "gunzip, of pigz: gzip -d" "$what" gzip_d 0.30
+		fi
+		if have "gunzip, our own: igzip -d" igzip; then
+			codec_job ours data '"step": "compress", "level": 6'
+			codec_ours >data.packed
+			unpack_case "gunzip, our own: igzip -d" "$what" igzip_d 0.60
+		fi
+		if have "gunzip, our own BGZF: bgzip -d" bgzip; then
+			codec_job ours data '"step": "compress", "level": 6, "layout": "bgzf"'
+			codec_ours >data.packed
+			unpack_case "gunzip, our own BGZF: bgzip -d" "$what" bgzip_d 1.0
+		fi
+	done
+	cd "$tmp"
+}
+case_unzstd() {
+	local what
+	have "unzstd: zstd -d" zstd || return 0
+	cd "$ram"
+	for what in text binaries; do
+		codec_data "$what"
+		codec_job back data.packed '"step": "decompress"'
+		codec_job ours data '"step": "compress", "format": "zstd", "level": 3'
+		codec_ours >data.packed
+		unpack_case "unzstd, our own: zstd -d" "$what" zstd_d 0.60
 	done
 	cd "$tmp"
 }
@@ -510,13 +601,16 @@ case_start() {
 
 echo "$("$bytemill" --version), $cpus CPUs ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1))," \
 	"median of $runs rounds${quick:+; --quick: these numbers mean little}"
-for program in openssl hashdeep rhash pigz age; do
+for program in openssl hashdeep rhash pigz igzip bgzip zstd age; do
 	command -v "$program" >/dev/null || continue
 	case $program in
 	openssl) version=$(openssl version | cut -d ' ' -f 1,2) ;;
 	hashdeep) version="hashdeep $(hashdeep -V)" ;;
 	rhash) version=$(rhash --version 2>&1 | head -n 1) ;;
 	pigz) version=$(pigz --version 2>&1 | head -n 1) ;;
+	igzip) version=igzip\ $(igzip --version 2>&1 | sed -n '1s/.* //p') ;;
+	bgzip) version=$(bgzip --version | sed -n '1s/[()]//gp') ;;
+	zstd) version=zstd\ $(zstd --version | sed -n 's/.* v\([0-9.]*\).*/\1/p') ;;
 	age) version="age $(age --version)" ;;
 	esac
 	printf '%s%s' "${separator:-with }" "$version"

@@ -174,6 +174,8 @@ zstd -q -c <$t >zst/pipe && put pipe $t
 zstd -q -c <in/text-0000000 >zst/zero && put zero in/text-0000000
 zstd -q --long=27 -c $t $n >zst/long && put long $t $n
 zstd -q --adapt -c <$t >zst/adapt && put adapt $t
+# The window of --ultra -22, without its memory: zstd itself takes no larger one unasked.
+zstd -q --ultra -22 --zstd=wlog=27,chainLog=18,hashLog=18 -c <$t >zst/ultra && put ultra $t
 zstd -q -T2 -B256KiB -c $t >zst/threads && put threads $t
 zstd -q -c $t $n in/text-0000000 in/text-0000001 in/mixed >zst/many && put many $t $n in/text-0000000 in/text-0000001 in/mixed
 { cat zst/pipe zst/plain && zstd -qc <$n && cat zst/high; } >zst/known-and-not && put known-and-not $t $t $n $t
@@ -298,6 +300,14 @@ caps '"max_window": "64MiB"' long.zst
 expect_exit 1
 expect_stderr_match 'window of 128 MiB.* 64 MiB are allowed.*max_window'
 caps '"max_window": "128MiB"' long.zst
+expect_exit 0
+expect_same capped $t
+zstd -q --long=31 -c <$t >longest.zst
+caps '"max_size": 0' longest.zst
+expect_exit 1
+expect_stderr_match 'window of 2 GiB.* 128 MiB are allowed.*max_window'
+[ ! -e capped ] || fail "a window of 2 GiB was taken"
+caps '"max_window": "2GiB"' longest.zst
 expect_exit 0
 expect_same capped $t
 # The window's cap holds whatever way a frame is read.
