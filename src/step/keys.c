@@ -141,11 +141,16 @@ enum bm_status bm_keys_to_seal(struct bm_plan *plan, const struct bm_step *step,
 	struct bm_keys *k;
 	enum bm_status status;
 
-	*out = place != NULL ? *place : NULL;
+	*out = NULL;
+	if (place == NULL)
+		return bm_error_set_nomem(err);
+	*out = *place;
 	if (*out != NULL)
 		return BM_OK;
 	k = calloc(1, sizeof(*k));
-	status = place != NULL && k != NULL ? read_to_seal(k, p, err) : bm_error_set_nomem(err);
+	if (k == NULL)
+		return bm_error_set_nomem(err);
+	status = read_to_seal(k, p, err);
 	if (status != BM_OK) {
 		keys_destroy(k);
 		return status;
@@ -210,11 +215,16 @@ enum bm_status bm_keys_to_open(struct bm_plan *plan, const struct bm_step *step,
 	struct bm_keys *k;
 	enum bm_status status;
 
-	*out = place != NULL ? *place : NULL;
+	*out = NULL;
+	if (place == NULL)
+		return bm_error_set_nomem(err);
+	*out = *place;
 	if (*out != NULL)
 		return BM_OK;
 	k = calloc(1, sizeof(*k));
-	status = place != NULL && k != NULL ? read_to_open(k, p, err) : bm_error_set_nomem(err);
+	if (k == NULL)
+		return bm_error_set_nomem(err);
+	status = read_to_open(k, p, err);
 	if (status != BM_OK) {
 		keys_destroy(k);
 		return status;

@@ -124,8 +124,10 @@ enum bm_status bm_plan_segment(struct bm_plan *p,
                                void *arg, size_t chunk_bytes, size_t other_bytes, struct bm_error *err)
 {
 	if (p->segment_count == BM_FLOW_MAX_SEGMENTS)
-		return bm_error_set(err, BM_ERR_LIMIT, NULL, "a job can have %d steps that cut chunks anew (encrypt, decrypt, and each layer of decompress)",
-		                    BM_FLOW_MAX_SEGMENTS - 1);
+		return bm_error_set(
+			err, BM_ERR_LIMIT, NULL,
+			"a job can have %d steps that cut chunks anew (encrypt, decrypt, and each layer of decompress)",
+			BM_FLOW_MAX_SEGMENTS - 1);
 	struct bm_segment *seg = &p->segments[p->segment_count++];
 
 	seg->fill = fill;
