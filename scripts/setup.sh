@@ -5,9 +5,11 @@
 #   clang     the clang preset                  lint  clang-format and clang-tidy
 set -euo pipefail
 
-build=(gcc make cmake ninja-build pkg-config libc6-dev zlib1g-dev libssl-dev libjansson-dev libxxhash-dev libzstd-dev libcmocka-dev)
+build=(gcc make cmake ninja-build pkg-config libc6-dev zlib1g-dev libssl-dev libjansson-dev libxxhash-dev libzstd-dev
+	libsqlite3-dev libcmocka-dev)
 build+=(libdeflate-dev libisal-dev) # optional, see the preset minimal
-test=(pigz zstd isal libdeflate-tools tabix age xxhash hashdeep rhash rclone openssl jq python3 python3-jsonschema attr acl strace procps)
+test=(pigz zstd isal libdeflate-tools tabix age xxhash hashdeep rhash rclone openssl jq python3 python3-jsonschema attr acl strace procps
+	sqlite3)
 bench=(pigz isal libdeflate-tools tabix zstd age hashdeep rhash openssl python3)
 clang=(clang libclang-rt-dev)
 lint=(clang-format clang-tidy)

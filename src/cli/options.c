@@ -48,7 +48,7 @@ static const struct bm_cli_option common[] = {
 		.min = 1,
 		.max = 1024,
 		.group = BM_CLI_RESOURCES,
-		.help = "N further threads that wait for the disk (default 16; 1 for one spinning disk)",
+		.help = "N further threads that wait for the disk (default 16; 1: for a spinning disk)",
 	},
 	{
 		.name = "memory",

@@ -3,7 +3,8 @@
  *
  * md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512 blake2b blake2s: OpenSSL EVP,
  * each EVP_MD fetched once a process. crc32 (ISO-HDLC, as gzip, zip, SFV; 8 hex digits big endian): zlib. xxh64 xxh3
- * xxh128: libxxhash (canonical big-endian form, as xxhsum prints; xxh3 is the 64-bit one).
+ * xxh128: libxxhash (canonical big-endian form, as xxhsum prints; xxh3 is the 64-bit one). Two messages at once, where
+ * the CPU can: bm_digest_lanes.h.
  *
  * An algorithm is a static descriptor, for any thread; a state is one computation: one thread at a time per state.
  * Nothing here blocks. In a process the first state of an OpenSSL algorithm costs about 0.5 ms, the first of each

@@ -41,6 +41,9 @@
 #include <zlib.h>
 
 #include "bm_error.h"
+#ifdef BM_HAVE_ISAL
+#include "isal_leave.h"
+#endif
 
 enum digest_id {
 	ID_MD5,
@@ -379,7 +382,9 @@ uint32_t bm_crc32(uint32_t crc, const void *data, size_t len)
 	if (len == 0)
 		return crc;
 #ifdef BM_HAVE_ISAL
-	return crc32_gzip_refl(crc, data, len);
+	crc = crc32_gzip_refl(crc, data, len);
+	isal_leave();
+	return crc;
 #elif defined(BM_HAVE_LIBDEFLATE)
 	return libdeflate_crc32(crc, data, len);
 #else

@@ -3,8 +3,8 @@
  *
  * The instructions for SHA-256 that x86-64 CPUs have take four cycles each, and in one message every one of them waits
  * for the one before: half of the unit stands idle (OpenSSL: 1.8 GB/s where this was measured). Two messages that take
- * turns fill the gap (2.8 GB/s). OpenSSL, which does all other digests here, has no interface for that. A tree of small files spends half of its time
- * in SHA-256 once all else is lean, so it is worth these lines.
+ * turns fill the gap (2.8 GB/s). OpenSSL, which does most of the other digests here, has no interface for that. A tree of
+ * small files spends half of its time in SHA-256 once all else is lean, so it is worth these lines.
  *
  * A block is 16 steps of four rounds. Step i uses the schedule words 4i ... 4i+3, and makes those of step i+4 in their
  * place.

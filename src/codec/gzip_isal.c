@@ -37,6 +37,8 @@
 
 #include <isa-l/igzip_lib.h>
 
+#include "isal_leave.h"
+
 /* ---- deflate ---- */
 
 #define SYMBOLS_USUAL (10 << 10)
@@ -108,7 +110,10 @@ static size_t isal_deflate_whole(void *state, const void *in, size_t in_len, uin
 	d->z.avail_in = (uint32_t)in_len;
 	d->z.next_out = out;
 	d->z.avail_out = (uint32_t)(room < UINT32_MAX ? room : UINT32_MAX);
-	if (isal_deflate_stateless(&d->z) != COMP_OK || d->z.avail_in != 0)
+	const int code = isal_deflate_stateless(&d->z);
+
+	isal_leave();
+	if (code != COMP_OK || d->z.avail_in != 0)
 		return 0;
 	return (size_t)(d->z.next_out - out);
 }

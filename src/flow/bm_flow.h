@@ -84,8 +84,8 @@ struct bm_stage {
 	void *arg;
 	/* SERIAL stages that do two chunks at once in less time than one after the other; else NULL. a and b are chunks of
 	 * two streams whose turn it is: works on both until at least one is through. Returns BM_PAIR_A, BM_PAIR_B, both, or
-	 * 0 where it cannot (run() then sees to b, and says why). One that is not through comes again, in pair() or in run(),
-	 * in any thread. Holds a permit throughout, and does not block. */
+	 * 0 where it cannot (run() then sees to b, and says why; a comes again). One that is not through comes again, in pair()
+	 * or in run(), in any thread, unless the flow is cancelled before. Holds a permit throughout, and does not block. */
 	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b);
 };
 #define BM_PAIR_A 1U
@@ -129,9 +129,9 @@ struct bm_pipeline {
 #define BM_FLOW_MAX_STAGES 64 /* all segments together */
 
 struct bm_pool_options {
-	unsigned permits;    /* how many threads may run steps at once; 1 ... 1024 */
-	unsigned io_depth;   /* further threads that may sit in blocking calls; 0 ... 1024; 1: one read after another */
-	size_t memory_bytes; /* budget of chunk buffers */
+	unsigned permits;     /* how many threads may run steps at once; 1 ... 1024 */
+	unsigned io_depth;    /* further threads, for blocking calls; 0 ... 1024; up to 1: one read after another */
+	size_t memory_bytes;  /* budget of chunk buffers */
 	unsigned max_streams; /* open at once in one flow; 0: as many as keep the threads busy */
 };
 
@@ -162,7 +162,8 @@ bool bm_flow_is_cancelled(const struct bm_flow *f); /* any thread; for long loop
 void bm_worker_block(struct bm_worker *w);
 void bm_worker_unblock(struct bm_worker *w);
 /* The same for a call that waits at a disk: with an io_depth of 1 nothing that reads is begun while a thread is between
- * this and bm_worker_unblock(). Only around calls that end by themselves: not for a pipe. */
+ * this and bm_worker_unblock(); one that was begun before may come to wait there too. Only around calls that end by
+ * themselves: not for a pipe. */
 void bm_worker_block_disk(struct bm_worker *w);
 struct bm_flow *bm_worker_flow(struct bm_worker *w);
 /* 0 ... permits + io_depth - 1: for per-thread scratch memory. */

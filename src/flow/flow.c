@@ -45,7 +45,7 @@ void bm_flow_maybe_finish_locked(struct bm_worker *w, struct bm_flow *f)
 	if (p->starving == f)
 		p->starving = NULL;
 	if (f->pl.done != NULL) {
-		pthread_mutex_unlock(&p->lock);
+		bm_worker_begin_callback_locked(w);
 		w->flow = f;
 		f->pl.done(f->pl.ctx);
 		pthread_mutex_lock(&p->lock);
@@ -77,7 +77,7 @@ void bm_flow_list_locked(struct bm_worker *w, struct bm_flow *f)
 		enum bm_next_result r = BM_NEXT_END;
 
 		if (!atomic_load_explicit(&f->cancelled, memory_order_relaxed)) {
-			pthread_mutex_unlock(&p->lock);
+			bm_worker_begin_callback_locked(w);
 			w->flow = f;
 			r = f->pl.next(f->pl.ctx, w, &user);
 			pthread_mutex_lock(&p->lock);
@@ -89,8 +89,9 @@ void bm_flow_list_locked(struct bm_worker *w, struct bm_flow *f)
 		f->planned[(f->planned_first + f->planned_count) % BM_FLOW_PLANNED] = user;
 		f->planned_count++;
 		bm_pool_wake_locked(p);
-		if (!bm_worker_regain_locked(w))
-			break; /* the thread that has the permit goes on with the listing when it comes to it */
+		/* A thread that has a permit goes on with the listing when it comes to it, and when the disk is free. */
+		if (!bm_worker_regain_locked(w) || p->at_disk > 0)
+			break;
 	}
 	f->source_busy = false;
 	bm_flow_maybe_finish_locked(w, f);
@@ -125,7 +126,7 @@ static void planned_end_locked(struct bm_worker *w, struct bm_flow *f, enum bm_s
 	void *user = planned_pop_locked(f);
 
 	f->ending++;
-	pthread_mutex_unlock(&f->pool->lock);
+	bm_worker_begin_callback_locked(w);
 	(void)bm_error_set(&err, why, NULL, "%s", bm_status_text(why));
 	w->flow = f;
 	f->pl.end(f->pl.ctx, user, w, &err);

@@ -25,7 +25,7 @@ struct bm_item {
 	unsigned err_segment; /* whose error it carries, where failed; or BM_CANCELLED_SEGMENT */
 	bool failed;
 	bool solo;       /* the only chunk of its segment: gates need no lock */
-	bool alone;      /* has waited for a partner at its stage: goes on without */
+	bool alone;      /* goes through its stage without a partner */
 	bool is_reserve; /* holds its segment's reserved token */
 	bool is_stub;    /* lives in its segment's state and holds no token */
 };
@@ -108,6 +108,8 @@ struct bm_flow {
 	pthread_cond_t done_cond; /* waiters: bm_flow_wait */
 };
 
+#define BM_UNBLOCKED_ENOUGH 4 /* to take the next one for as near */
+
 struct bm_worker {
 	struct bm_pool *pool;
 	pthread_t thread;
@@ -115,12 +117,15 @@ struct bm_worker {
 	struct bm_flow *flow; /* of the callback that runs; the worker's own */
 	bool has_permit;      /* written by its own thread with the lock held */
 	bool at_disk;         /* the worker's own: between bm_worker_block_disk() and bm_worker_unblock() */
-	/* The worker's own, see stream.c on pairs: */
-	struct bm_item *held;  /* waits at a stage with pair() for another; NULL without a permit */
-	struct bm_item *freed; /* was held, is through with that stage */
+	/* See pair.c: waits at a stage for a chunk that this worker brings; NULL without a permit. Only the worker
+	 * puts one here. Whoever takes it out owns it: the worker at any time, others with the lock held. */
+	_Atomic(struct bm_item *) held;
+	/* The worker's own: */
+	struct bm_item *holds; /* will be put into held as soon as nothing else is to be done with it */
+	struct bm_item *freed; /* was held, and goes on: alone, or with the next stage */
 	bool paired;           /* held was worked on since this was last cleared */
 	unsigned unpaired;     /* pieces of work in a row that brought held no partner */
-	unsigned unblocked;    /* chunks in a row that were filled without blocking */
+	unsigned unblocked;    /* chunks in a row that were filled without blocking, up to BM_UNBLOCKED_ENOUGH */
 };
 
 struct bm_pool {
@@ -151,6 +156,11 @@ struct bm_pool {
 	struct bm_worker *workers; /* max_threads of them */
 };
 
+static inline const struct bm_stage *bm_item_stage(const struct bm_item *it)
+{
+	return &it->stream->flow->pl.segments[it->segment].stages[it->stage];
+}
+
 /* token.c */
 bool bm_item_can_take_locked(const struct bm_stream *s, unsigned segment);
 struct bm_item *bm_item_take_locked(struct bm_stream *s, unsigned segment);
@@ -164,12 +174,28 @@ void bm_stream_open_locked(struct bm_flow *f, struct bm_stream *s, void *user);
 bool bm_stream_can_fill_locked(const struct bm_stream *s, unsigned *segment);
 void bm_stream_fill_locked(struct bm_worker *w, struct bm_stream *s, unsigned segment);
 void bm_item_run_locked(struct bm_worker *w, struct bm_item *it);
-bool bm_worker_run_held_locked(struct bm_worker *w);
+void bm_item_leave_stage_locked(struct bm_item *it);
 void bm_stream_maybe_close_locked(struct bm_worker *w, struct bm_stream *s);
+
+/* pair.c */
+enum bm_pair_result { BM_PAIR_NONE, BM_PAIR_HELD, BM_PAIR_THROUGH };
+/* May the chunk go through the stage that it has come to together with another? */
+bool bm_item_pairs(const struct bm_item *it);
+/* It goes through, or is held, or neither: then it is to go alone. Calls pair(), so not with the lock, where w->held is not
+ * NULL. bm_pair_settle_locked() must follow; then another thread may have what is held. */
+enum bm_pair_result bm_pair_run(struct bm_worker *w, struct bm_item *it);
+void bm_pair_settle_locked(struct bm_worker *w);
+/* A worker that holds a chunk, or NULL. */
+struct bm_worker *bm_pool_find_held_locked(struct bm_pool *p);
+/* What a worker holds goes on alone: in w, false where there was nothing; in any. */
+bool bm_worker_run_held_locked(struct bm_worker *w, struct bm_worker *of);
+void bm_worker_let_go_locked(struct bm_worker *w);
 
 /* pool.c */
 void bm_pool_wake_locked(struct bm_pool *p);
 bool bm_worker_regain_locked(struct bm_worker *w);
+/* Lets go of the lock for a callback. It may be long: what the worker holds is for those that have nothing to do. */
+void bm_worker_begin_callback_locked(struct bm_worker *w);
 bool bm_pool_ensure_thread_locked(struct bm_pool *p);
 void bm_pool_push_ready_locked(struct bm_pool *p, struct bm_item *it);
 

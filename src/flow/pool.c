@@ -12,10 +12,11 @@
  *
  * What next, in this order: a chunk that is ready (it holds a token: the sooner it is done the better); room in the
  * oldest open stream; the next stream; listing streams ahead. Listing comes before opening while less than half of the list is
- * full, so that the other threads do not run dry while directories are read from a disk. Flows take turns.
+ * full, so that the other threads do not run dry while directories are read from a disk. Flows take turns. Last comes a
+ * chunk that some worker holds until it has company (pair.c).
  *
- * With an io_depth of 1 what would read (a first segment's fill, a new stream, listing) is not begun while a thread waits
- * at a disk: a spinning one is then asked for one thing after another, however many CPUs there are.
+ * With an io_depth of 1 what would read (a first segment's fill, a new stream, the next name of a listing) is not begun
+ * while a thread waits at a disk: a spinning one is then asked for one thing after another, however many CPUs there are.
  */
 #include <errno.h>
 #include <signal.h>
@@ -52,15 +53,16 @@ static struct work flow_find_work_locked(struct bm_flow *f, const struct bm_stre
 		k.kind = WORK_DROP;
 		return k;
 	}
-	bool disk_is_busy = f->pool->at_disk > 0;
+	/* Of a cancelled flow nothing is read. */
+	bool may_read = f->pool->at_disk == 0 || atomic_load_explicit(&f->cancelled, memory_order_relaxed);
 	for (struct bm_stream *s = f->fillable_head; s != NULL; s = s->fill_next) {
-		if (s != avoid && bm_stream_can_fill_locked(s, &k.segment) && (k.segment > 0 || !disk_is_busy)) {
+		if (s != avoid && bm_stream_can_fill_locked(s, &k.segment) && (k.segment > 0 || may_read)) {
 			k.kind = WORK_FILL;
 			k.stream = s;
 			return k;
 		}
 	}
-	if (disk_is_busy)
+	if (!may_read)
 		return k;
 	bool list = bm_flow_wants_list_locked(f);
 	bool open = bm_flow_can_open_locked(f);
@@ -129,11 +131,17 @@ void bm_pool_push_ready_locked(struct bm_pool *p, struct bm_item *it)
 static bool work_once_locked(struct bm_worker *w)
 {
 	struct bm_pool *p = w->pool;
-	struct bm_item *held = w->held;
+	struct bm_item *held = atomic_load(&w->held);
 	struct work k = find_work_locked(p, held != NULL ? held->stream : NULL);
 
-	if (k.kind == WORK_NONE)
-		return bm_worker_run_held_locked(w);
+	/* Listing goes on for many streams. */
+	if (held != NULL && (k.kind == WORK_NONE || k.kind == WORK_LIST))
+		return bm_worker_run_held_locked(w, w);
+	if (k.kind == WORK_NONE) {
+		struct bm_worker *other = bm_pool_find_held_locked(p);
+
+		return other != NULL && bm_worker_run_held_locked(w, other);
+	}
 	w->paired = false;
 	if (k.flow != NULL)
 		flow_to_tail_locked(k.flow);
@@ -173,9 +181,9 @@ static bool work_once_locked(struct bm_worker *w)
 		break;
 	}
 	/* What waits for a partner does not wait for long. */
-	w->unpaired = held != NULL && held == w->held && !w->paired ? w->unpaired + 1 : 0;
+	w->unpaired = held != NULL && held == atomic_load(&w->held) && !w->paired ? w->unpaired + 1 : 0;
 	if (w->unpaired >= UNPAIRED_MOST)
-		(void)bm_worker_run_held_locked(w);
+		(void)bm_worker_run_held_locked(w, w);
 	return true;
 }
 
@@ -238,7 +246,8 @@ bool bm_pool_ensure_thread_locked(struct bm_pool *p)
 
 void bm_pool_wake_locked(struct bm_pool *p)
 {
-	if (p->active >= p->permits || find_work_locked(p, NULL).kind == WORK_NONE)
+	if (p->active >= p->permits ||
+	    (find_work_locked(p, NULL).kind == WORK_NONE && bm_pool_find_held_locked(p) == NULL))
 		return;
 	if (p->idle > p->grants)
 		pthread_cond_signal(&p->work_cond);
@@ -266,12 +275,15 @@ static void give_permit_locked(struct bm_worker *w)
 	w->has_permit = false;
 	w->unblocked = 0;
 	p->active--;
-	if (w->held != NULL) {
-		w->held->alone = true;
-		bm_pool_push_ready_locked(p, w->held);
-		w->held = NULL;
-	}
+	bm_worker_let_go_locked(w);
 	bm_pool_wake_locked(p);
+}
+
+void bm_worker_begin_callback_locked(struct bm_worker *w)
+{
+	if (atomic_load(&w->held) != NULL)
+		bm_pool_wake_locked(w->pool);
+	pthread_mutex_unlock(&w->pool->lock);
 }
 
 void bm_worker_block(struct bm_worker *w)

@@ -16,12 +16,6 @@
  * Cancelling uses the same road: each segment that has not ended emits a failed last chunk without buffers (the stub).
  *
  * A stream of one chunk, the common case in trees of small files, takes no gate at all: nobody else can be inside.
- *
- * PAIRS. A chunk may come to a stage that does two at once faster (pair()). The worker then holds it there, inside its
- * gate, and goes for one more piece of work, of another stream: as a rule that is the next small file, and both go
- * through the stage together; the one that is not through yet is held for the next. A worker holds one chunk at most, and
- * none when it has no work or gives its permit away, so a held chunk can always go on. It holds nothing while files come
- * from a disk: then there is no next one at once.
  */
 #include <stdlib.h>
 
@@ -90,11 +84,6 @@ static void gate_park(struct bm_gate *gate, struct bm_item *it)
 	*(it->next != NULL ? &it->next->prev : &gate->parked.tail) = it;
 }
 
-static const struct bm_stage *item_stage(const struct bm_item *it)
-{
-	return &it->stream->flow->pl.segments[it->segment].stages[it->stage];
-}
-
 static bool gate_may_enter(const struct bm_stream *s, unsigned gate, bool in_order, uint64_t seq)
 {
 	/* Once a stream has failed at a gate its chunks only pass through: they need no turn among the streams. */
@@ -107,7 +96,7 @@ static void gate_release_head_locked(struct bm_stream *s, unsigned gate)
 {
 	struct bm_item *head = s->gates[gate].parked.head;
 
-	if (head == NULL || !gate_may_enter(s, gate, item_stage(head)->kind == BM_STAGE_IN_ORDER, head->c.seq))
+	if (head == NULL || !gate_may_enter(s, gate, bm_item_stage(head)->kind == BM_STAGE_IN_ORDER, head->c.seq))
 		return;
 	list_remove(&s->gates[gate].parked, head);
 	bm_pool_push_ready_locked(s->flow->pool, head);
@@ -241,8 +230,7 @@ static void stream_close_locked(struct bm_worker *w, struct bm_stream *s)
 	bool was_cancelled = s->failed && s->fail_segment == BM_CANCELLED_SEGMENT;
 	if (s->failed && !was_cancelled)
 		err = &s->segments[s->fail_segment].err;
-	pthread_mutex_unlock(&p->lock);
-
+	bm_worker_begin_callback_locked(w);
 	bm_error_clear(&cancelled);
 	if (was_cancelled) {
 		(void)bm_error_set(&cancelled, BM_ERR_CANCELLED, NULL, "cancelled");
@@ -316,7 +304,7 @@ static void item_arrive_locked(struct bm_worker *w, struct bm_item *it)
 
 static enum bm_status run_stage(struct bm_worker *w, struct bm_item *it, struct bm_error *err)
 {
-	const struct bm_stage *st = item_stage(it);
+	const struct bm_stage *st = bm_item_stage(it);
 	enum bm_status status;
 
 	w->flow = it->stream->flow;
@@ -327,39 +315,8 @@ static enum bm_status run_stage(struct bm_worker *w, struct bm_item *it, struct 
 	return status;
 }
 
-#define UNBLOCKED_ENOUGH 4 /* chunks in a row, to take the next one for as near */
-
-enum pair_result { PAIR_NONE, PAIR_HELD, PAIR_THROUGH };
-
-/* Takes the chunk through a stage with pair(), or holds it there, or neither. Without the lock. Another chunk that is
- * through with the stage thereby is left in w->freed. */
-static enum pair_result pair_run(struct bm_worker *w, struct bm_item *it)
-{
-	const struct bm_stage *st = item_stage(it);
-	struct bm_item *held = w->held;
-	unsigned through;
-
-	if (held == NULL) {
-		if (w->unblocked < UNBLOCKED_ENOUGH)
-			return PAIR_NONE;
-		w->held = it;
-		return PAIR_HELD;
-	}
-	if (item_stage(held) != st || held->stream == it->stream)
-		return PAIR_NONE;
-	through = st->pair(st->arg, held->stream->user, &held->c, it->stream->user, &it->c);
-	if (through == 0)
-		return PAIR_NONE;
-	w->paired = true;
-	if (through & BM_PAIR_A) {
-		w->freed = held;
-		w->held = through & BM_PAIR_B ? NULL : it;
-	}
-	return through & BM_PAIR_B ? PAIR_THROUGH : PAIR_HELD;
-}
-
 /* Stages that need no lock: all of a lone chunk's, up to an IN_ORDER one. Without the lock. Returns with err set where
- * one failed, and with the chunk held where it waits for a partner. */
+ * one failed; not to the end where there is something to do with the lock first. */
 static void run_unlocked(struct bm_worker *w, struct bm_item *it, struct bm_error *err)
 {
 	const struct bm_flow *f = it->stream->flow;
@@ -367,65 +324,67 @@ static void run_unlocked(struct bm_worker *w, struct bm_item *it, struct bm_erro
 
 	while (it->stage < seg->stage_count && seg->stages[it->stage].kind != BM_STAGE_IN_ORDER && w->has_permit &&
 	       !atomic_load_explicit(&f->cancelled, memory_order_relaxed)) {
-		enum pair_result pair = seg->stages[it->stage].pair != NULL ? pair_run(w, it) : PAIR_NONE;
+		if (bm_item_pairs(it)) {
+			enum bm_pair_result r = bm_pair_run(w, it);
 
-		if (pair == PAIR_HELD || (pair == PAIR_NONE && run_stage(w, it, err) != BM_OK))
+			if (r == BM_PAIR_HELD)
+				return;
+			if (r == BM_PAIR_NONE)
+				continue;
+		} else if (atomic_load_explicit(&w->held, memory_order_relaxed) != NULL ||
+		           run_stage(w, it, err) != BM_OK) {
 			return;
+		}
+		it->alone = false;
 		it->stage++;
+		if (w->freed != NULL)
+			return;
 	}
 }
 
 /* Is there a gate in front of the stage for this chunk? */
 static bool item_is_gated(const struct bm_item *it)
 {
-	enum bm_stage_kind kind = item_stage(it)->kind;
+	enum bm_stage_kind kind = bm_item_stage(it)->kind;
 
 	return kind == BM_STAGE_IN_ORDER || (kind == BM_STAGE_SERIAL && !it->solo);
 }
 
-static void item_leave_stage_locked(struct bm_item *it)
+void bm_item_leave_stage_locked(struct bm_item *it)
 {
 	if (item_is_gated(it))
 		gate_leave_locked(it, it->stream->flow->gate_of[it->segment][it->stage],
-		                  item_stage(it)->kind == BM_STAGE_IN_ORDER);
+		                  bm_item_stage(it)->kind == BM_STAGE_IN_ORDER);
+	it->alone = false;
 	it->stage++;
 }
 
-/* What pair_run() has left in w->freed goes on. */
-static void run_freed_locked(struct bm_worker *w, struct bm_item *freed)
-{
-	if (freed == NULL)
-		return;
-	item_leave_stage_locked(freed);
-	bm_item_run_locked(w, freed);
-}
-
-static struct bm_item *take_freed(struct bm_worker *w)
-{
-	struct bm_item *freed = w->freed;
-
-	w->freed = NULL;
-	return freed;
-}
-
-/* Runs the stage that the chunk has come to; false where it is held there. *freed: see run_freed_locked. */
-static bool run_stage_locked(struct bm_worker *w, struct bm_item *it, struct bm_item **freed)
+/* Takes the chunk through the stage that it has come to; NONE: call it again. */
+static enum bm_pair_result run_stage_locked(struct bm_worker *w, struct bm_item *it)
 {
 	struct bm_pool *p = it->stream->flow->pool;
-	enum pair_result pair = PAIR_NONE;
-	enum bm_status status = BM_OK;
-	struct bm_error err;
+	enum bm_pair_result r = BM_PAIR_THROUGH;
 
-	pthread_mutex_unlock(&p->lock);
-	if (item_stage(it)->pair != NULL && !it->alone)
-		pair = pair_run(w, it);
-	if (pair == PAIR_NONE)
+	if (bm_item_pairs(it)) {
+		bool calls = atomic_load(&w->held) != NULL;
+
+		if (calls)
+			pthread_mutex_unlock(&p->lock);
+		r = bm_pair_run(w, it);
+		if (calls)
+			pthread_mutex_lock(&p->lock);
+		bm_pair_settle_locked(w);
+	} else {
+		enum bm_status status;
+		struct bm_error err;
+
+		bm_worker_begin_callback_locked(w);
 		status = run_stage(w, it, &err);
-	*freed = take_freed(w);
-	pthread_mutex_lock(&p->lock);
-	if (status != BM_OK)
-		item_fail_locked(it, &err);
-	return pair != PAIR_HELD;
+		pthread_mutex_lock(&p->lock);
+		if (status != BM_OK)
+			item_fail_locked(it, &err);
+	}
+	return r;
 }
 
 void bm_item_run_locked(struct bm_worker *w, struct bm_item *it)
@@ -433,18 +392,17 @@ void bm_item_run_locked(struct bm_worker *w, struct bm_item *it)
 	struct bm_stream *s = it->stream;
 	struct bm_flow *f = s->flow;
 	const struct bm_segment *seg = &f->pl.segments[it->segment];
-	struct bm_item *freed = NULL;
 
 	while (it->stage < seg->stage_count) {
 		bool in_order = seg->stages[it->stage].kind == BM_STAGE_IN_ORDER;
-		bool gated = item_is_gated(it), stays = false;
 		unsigned gate = f->gate_of[it->segment][it->stage];
+		enum bm_pair_result r = BM_PAIR_THROUGH;
 
 		if (!bm_worker_regain_locked(w)) {
 			bm_pool_push_ready_locked(f->pool, it);
 			return;
 		}
-		if (gated) {
+		if (item_is_gated(it)) {
 			if (!gate_may_enter(s, gate, in_order, it->c.seq)) {
 				gate_park(&s->gates[gate], it);
 				f->pool->parked++;
@@ -458,30 +416,13 @@ void bm_item_run_locked(struct bm_worker *w, struct bm_item *it)
 		if (!it->failed && atomic_load_explicit(&f->cancelled, memory_order_relaxed))
 			item_fail_locked(it, NULL);
 		if (!it->failed)
-			stays = !run_stage_locked(w, it, &freed);
-		if (!stays) {
-			it->alone = false;
-			item_leave_stage_locked(it);
-		}
-		run_freed_locked(w, freed);
-		freed = NULL;
-		if (stays)
+			r = run_stage_locked(w, it);
+		if (r == BM_PAIR_HELD)
 			return;
+		if (r == BM_PAIR_THROUGH)
+			bm_item_leave_stage_locked(it);
 	}
 	item_arrive_locked(w, it);
-}
-
-/* Lets go of the chunk that waits for a partner: it goes on alone. False where there is none. */
-bool bm_worker_run_held_locked(struct bm_worker *w)
-{
-	struct bm_item *it = w->held;
-
-	w->held = NULL;
-	if (it == NULL)
-		return false;
-	it->alone = true;
-	bm_item_run_locked(w, it);
-	return true;
 }
 
 /* ---- filling ---- */
@@ -577,7 +518,7 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 			return false;
 		}
 
-		pthread_mutex_unlock(&f->pool->lock);
+		bm_worker_begin_callback_locked(w);
 		w->flow = f;
 		bm_error_clear(&err);
 		r = def->fill(def->arg, s->user, &it->c, in != NULL ? &in->c : NULL, w, &err);
@@ -587,7 +528,7 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 		}
 		if (r == BM_FILL_ERROR)
 			error_complete(&err, BM_ERR_FAILED);
-		if (w->has_permit && w->unblocked < UNBLOCKED_ENOUGH)
+		if (w->has_permit && w->unblocked < BM_UNBLOCKED_ENOUGH)
 			w->unblocked++;
 		if (r == BM_FILL_EMIT && g == 0 && it->c.last && it->c.seq == 0) {
 			it->solo = true;
@@ -598,6 +539,7 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 				r = BM_FILL_ERROR;
 		}
 		pthread_mutex_lock(&f->pool->lock);
+		bm_pair_settle_locked(w);
 
 		if (r == BM_FILL_ERROR) {
 			it->c.last = true;
@@ -643,8 +585,6 @@ void bm_stream_fill_locked(struct bm_worker *w, struct bm_stream *s, unsigned g)
 		bm_pool_wake_locked(s->flow->pool); /* the stream may have room for another */
 	if (g > 0 && it->c.seq == 0 && it->c.last)
 		it->solo = true;
-	struct bm_item *freed = take_freed(w);
-	if (it != w->held)
+	if (it != atomic_load(&w->held))
 		bm_item_run_locked(w, it);
-	run_freed_locked(w, freed);
 }

@@ -167,7 +167,7 @@ static const struct bm_step_kind *parse_step(struct job_report *r, struct job_no
 		r->oom = true;
 		return kind;
 	}
-	snprintf(owner, sizeof(owner), "a %s step", kind->name);
+	snprintf(owner, sizeof(owner), "a%s %s step", strchr("aeiou", kind->name[0]) != NULL ? "n" : "", kind->name);
 	/* jansson's iteration takes no const object, and changes nothing. */
 	json_object_foreach((json_t *)(uintptr_t)v, key, value)
 	{

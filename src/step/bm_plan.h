@@ -196,7 +196,7 @@ enum bm_status bm_plan_stage(struct bm_plan *p, enum bm_stage_kind kind,
                              enum bm_status (*run)(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
                                                    struct bm_error *err),
                              void *arg, struct bm_error *err);
-/* The stage just added can do two files of one chunk at once (struct bm_stage). */
+/* The stage just added, a SERIAL one, can do chunks of two files at once (struct bm_stage). */
 void bm_plan_pairs(struct bm_plan *p,
                    unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b));
 /* The stage just added writes up to bytes into the spare buffer and moves the data there (extra bytes behind them are

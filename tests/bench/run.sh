@@ -6,6 +6,7 @@
 #   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
 #   digests  four digests of one large file in one read, against four runs with one each
 #   gzip     gzip -6 of source text and of binaries, time and size, against pigz
+#   age      encrypting and decrypting one large file in memory, against age
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
 #   start    one job on one file of 1 KiB, from the start of the process to its end
@@ -27,7 +28,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold digests gzip engine memory start)
+readonly cases=(tree cold digests gzip age engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -303,6 +304,48 @@ case_gzip() {
 	cd "$tmp"
 }
 
+seal_ours() { "$bytemill" run -q seal.json; }
+seal_age() { age -r "$recipient" -o out.age data; }
+open_ours() { "$bytemill" run -q open.json; }
+open_age() { age -d -i key -o out data.age; }
+drop_outputs() { rm -f out out.age; }
+case_age() {
+	local seal="age, encrypt: age -r" open="age, decrypt: age -d" avail
+	have "$seal" age age-keygen || return 0
+	cd "$ram"
+	avail=$(($(df --output=avail -k . | tail -n 1) / 1024))
+	gather data $((avail > large_mib * 4 ? large_mib * mib : text_mib * mib)) /usr/lib --
+	age-keygen -o key 2>/dev/null
+	recipient=$(age-keygen -y key)
+	cat >seal.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "data" },
+		  { "step": "encrypt", "recipients": "$recipient" },
+		  { "step": "write", "to": "out.age", "durability": "none" }
+		] }
+	END
+	cat >open.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "data.age" },
+		  { "step": "decrypt", "identity_file": "key" },
+		  { "step": "write", "to": "out", "durability": "none" }
+		] }
+	END
+	seal_ours
+	age -d -i key out.age | cmp -s - data || die "what bytemill encrypted is not what age decrypts"
+	drop_outputs
+	age -r "$recipient" -o data.age data
+	open_ours
+	cmp -s out data || die "what age encrypted is not what bytemill decrypts"
+	before_each=drop_outputs
+	race "$runs" seal_ours seal_age open_ours open_age
+	before_each=:
+	compare "$seal" seal_ours seal_age 0.6
+	compare "$open" open_ours open_age 0.6
+	rm -f data data.age out out.age key
+	cd "$tmp"
+}
+
 engine_line() { # engine_line NAME COLUMN: of the line of bench_engine's table that begins so
 	awk -v name="$1" -v column="$2" 'index($0, name) == 1 { split(substr($0, 47), f, " "); print f[column] + 0 }' engine.out
 }
@@ -407,13 +450,14 @@ case_start() {
 
 echo "$("$bytemill" --version), $cpus CPUs ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1))," \
 	"median of $runs rounds${quick:+; --quick: these numbers mean little}"
-for program in openssl hashdeep rhash pigz; do
+for program in openssl hashdeep rhash pigz age; do
 	command -v "$program" >/dev/null || continue
 	case $program in
 	openssl) version=$(openssl version | cut -d ' ' -f 1,2) ;;
 	hashdeep) version="hashdeep $(hashdeep -V)" ;;
 	rhash) version=$(rhash --version 2>&1 | head -n 1) ;;
 	pigz) version=$(pigz --version 2>&1 | head -n 1) ;;
+	age) version="age $(age --version)" ;;
 	esac
 	printf '%s%s' "${separator:-with }" "$version"
 	separator=', '

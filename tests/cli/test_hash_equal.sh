@@ -34,19 +34,49 @@ head -c 5000000 /dev/urandom >tree/large
 head -c 262144 /dev/urandom >tree/one-chunk
 head -c 262145 /dev/urandom >tree/one-more
 
+# Files of several chunks between small ones: two of any kind go through SHA-256 together.
+mkdir tree/mixed
+for i in $(seq 24); do
+	case $((i % 4)) in
+	0) size=$((1048576 * (2 + i % 5) + i * 37)) ;;
+	1) size=$((i * 131)) ;;
+	2) size=$((i % 8 == 2 ? 0 : 1048576 * (i % 3 + 1))) ;;
+	3) size=$((262144 + i)) ;;
+	esac
+	head -c "$size" /dev/urandom >"tree/mixed/$i"
+done
+
 find tree -type f -print0 | sort -z >list0
 xargs -0 sha256sum <list0 >want
-for threads in 1 2 3 8; do
-	run_bm hash -j "$threads" tree
+for options in '-j 1' '-j 2' '-j 3' '-j 8' '-j 1 --io-depth 1' '-j 2 --io-depth 1' '-j 3 --memory 4MiB'; do
+	# shellcheck disable=SC2086
+	run_bm hash $options tree
 	expect_exit 0
 	expect_stdout want
 	expect_no_stderr
 done
-run_bm hash -j 2 --io-depth 1 tree
-expect_stdout want
 run_bm hash --files-from list0 --from0
 expect_stdout want
 sha256sum -c --strict --quiet want || fail "sha256sum -c says no"
+
+# Two such stages in one job, and another digest behind them.
+for threads in 1 2 8; do
+	rm -rf out
+	run_bm run -j "$threads" - <<'END'
+{ "name": "two-places", "steps": [
+    { "step": "read", "from": "tree/mixed" },
+    { "step": "hash", "algorithms": ["sha256"], "manifest": "out/before", "name": "tree/mixed/{path}" },
+    { "step": "compress", "format": "gzip", "level": 1 },
+    { "step": "hash", "algorithms": ["sha256", "sha1"], "manifest": "out/after.{algorithm}", "name": "out/{path}.gz" },
+    { "step": "write", "to": "out/{path}.gz" }
+] }
+END
+	expect_exit 0
+	for manifest in sha256:out/before sha256:out/after.sha256 sha1:out/after.sha1; do
+		[ "$(wc -l <"${manifest#*:}")" = 24 ] || fail "$manifest has not 24 lines"
+		"${manifest%:*}sum" -c --strict --quiet "${manifest#*:}" || fail "$manifest"
+	done
+done
 
 xargs -0 sha256sum --tag <list0 >want
 run_bm hash --tag tree

@@ -8,16 +8,20 @@ static uint64_t chunks_of(const struct mini *m, size_t stream)
 	return m->chunks ? m->chunks(m, stream) : m->chunk_count;
 }
 
-static void enter(struct toy_frame *f, struct mini *m, struct mini_stream *st, struct bm_worker *w)
+static void enter_stream(struct mini *m, struct mini_stream *st)
 {
-	toy_enter(f, m->tp, w);
-	TOY_CHECK(!atomic_load_explicit(&m->closed, RELAXED), "a callback after bm_flow_wait");
-	if (!st)
-		return;
 	TOY_CHECK(st->m == m, "a stream of another flow");
 	TOY_CHECK(atomic_load_explicit(&st->given, RELAXED), "stream %zu before next() gave it", st->id);
 	TOY_CHECK(!atomic_load_explicit(&st->ended, RELAXED), "stream %zu after its end()", st->id);
 	atomic_fetch_add_explicit(&st->active, 1, RELAXED);
+}
+
+static void enter(struct toy_frame *f, struct mini *m, struct mini_stream *st, struct bm_worker *w)
+{
+	toy_enter(f, m->tp, w);
+	TOY_CHECK(!atomic_load_explicit(&m->closed, RELAXED), "a callback after bm_flow_wait");
+	if (st)
+		enter_stream(m, st);
 }
 
 static void leave(struct toy_frame *f, struct mini_stream *st)
@@ -86,6 +90,57 @@ static enum bm_fill_result mini_fill(void *arg, void *stream, struct bm_chunk *o
 	return status == BM_OK ? BM_FILL_EMIT : BM_FILL_ERROR;
 }
 
+static void check_stage(struct mini_seat *seat, struct mini_stream *st, const struct bm_chunk *c)
+{
+	uint64_t id, n;
+
+	if (c->len) {
+		memcpy(&id, c->data, 8);
+		memcpy(&n, c->data + 8, 8);
+		TOY_CHECK(id == st->id && n == c->seq, "stream %zu chunk %llu has the bytes of another", st->id,
+		          (unsigned long long)c->seq);
+	}
+	if (seat->m->kinds[seat->stage] != BM_STAGE_PARALLEL) {
+		n = st->seen[seat->segment][seat->stage];
+		TOY_CHECK(c->seq == n, "stream %zu stage %u: chunk %llu where %llu is due", st->id, seat->stage,
+		          (unsigned long long)c->seq, (unsigned long long)n);
+	}
+}
+
+static struct toy_work *come(struct mini_seat *seat, struct mini_stream *st, const struct bm_chunk *c)
+{
+	struct toy_work *wk = &st->work[seat->segment][seat->stage];
+
+	check_stage(seat, st, c);
+	toy_work_come(wk, c, toy_mix(st->id << 20 ^ c->seq << 6 ^ seat->segment << 3 ^ seat->stage));
+	return wk;
+}
+
+static unsigned mini_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b)
+{
+	struct mini_seat *seat = arg;
+	struct mini *m = seat->m;
+	struct mini_stream *st[2] = {stream_a, stream_b};
+	unsigned through;
+
+	toy_enter_pair(m->tp);
+	TOY_CHECK(!atomic_load_explicit(&m->closed, RELAXED), "a callback after bm_flow_wait");
+	TOY_CHECK(st[0] != st[1], "stream %zu: a pair with itself", st[0]->id);
+	for (unsigned i = 0; i < 2; i++)
+		enter_stream(m, st[i]);
+	struct toy_work *wa = come(seat, st[0], a), *wb = come(seat, st[1], b);
+	if (m->at_pair)
+		m->at_pair(m, st[0], st[1]);
+	through = toy_work_pair(wa, a, false, wb, b, false,
+	                        toy_mix(st[0]->id << 32 ^ st[1]->id << 10 ^ a->seq << 5 ^ b->seq));
+	st[0]->seen[seat->segment][seat->stage] += (through & BM_PAIR_A) != 0;
+	st[1]->seen[seat->segment][seat->stage] += (through & BM_PAIR_B) != 0;
+	for (unsigned i = 0; i < 2; i++)
+		atomic_fetch_sub_explicit(&st[i]->active, 1, RELAXED);
+	toy_leave_pair(m->tp);
+	return through;
+}
+
 static enum bm_status mini_stage(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
 {
 	struct mini_seat *seat = arg;
@@ -96,26 +151,20 @@ static enum bm_status mini_stage(void *arg, void *stream, struct bm_chunk *c, st
 		.m = m, .st = st, .frame = &f, .segment = seat->segment, .stage = seat->stage, .chunk = c, .err = err};
 	enum bm_stage_kind kind = m->kinds[seat->stage];
 	enum bm_status status = BM_OK;
-	uint64_t id, n;
 
 	enter(&f, m, st, w);
-	if (c->len) {
-		memcpy(&id, c->data, 8);
-		memcpy(&n, c->data + 8, 8);
-		TOY_CHECK(id == st->id && n == c->seq, "stream %zu chunk %llu has the bytes of another", st->id,
-		          (unsigned long long)c->seq);
-	}
-	if (kind != BM_STAGE_PARALLEL) {
-		n = st->seen[seat->segment][seat->stage]++;
-		TOY_CHECK(c->seq == n, "stream %zu stage %u: chunk %llu where %llu is due", st->id, seat->stage,
-		          (unsigned long long)c->seq, (unsigned long long)n);
-	}
+	if (m->pairs[seat->stage])
+		toy_work_rest(come(seat, st, c), c);
+	else
+		check_stage(seat, st, c);
+	if (kind != BM_STAGE_PARALLEL)
+		st->seen[seat->segment][seat->stage]++;
 	if (kind == BM_STAGE_IN_ORDER) {
 		TOY_CHECK(st->id >= seat->last_id, "stage %u: stream %zu after stream %zu", seat->stage, st->id,
 		          seat->last_id);
 		seat->last_id = st->id;
 	}
-	if (m->at_stage)
+	if (m->at_stage && !m->pairs[seat->stage])
 		status = m->at_stage(&call);
 	leave(&f, st);
 	return status;
@@ -185,7 +234,7 @@ void mini_init(struct mini *m)
 		                                     .stage_count = count};
 		for (unsigned k = 0; k < count; k++) {
 			*seat = (struct mini_seat){.m = m, .segment = s, .stage = k};
-			stages[k] = (struct bm_stage){m->kinds[k], mini_stage, seat++, NULL};
+			stages[k] = (struct bm_stage){m->kinds[k], mini_stage, seat++, m->pairs[k] ? mini_pair : NULL};
 		}
 	}
 	m->pl = (struct bm_pipeline){.next = mini_next,

@@ -1,14 +1,15 @@
 /*
  * mini.h - a plain pipeline with hooks, for the tests that are about who runs when: streams of numbered chunks, one to
  * four segments of the same stages, later segments hand their chunks through one to one. Checks by itself the order
- * of serial stages, that end() comes once and last, permits and workers.
+ * of serial stages, that end() comes once and last, permits and workers. Stages that can do two chunks at once do so with
+ * a random amount of work for each, and call no hook.
  */
 #ifndef MINI_H
 #define MINI_H
 
 #include "toy.h"
 
-#define MINI_STAGES 4
+#define MINI_STAGES 6
 #define MINI_SEGMENTS 4
 
 struct mini;
@@ -18,7 +19,8 @@ struct mini_stream {
 	size_t id;
 	uint64_t filled[MINI_SEGMENTS];            /* by the fill */
 	uint64_t seen[MINI_SEGMENTS][MINI_STAGES]; /* by a serial stage */
-	unsigned worker;                           /* index of the first fill's thread */
+	struct toy_work work[MINI_SEGMENTS][MINI_STAGES];
+	unsigned worker; /* index of the first fill's thread */
 	atomic_uint active;
 	atomic_bool given, ended;
 	enum bm_status status; /* by end() */
@@ -44,10 +46,12 @@ struct mini {
 	unsigned segment_count, stage_count;
 	bool plain_last_segment; /* without stages */
 	enum bm_stage_kind kinds[MINI_STAGES];
+	bool pairs[MINI_STAGES]; /* SERIAL ones: has a pair() */
 	uint64_t (*chunks)(const struct mini *m, size_t stream);
 	void (*at_next)(struct mini_call *c);
 	enum bm_status (*at_fill)(struct mini_call *c);
 	enum bm_status (*at_stage)(struct mini_call *c);
+	void (*at_pair)(struct mini *m, const struct mini_stream *a, const struct mini_stream *b);
 	void (*at_end)(struct mini_call *c);
 	void (*at_done)(struct mini *m);
 	bool (*at_more)(struct mini *m); /* false: no further stream. NULL: stream_count streams */

@@ -35,6 +35,7 @@ static void random_segment(struct model_segment *seg, struct toy_rng *r, const s
 	for (unsigned k = 0; k < seg->stage_count; k++) {
 		seg->stages[k].kind = (enum bm_stage_kind)toy_below(r, 3);
 		seg->stages[k].op = (enum model_op)toy_below(r, OP_KINDS);
+		seg->stages[k].pairs = seg->stages[k].kind == BM_STAGE_SERIAL && toy_chance(r, 60);
 	}
 }
 

@@ -20,6 +20,7 @@ enum model_op { OP_LOOK, OP_XOR, OP_XOR_SPARE, OP_TRIM, OP_GROW, OP_KINDS };
 struct model_stage {
 	enum bm_stage_kind kind;
 	enum model_op op;
+	bool pairs; /* SERIAL ones: has a pair() */
 };
 
 struct model_segment {
@@ -72,6 +73,7 @@ struct model_state {
 	size_t cap;
 	_Atomic uint64_t *sig; /* [cap], by seq; 0: not seen */
 	atomic_bool busy;      /* a serial stage */
+	struct toy_work work;  /* a stage with pair() */
 };
 
 struct model_filling { /* one fill of one stream */

@@ -7,21 +7,15 @@
  * whether the engine shows it an empty input or skips it. Fields that the contract says one call at a time may touch
  * are plain: ThreadSanitizer checks that the engine orders those calls.
  */
-#include "model.h"
+#include "model_internal.h"
 
 #define RELAXED memory_order_relaxed
 
-static unsigned long long ull(uint64_t n)
-{
-	return n;
-}
-
 /* ---- what every call does ---- */
 
-static void point(struct model_run *run, struct bm_worker *w)
+void model_point(struct model_run *run, struct bm_flow *flow)
 {
 	uint64_t n = atomic_fetch_add_explicit(&run->points, 1, RELAXED) + 1;
-	struct bm_flow *flow = bm_worker_flow(w);
 
 	if (run->cancel_at == 0 || n != run->cancel_at)
 		return;
@@ -34,7 +28,15 @@ static void point(struct model_run *run, struct bm_worker *w)
 	atomic_store_explicit(&run->cancel_returned, true, RELAXED);
 }
 
-static void enter(struct toy_frame *f, struct model_run *run, struct model_stream *st, struct bm_worker *w)
+void model_enter_stream(struct model_run *run, struct model_stream *st)
+{
+	TOY_CHECK(st->run == run, "a stream of another flow");
+	TOY_CHECK(atomic_load_explicit(&st->given, RELAXED), "stream %zu before next() gave it", st->id);
+	TOY_CHECK(!atomic_load_explicit(&st->ended, RELAXED), "stream %zu after its end()", st->id);
+	atomic_fetch_add_explicit(&st->active, 1, RELAXED);
+}
+
+void model_enter(struct toy_frame *f, struct model_run *run, struct model_stream *st, struct bm_worker *w)
 {
 	struct bm_flow *seen = NULL;
 
@@ -45,34 +47,30 @@ static void enter(struct toy_frame *f, struct model_run *run, struct model_strea
 		if (!atomic_compare_exchange_strong_explicit(&run->flow_seen, &seen, bm_worker_flow(w), RELAXED,
 		                                             RELAXED))
 			TOY_CHECK(seen == bm_worker_flow(w), "bm_worker_flow changes");
-		point(run, w);
+		model_point(run, bm_worker_flow(w));
 	}
-	if (st) {
-		TOY_CHECK(st->run == run, "a stream of another flow");
-		TOY_CHECK(atomic_load_explicit(&st->given, RELAXED), "stream %zu before next() gave it", st->id);
-		TOY_CHECK(!atomic_load_explicit(&st->ended, RELAXED), "stream %zu after its end()", st->id);
-		atomic_fetch_add_explicit(&st->active, 1, RELAXED);
-	}
+	if (st)
+		model_enter_stream(run, st);
 }
 
-static void leave(struct toy_frame *f, struct model_run *run, struct model_stream *st)
+void model_leave(struct toy_frame *f, struct model_run *run, struct model_stream *st)
 {
 	if (st)
 		atomic_fetch_sub_explicit(&st->active, 1, RELAXED);
 	if (run->tp) {
-		point(run, f->w);
+		model_point(run, bm_worker_flow(f->w));
 		atomic_fetch_sub_explicit(&run->active, 1, RELAXED);
 	}
 	toy_leave(f);
 }
 
-static void note_late(struct model_run *run)
+void model_note_late(struct model_run *run)
 {
 	if (atomic_load_explicit(&run->cancel_returned, RELAXED))
 		atomic_fetch_add_explicit(&run->late, 1, RELAXED);
 }
 
-static uint64_t dice(const struct model_run *run, const struct model_stream *st, uint64_t place, uint64_t seq)
+uint64_t model_dice(const struct model_run *run, const struct model_stream *st, uint64_t place, uint64_t seq)
 {
 	return toy_mix(run->salt ^ (st ? st->spec->seed : 0) ^ place << 48 ^ seq);
 }
@@ -121,15 +119,37 @@ void model_forget_live(struct model_run *run)
 }
 
 /* c has seen the last callback of its own segment. */
-static void live_after_stages(struct model_stream *st, unsigned s, const struct bm_chunk *c)
+void model_live_after_stages(struct model_stream *st, unsigned s, const struct bm_chunk *c)
 {
 	if (s + 1 == st->run->model->segment_count || (c->len == 0 && !c->last))
 		live_sub(st, segment_bytes(st->run, s));
 }
 
+/* ---- chunks ---- */
+
+uint64_t model_tag_of(const struct model_stream *st, unsigned s, uint64_t seq)
+{
+	return toy_mix(st->spec->seed ^ seq << 8 ^ s);
+}
+
+void model_check_chunk(const struct model_stream *st, unsigned s, const struct bm_chunk *c)
+{
+	const struct model_segment *ms = &st->run->model->segments[s];
+	bool inside = false;
+
+	for (unsigned b = 0; b < 2; b++) {
+		TOY_CHECK(c->cap[b] == ms->bytes[b], "cap[%u] is %zu, asked for %zu", b, c->cap[b], ms->bytes[b]);
+		TOY_CHECK((c->buf[b] != NULL) == (ms->bytes[b] > 0), "buf[%u] of %zu bytes is %p", b, ms->bytes[b],
+		          (void *)c->buf[b]);
+		if (c->buf[b] && c->data >= c->buf[b] && c->data + c->len <= c->buf[b] + c->cap[b])
+			inside = true;
+	}
+	TOY_CHECK(inside, "stream %zu segment %u chunk %llu: data is not in its buffers", st->id, s, ull(c->seq));
+}
+
 /* ---- failures ---- */
 
-static const struct model_failure *find_failure(const struct model_stream *st, unsigned s, int stage, uint64_t seq)
+const struct model_failure *model_find_failure(const struct model_stream *st, unsigned s, int stage, uint64_t seq)
 {
 	if (s >= st->run->failures_below)
 		return NULL;
@@ -142,7 +162,7 @@ static const struct model_failure *find_failure(const struct model_stream *st, u
 	return NULL;
 }
 
-static void set_failure(struct model_stream *st, const struct model_failure *fa, struct bm_error *err)
+void model_set_failure(struct model_stream *st, const struct model_failure *fa, struct bm_error *err)
 {
 	char where[64];
 
@@ -167,11 +187,11 @@ static enum bm_next_result model_next(void *ctx, struct bm_worker *w, void **str
 
 	if (atomic_load_explicit(&run->cancel_returned, RELAXED))
 		atomic_fetch_add_explicit(&run->late_next, 1, RELAXED);
-	note_late(run);
-	enter(&f, run, NULL, w);
+	model_note_late(run);
+	model_enter(&f, run, NULL, w);
 	TOY_CHECK(!atomic_exchange_explicit(&run->next_busy, true, RELAXED), "two calls of next() at once");
 	TOY_CHECK(!run->next_over, "next() after BM_NEXT_END");
-	toy_load(&f, run->model->load, dice(run, NULL, 1, run->given));
+	toy_load(&f, run->model->load, model_dice(run, NULL, 1, run->given));
 	if (run->given < run->model->stream_count) {
 		struct model_stream *st = &run->streams[run->given++];
 
@@ -182,7 +202,7 @@ static enum bm_next_result model_next(void *ctx, struct bm_worker *w, void **str
 		run->next_over = true;
 	}
 	atomic_store_explicit(&run->next_busy, false, RELAXED);
-	leave(&f, run, NULL);
+	model_leave(&f, run, NULL);
 	return result;
 }
 
@@ -192,8 +212,8 @@ static void model_end(void *ctx, void *stream, struct bm_worker *w, const struct
 	struct model_stream *st = stream;
 	struct toy_frame f;
 
-	enter(&f, run, st, w);
-	toy_load(&f, run->model->load, dice(run, st, 2, 0));
+	model_enter(&f, run, st, w);
+	toy_load(&f, run->model->load, model_dice(run, st, 2, 0));
 	TOY_CHECK(atomic_load_explicit(&st->active, RELAXED) == 1, "stream %zu: end() while another call runs", st->id);
 	TOY_CHECK(!err || err->status != BM_OK, "stream %zu: end() with an error that is BM_OK", st->id);
 	st->ok = !err;
@@ -203,7 +223,7 @@ static void model_end(void *ctx, void *stream, struct bm_worker *w, const struct
 	atomic_fetch_add_explicit(&run->end_count, 1, RELAXED);
 	atomic_fetch_sub_explicit(&st->active, 1, RELAXED);
 	TOY_CHECK(!atomic_exchange_explicit(&st->ended, true, RELAXED), "stream %zu: end() twice", st->id);
-	leave(&f, run, NULL);
+	model_leave(&f, run, NULL);
 }
 
 static void model_done(void *ctx)
@@ -217,139 +237,6 @@ static void model_done(void *ctx)
 	TOY_CHECK(!atomic_load_explicit(&run->closed, RELAXED), "done() after bm_flow_wait");
 }
 
-/* ---- stages ---- */
-
-static uint64_t tag_of(const struct model_stream *st, unsigned s, uint64_t seq)
-{
-	return toy_mix(st->spec->seed ^ seq << 8 ^ s);
-}
-
-static void check_chunk(const struct model_stream *st, unsigned s, const struct bm_chunk *c)
-{
-	const struct model_segment *ms = &st->run->model->segments[s];
-	bool inside = false;
-
-	for (unsigned b = 0; b < 2; b++) {
-		TOY_CHECK(c->cap[b] == ms->bytes[b], "cap[%u] is %zu, asked for %zu", b, c->cap[b], ms->bytes[b]);
-		TOY_CHECK((c->buf[b] != NULL) == (ms->bytes[b] > 0), "buf[%u] of %zu bytes is %p", b, ms->bytes[b],
-		          (void *)c->buf[b]);
-		if (c->buf[b] && c->data >= c->buf[b] && c->data + c->len <= c->buf[b] + c->cap[b])
-			inside = true;
-	}
-	TOY_CHECK(inside, "stream %zu segment %u chunk %llu: data is not in its buffers", st->id, s, ull(c->seq));
-}
-
-static void apply(const struct model_stage *ms, struct bm_chunk *c, uint64_t key)
-{
-	/* Not by where data ends: the buffers may lie side by side. */
-	unsigned own = c->data >= c->buf[0] && c->data < c->buf[0] + c->cap[0] ? 0 : 1;
-	size_t room = c->cap[own] - (size_t)(c->data - c->buf[own]) - c->len;
-	uint8_t *to = c->data;
-
-	switch (ms->op) {
-	case OP_XOR_SPARE:
-		if (c->buf[!own] && c->cap[!own] >= c->len)
-			to = c->buf[!own];
-		/* fall through */
-	case OP_XOR:
-		for (size_t i = 0; i < c->len; i++)
-			to[i] = c->data[i] ^ (uint8_t)(key >> (i % 8 * 8));
-		c->data = to;
-		break;
-	case OP_TRIM:
-		c->len -= c->len / 4;
-		break;
-	case OP_GROW:
-		if (room > c->len / 4 + 1)
-			room = c->len / 4 + 1;
-		memset(c->data + c->len, (int)(key & 0xff), room);
-		c->len += room;
-		break;
-	case OP_LOOK:
-	case OP_KINDS:
-		break;
-	}
-}
-
-static void record(struct model_stream *st, struct model_state *state, unsigned index, const struct bm_chunk *c)
-{
-	uint64_t sig = toy_hash(c->seq * 2 + c->last, c->data, c->len) | 1;
-
-	if (!st->run->sigs && c->seq >= state->cap) { /* the reference; the engine's runs get theirs beforehand */
-		size_t cap = (size_t)c->seq * 2 + 8;
-
-		state->sig = realloc(state->sig, cap * sizeof(*state->sig));
-		if (!state->sig)
-			abort();
-		memset((void *)(state->sig + state->cap), 0, (cap - state->cap) * sizeof(*state->sig));
-		state->cap = cap;
-	}
-	if (c->seq >= state->cap) {
-		toy_violation("stream %zu stage %u: chunk %llu of %zu", st->id, index, ull(c->seq), state->cap);
-		return;
-	}
-	TOY_CHECK(atomic_exchange_explicit(&state->sig[c->seq], sig, RELAXED) == 0,
-	          "stream %zu stage %u: chunk %llu twice", st->id, index, ull(c->seq));
-}
-
-static enum bm_status model_stage(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
-                                  struct bm_error *err)
-{
-	struct model_seat *seat = arg;
-	struct model_run *run = seat->run;
-	struct model_stream *st = stream;
-	const struct model_segment *seg = &run->model->segments[seat->segment];
-	const struct model_stage *ms = &seg->stages[seat->stage];
-	struct model_state *state = &st->states[seat->index];
-	const struct model_failure *fa = find_failure(st, seat->segment, (int)seat->stage, c->seq);
-	uint64_t key = toy_mix(st->spec->seed ^ seat->index);
-	enum bm_status status = BM_OK;
-	struct toy_frame f;
-
-	note_late(run);
-	enter(&f, run, st, w);
-	TOY_CHECK(err->status == BM_OK && err->sys_errno == 0 && !err->where[0] && !err->text[0], "err is not zeroed");
-	TOY_CHECK(c->tag == tag_of(st, seat->segment, c->seq), "stream %zu segment %u chunk %llu: wrong tag", st->id,
-	          seat->segment, ull(c->seq));
-	for (unsigned i = 0; i < 4; i++) /* every stage adds one */
-		TOY_CHECK(c->slot[i]++ == c->tag + i + seat->stage, "stream %zu segment %u chunk %llu: wrong slot %u",
-		          st->id, seat->segment, ull(c->seq), i);
-	check_chunk(st, seat->segment, c);
-	if (ms->kind != BM_STAGE_PARALLEL) {
-		TOY_CHECK(!atomic_exchange_explicit(&state->busy, true, RELAXED),
-		          "stream %zu stage %u: serial, and two at once", st->id, seat->index);
-		TOY_CHECK(c->seq == state->count, "stream %zu stage %u: chunk %llu where %llu is due", st->id,
-		          seat->index, ull(c->seq), ull(state->count));
-		key ^= state->hash;
-	}
-	if (ms->kind == BM_STAGE_IN_ORDER) {
-		TOY_CHECK(!atomic_exchange_explicit(&seat->busy, true, RELAXED), "stage %u: IN_ORDER, and two at once",
-		          seat->index);
-		TOY_CHECK(st->id >= seat->last_id, "stage %u: stream %zu after stream %zu", seat->index, st->id,
-		          seat->last_id);
-		seat->last_id = st->id;
-	}
-	record(st, state, seat->index, c);
-	toy_load(&f, run->model->load, dice(run, st, 3 + seat->index, c->seq));
-	apply(ms, c, key);
-	if (ms->kind != BM_STAGE_PARALLEL || !run->tp)
-		state->count++;
-	if (ms->kind != BM_STAGE_PARALLEL) {
-		state->hash = toy_hash(state->hash ^ c->seq, c->data, c->len);
-		atomic_store_explicit(&state->busy, false, RELAXED);
-	}
-	if (ms->kind == BM_STAGE_IN_ORDER)
-		atomic_store_explicit(&seat->busy, false, RELAXED);
-	if (fa) {
-		set_failure(st, fa, err);
-		status = fa->status;
-	} else if (seat->stage + 1 == seg->stage_count) {
-		live_after_stages(st, seat->segment, c);
-	}
-	leave(&f, run, st);
-	return status;
-}
-
 /* ---- fills ---- */
 
 atomic_uint_fast64_t model_exchanges;
@@ -359,7 +246,7 @@ static void open_chunk(struct model_stream *st, unsigned s, struct model_filling
 	const struct model_segment *ms = &st->run->model->segments[s];
 	uint64_t r = toy_mix(st->spec->seed ^ out->seq ^ (uint64_t)s << 32);
 
-	check_chunk(st, s, out);
+	model_check_chunk(st, s, out);
 	TOY_CHECK(out->data == out->buf[0] && out->len == 0, "a new chunk with data %p of %zu bytes", (void *)out->data,
 	          out->len);
 	TOY_CHECK(out->tag == 0 && !out->hole && !out->last, "a new chunk is not clean");
@@ -369,7 +256,7 @@ static void open_chunk(struct model_stream *st, unsigned s, struct model_filling
 	memset(out->buf[0], 0xa5, out->cap[0]);
 	if (out->buf[1])
 		memset(out->buf[1], 0x5a, out->cap[1]);
-	out->tag = tag_of(st, s, out->seq);
+	out->tag = model_tag_of(st, s, out->seq);
 	for (unsigned i = 0; i < 4; i++)
 		out->slot[i] = out->tag + i;
 	fl->target = ms->bytes[0];
@@ -400,17 +287,17 @@ static bool make_bytes(struct model_stream *st, struct model_filling *fl, struct
 static enum bm_fill_result fill_first(struct model_stream *st, struct model_filling *fl, struct bm_chunk *out,
                                       struct bm_error *err)
 {
-	const struct model_failure *fa = find_failure(st, 0, -1, out->seq);
+	const struct model_failure *fa = model_find_failure(st, 0, -1, out->seq);
 
 	open_chunk(st, 0, fl, out);
 	if (fa && !fa->partial) {
-		set_failure(st, fa, err);
+		model_set_failure(st, fa, err);
 		return BM_FILL_ERROR;
 	}
 	out->last = make_bytes(st, fl, out);
 	if (fa) {
 		out->last = false;
-		set_failure(st, fa, err);
+		model_set_failure(st, fa, err);
 		return BM_FILL_ERROR;
 	}
 	return BM_FILL_EMIT;
@@ -446,13 +333,13 @@ static enum bm_fill_result fill_later(struct model_stream *st, unsigned s, struc
                                       struct bm_chunk *out, struct bm_chunk *in, struct bm_error *err)
 {
 	enum model_fill kind = st->run->model->segments[s].fill;
-	const struct model_failure *fa = find_failure(st, s, -1, out->seq);
+	const struct model_failure *fa = model_find_failure(st, s, -1, out->seq);
 	bool input_over, ending;
 
 	if (in->pos == in->len && !in->last)
 		return BM_FILL_MORE;
 	if (fa && !fa->partial) {
-		set_failure(st, fa, err);
+		model_set_failure(st, fa, err);
 		return BM_FILL_ERROR;
 	}
 	if (kind == FILL_PER_CHUNK) {
@@ -472,7 +359,7 @@ static enum bm_fill_result fill_later(struct model_stream *st, unsigned s, struc
 	}
 	transfer(st, kind, fl, out, in);
 	if (fa) {
-		set_failure(st, fa, err);
+		model_set_failure(st, fa, err);
 		return BM_FILL_ERROR;
 	}
 	input_over = in->pos == in->len && in->last;
@@ -493,8 +380,8 @@ static enum bm_fill_result fill_later(struct model_stream *st, unsigned s, struc
 
 static void check_input(struct model_stream *st, unsigned s, struct model_filling *fl, const struct bm_chunk *in)
 {
-	check_chunk(st, s - 1, in);
-	TOY_CHECK(in->tag == tag_of(st, s - 1, in->seq), "stream %zu segment %u input %llu: wrong tag", st->id, s,
+	model_check_chunk(st, s - 1, in);
+	TOY_CHECK(in->tag == model_tag_of(st, s - 1, in->seq), "stream %zu segment %u input %llu: wrong tag", st->id, s,
 	          ull(in->seq));
 	if (fl->in_seen && in->seq == fl->in_seq) {
 		TOY_CHECK(!fl->in_over, "stream %zu segment %u: a used-up input is shown again", st->id, s);
@@ -521,14 +408,14 @@ static enum bm_fill_result model_fill(void *arg, void *stream, struct bm_chunk *
 	struct toy_frame f;
 	const size_t in_len = in != NULL ? in->len : 0;
 
-	note_late(run);
-	enter(&f, run, st, w);
+	model_note_late(run);
+	model_enter(&f, run, st, w);
 	TOY_CHECK(!atomic_exchange_explicit(&fl->busy, true, RELAXED), "stream %zu segment %u: two fills at once",
 	          st->id, s);
 	TOY_CHECK(!fl->over, "stream %zu segment %u: fill() after the last chunk", st->id, s);
 	TOY_CHECK(err->status == BM_OK && err->sys_errno == 0 && !err->where[0] && !err->text[0], "err is not zeroed");
 	TOY_CHECK((in != NULL) == (s > 0), "segment %u: input %p", s, (void *)in);
-	toy_load(&f, run->model->load, dice(run, st, 100 + s, out->seq));
+	toy_load(&f, run->model->load, model_dice(run, st, 100 + s, out->seq));
 	if (s == 0) {
 		result = fill_first(st, fl, out, err);
 	} else {
@@ -555,10 +442,10 @@ static enum bm_fill_result model_fill(void *arg, void *stream, struct bm_chunk *
 	if (result == BM_FILL_EMIT) {
 		fl->next_out++;
 		if (run->model->segments[s].stage_count == 0)
-			live_after_stages(st, s, out);
+			model_live_after_stages(st, s, out);
 	}
 	atomic_store_explicit(&fl->busy, false, RELAXED);
-	leave(&f, run, st);
+	model_leave(&f, run, st);
 	return result;
 }
 
@@ -585,7 +472,8 @@ void model_wire(struct model_run *run)
 			run->seats[index].segment = s;
 			run->seats[index].stage = k;
 			run->seats[index].index = index;
-			run->stages[index] = (struct bm_stage){ms->stages[k].kind, model_stage, &run->seats[index], NULL};
+			run->stages[index] = (struct bm_stage){ms->stages[k].kind, model_stage, &run->seats[index],
+			                                       ms->stages[k].pairs ? model_pair : NULL};
 		}
 	}
 	run->stage_total = index;

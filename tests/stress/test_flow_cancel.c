@@ -31,7 +31,7 @@ static void cancel_everywhere(const struct model *m, const char *name)
 		struct toy_pool tp;
 		bool reached = true;
 
-		toy_pool_open(&tp, permits, variant % 2, o.min_bytes * (variant % 2 ? 5 : 1));
+		toy_pool_open(&tp, permits, variant % 2 * 2, o.min_bytes * (variant % 2 ? 5 : 1));
 		for (uint64_t at = 1; reached; at++) {
 			toy_case("%s, %u permits, cancel at point %" PRIu64, name, permits, at);
 			run_cancelled(&o, &tp, at, &reached);
@@ -53,10 +53,10 @@ static void test_cancel_in_one_segment(void **state)
 	toy_rng_init(&r, "cancel", 1);
 	m.segments[0] = (struct model_segment){.bytes = {32, 32},
 	                                       .stage_count = 4,
-	                                       .stages = {{BM_STAGE_PARALLEL, OP_XOR},
-	                                                  {BM_STAGE_SERIAL, OP_XOR},
-	                                                  {BM_STAGE_IN_ORDER, OP_LOOK},
-	                                                  {BM_STAGE_SERIAL, OP_LOOK}}};
+	                                       .stages = {{BM_STAGE_PARALLEL, OP_XOR, false},
+	                                                  {BM_STAGE_SERIAL, OP_XOR, true},
+	                                                  {BM_STAGE_IN_ORDER, OP_LOOK, false},
+	                                                  {BM_STAGE_SERIAL, OP_LOOK, true}}};
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
 		m.streams[i] = (struct model_stream_spec){.seed = toy_rand(&r), .total_bytes = i % 4 * 32};
@@ -72,11 +72,11 @@ static void test_cancel_in_three_segments(void **state)
 	(void)state;
 	toy_rng_init(&r, "cancel", 3);
 	for (unsigned s = 0; s < 3; s++)
-		m.segments[s] =
-			(struct model_segment){.bytes = {32 + 9 * s, 0},
-		                               .stage_count = 2,
-		                               .fill = s == 1 ? FILL_EXPAND : FILL_SHRINK,
-		                               .stages = {{BM_STAGE_SERIAL, OP_XOR}, {BM_STAGE_IN_ORDER, OP_LOOK}}};
+		m.segments[s] = (struct model_segment){
+			.bytes = {32 + 9 * s, 0},
+			.stage_count = 2,
+			.fill = s == 1 ? FILL_EXPAND : FILL_SHRINK,
+			.stages = {{BM_STAGE_SERIAL, OP_XOR, true}, {BM_STAGE_IN_ORDER, OP_LOOK, false}}};
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
 		m.streams[i] = (struct model_stream_spec){.seed = toy_rand(&r), .total_bytes = i * 40};
@@ -118,7 +118,7 @@ static void test_cancel_from_other_threads(void **state)
 		limits.fail_percent = toy_chance(&r, 50) ? 30 : 0;
 		model_random(&m, &r, &limits);
 		model_oracle_init(&o, &m);
-		toy_pool_open(&tp, 1 + (unsigned)toy_below(&r, 4), (unsigned)toy_below(&r, 3),
+		toy_pool_open(&tp, 1 + (unsigned)toy_below(&r, 4), (unsigned)toy_below(&r, 5),
 		              o.min_bytes * (1 + toy_below(&r, 8)));
 		for (unsigned turn = 0; turn < 12; turn++) {
 			struct bm_error err = BM_ERROR_INIT;
@@ -196,6 +196,7 @@ static void test_cancel_while_a_call_sits(void **state)
 		                 .chunk_count = n < 16 ? UINT64_MAX : 6,
 		                 .stage_count = 2,
 		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL},
+		                 .pairs = {n / 4 % 2},
 		                 .user = &si};
 		uint64_t ends;
 
@@ -360,13 +361,15 @@ static void test_cancel_one_of_two_flows(void **state)
 		                       .stream_count = 10,
 		                       .chunk_count = UINT64_MAX,
 		                       .stage_count = 2,
-		                       .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL}};
+		                       .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL},
+		                       .pairs = {true}};
 		struct mini other = {.tp = &tp,
 		                     .stream_count = 30,
 		                     .chunk_count = 10,
-		                     .stage_count = 1,
+		                     .stage_count = 2,
 		                     .buffer_bytes = 100,
-		                     .kinds = {BM_STAGE_IN_ORDER}};
+		                     .kinds = {BM_STAGE_IN_ORDER, BM_STAGE_SERIAL},
+		                     .pairs = {false, true}};
 
 		toy_case("cancel one of two, round %" PRIu64, loop.round);
 		toy_pool_open(&tp, 1 + (unsigned)(loop.round % 3), 1, 64 * 8 + 100 * 8);
@@ -391,6 +394,13 @@ static void test_cancel_one_of_two_flows(void **state)
 	}
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_turns_are_handed_on_one_by_one),
 		cmocka_unit_test(test_cancel_in_next_on_one_thread),
 		cmocka_unit_test(test_cancel_one_of_two_flows),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_cancel", tests);

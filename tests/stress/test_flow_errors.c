@@ -25,7 +25,7 @@ static void random_failures(const char *name, struct model_limits limits, unsign
 		budget = o.min_bytes * (1 + (size_t)(toy_chance(&r, 30) ? 0 : toy_below(&r, 30)));
 		toy_case("%s, round %" PRIu64 ": %u permits, budget %zu of at least %zu", name, loop.round, permits,
 		         budget, o.min_bytes);
-		toy_pool_open(&tp, permits, (unsigned)toy_below(&r, 3), budget);
+		toy_pool_open(&tp, permits, (unsigned)toy_below(&r, 5), budget);
 		model_check(&o, &tp);
 		if (toy_chance(&r, 50)) /* a failed stream must leave no token behind */
 			model_check(&o, &tp);
@@ -60,9 +60,9 @@ static void test_failure_at_every_place(void **state)
 	toy_rng_init(&r, "every place", 0);
 	for (unsigned s = 0; s < 2; s++) {
 		m.segments[s] = (struct model_segment){.bytes = {40, 40}, .fill = FILL_COPY, .stage_count = 3};
-		m.segments[s].stages[0] = (struct model_stage){BM_STAGE_SERIAL, OP_XOR};
-		m.segments[s].stages[1] = (struct model_stage){BM_STAGE_PARALLEL, OP_XOR_SPARE};
-		m.segments[s].stages[2] = (struct model_stage){s ? BM_STAGE_IN_ORDER : BM_STAGE_SERIAL, OP_LOOK};
+		m.segments[s].stages[0] = (struct model_stage){BM_STAGE_SERIAL, OP_XOR, true};
+		m.segments[s].stages[1] = (struct model_stage){BM_STAGE_PARALLEL, OP_XOR_SPARE, false};
+		m.segments[s].stages[2] = (struct model_stage){s ? BM_STAGE_IN_ORDER : BM_STAGE_SERIAL, OP_LOOK, !s};
 	}
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 	for (size_t i = 0; i < m.stream_count; i++)
@@ -82,7 +82,7 @@ static void test_failure_at_every_place(void **state)
 			                                         .partial = place % 2,
 			                                         .status = BM_ERR_FORMAT};
 			model_oracle_init(&o, &m);
-			toy_pool_open(&tp, 1 + place % 3, place % 2, o.min_bytes * (1 + place % 5));
+			toy_pool_open(&tp, 1 + place % 3, place % 4, o.min_bytes * (1 + place % 5));
 			model_check(&o, &tp);
 			toy_pool_close(&tp);
 			model_oracle_fini(&o);
@@ -207,17 +207,19 @@ static void test_failure_stops_an_endless_stream(void **state)
 	for (unsigned place = 0; place < 9; place++) {
 		for (unsigned permits = 1; permits < 4; permits++) {
 			struct toy_pool tp;
-			struct mini m = {.tp = &tp,
-			                 .stream_count = 3,
-			                 .chunk_count = UINT64_MAX,
-			                 .stage_count = 3,
-			                 .segment_count = 3,
-			                 .user = &place,
-			                 .at_stage = fail_at_5_in_the_last,
-			                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL}};
+			struct mini m = {
+				.tp = &tp,
+				.stream_count = 3,
+				.chunk_count = UINT64_MAX,
+				.stage_count = 4,
+				.segment_count = 3,
+				.user = &place,
+				.at_stage = fail_at_5_in_the_last,
+				.kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+				.pairs = {false, false, false, true}};
 
 			toy_case("endless, place %u, %u permits", place, permits);
-			toy_pool_open(&tp, permits, 1, 64 * 3 * (place % 2 ? 1 : 10));
+			toy_pool_open(&tp, permits, place % 3, 64 * 3 * (place % 2 ? 1 : 10));
 			mini_init(&m);
 			mini_start(&m);
 			mini_finish(&m);
@@ -257,14 +259,15 @@ static void test_failed_streams_hand_the_turn_on(void **state)
 	for (unsigned variant = 0; variant < 24; variant++) {
 		for (unsigned permits = 1; permits < 4; permits++) {
 			struct toy_pool tp;
-			struct mini m = {
-				.tp = &tp,
-				.stream_count = 60,
-				.chunk_count = 1 + variant % 4,
-				.stage_count = 4,
-				.segment_count = 1 + variant % 2,
-				.user = &variant,
-				.kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
+			struct mini m = {.tp = &tp,
+			                 .stream_count = 60,
+			                 .chunk_count = 1 + variant % 4,
+			                 .stage_count = 6,
+			                 .segment_count = 1 + variant % 2,
+			                 .user = &variant,
+			                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL,
+			                           BM_STAGE_IN_ORDER, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+			                 .pairs = {[4] = true, [5] = true}};
 			unsigned failing = 0;
 
 			toy_case("turn, variant %u, %u permits", variant, permits);
@@ -292,6 +295,13 @@ static void test_failed_streams_hand_the_turn_on(void **state)
 	}
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_later_segment_names_the_error),
 		cmocka_unit_test(test_failure_stops_an_endless_stream),
 		cmocka_unit_test(test_failed_streams_hand_the_turn_on),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_errors", tests);

@@ -183,7 +183,11 @@ static const struct scene scenes[] = {
 	{1,
          0,
          64,
-         {.stream_count = 6, .chunk_count = 3, .stage_count = 2, .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}}},
+         {.stream_count = 6,
+          .chunk_count = 3,
+          .stage_count = 2,
+          .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+          .pairs = {true}}},
 	{2,
          1,
          640,
@@ -193,13 +197,22 @@ static const struct scene scenes[] = {
          64 * 3,
          {.stream_count = 8, .chunk_count = 3, .stage_count = 1, .segment_count = 3, .kinds = {BM_STAGE_IN_ORDER}}},
 	{2,
-         0,
+         2,
          64 * 30,
          {.stream_count = 5,
           .chunk_count = 6,
           .stage_count = 2,
           .segment_count = 2,
-          .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL}}},
+          .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL},
+          .pairs = {true}}},
+	{1,
+         2,
+         64 * 8,
+         {.stream_count = 20,
+          .chunk_count = 1,
+          .stage_count = 3,
+          .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL},
+          .pairs = {true, false, true}}},
 	/* Large buffers may come from somewhere else. */
 	{2,
          1,
@@ -260,8 +273,9 @@ static void test_threads_fail_while_calls_block(void **state)
 	                   64 * 20,
 	                   {.stream_count = 200,
 	                    .chunk_count = 4,
-	                    .stage_count = 3,
-	                    .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER},
+	                    .stage_count = 4,
+	                    .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL},
+	                    .pairs = {[3] = true},
 	                    .at_fill = block_now_and_then,
 	                    .at_stage = block_now_and_then}};
 
@@ -296,6 +310,13 @@ static void test_memory_and_threads_fail(void **state)
 	}
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_threads_fail_at_every_call),
 		cmocka_unit_test(test_threads_fail_while_calls_block),
 		cmocka_unit_test(test_memory_and_threads_fail),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_fault", tests);

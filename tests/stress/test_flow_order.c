@@ -37,16 +37,21 @@ static void random_models(const char *name, struct model_limits limits, unsigned
 		struct toy_pool tp;
 		unsigned permits = permit_counts[loop.round % 5];
 		unsigned io_depth = io_depths[loop.round / 5 % 3];
+		unsigned few;
 		size_t budget;
 
 		toy_rng_init(&r, name, loop.round);
+		few = toy_chance(&r, 25) ? 1 + (unsigned)toy_below(&r, 3) : 0;
 		limits.load = (unsigned)toy_below(&r, 3);
 		model_random(&m, &r, &limits);
 		model_oracle_init(&o, &m);
 		budget = some_budget(&r, o.min_bytes);
-		toy_case("%s, round %" PRIu64 ": %u permits, io_depth %u, budget %zu of at least %zu", name, loop.round,
-		         permits, io_depth, budget, o.min_bytes);
-		toy_pool_open(&tp, permits, io_depth, budget);
+		toy_case("%s, round %" PRIu64 ": %u permits, io_depth %u, %u streams, budget %zu of at least %zu", name,
+		         loop.round, permits, io_depth, few, budget, o.min_bytes);
+		toy_pool_open_with(&tp, &(struct bm_pool_options){.permits = permits,
+		                                                  .io_depth = io_depth,
+		                                                  .memory_bytes = budget,
+		                                                  .max_streams = few});
 		model_check(&o, &tp);
 		if (toy_chance(&r, 50)) /* nothing may be left over from the first flow */
 			model_check(&o, &tp);
@@ -78,6 +83,14 @@ static void test_two_segments(void **state)
 	              600);
 }
 
+/* What trees of small files are: where chunks find partners. */
+static void test_short_streams(void **state)
+{
+	(void)state;
+	random_models("short streams", (struct model_limits){.segments = 2, .stages = 4, .streams = 250, .chunks = 2},
+	              600);
+}
+
 /* Every sequence of three kinds, at every number of threads: the same. */
 static void test_every_sequence_of_kinds(void **state)
 {
@@ -94,6 +107,7 @@ static void test_every_sequence_of_kinds(void **state)
 		m.segments[0].stage_count = 3;
 		for (unsigned k = 0, rest = n; k < 3; k++, rest /= 3) {
 			m.segments[0].stages[k].kind = (enum bm_stage_kind)(rest % 3);
+			m.segments[0].stages[k].pairs = rest % 3 == BM_STAGE_SERIAL;
 			m.segments[0].stages[k].op = (enum model_op)toy_below(&r, OP_KINDS);
 		}
 		model_oracle_init(&o, &m);
@@ -315,6 +329,7 @@ static void test_most_segments_and_stages(void **state)
 		for (unsigned k = 0; k < m.segments[s].stage_count; k++) {
 			m.segments[s].stages[k].kind = (enum bm_stage_kind)toy_below(&r, 3);
 			m.segments[s].stages[k].op = (enum model_op)toy_below(&r, OP_KINDS);
+			m.segments[s].stages[k].pairs = m.segments[s].stages[k].kind == BM_STAGE_SERIAL && k % 2;
 		}
 	}
 	m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
@@ -344,12 +359,20 @@ static void test_destroy_null(void **state)
 	bm_pool_destroy(NULL);
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_segment),
 		cmocka_unit_test(test_long_streams),
 		cmocka_unit_test(test_two_segments),
+		cmocka_unit_test(test_short_streams),
 		cmocka_unit_test(test_every_sequence_of_kinds),
 		cmocka_unit_test(test_budget_below_the_least_is_refused),
 		cmocka_unit_test(test_sizes_that_overflow),
@@ -358,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_signals_are_blocked_in_workers_only),
 		cmocka_unit_test(test_most_segments_and_stages),
 		cmocka_unit_test(test_destroy_null),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_order", tests);

@@ -1,9 +1,12 @@
 /*
  * test_flow_parallel.c - things that must be able to happen at the same time do: each test is a meeting that hangs
  * where they cannot, and the watchdog makes that a failure. Every meeting has as many parties as there are permits (or,
- * for blocked ones, as io_depth grants), so that one wrongly held permit or thread is enough to hang it.
+ * for blocked ones, as io_depth grants), so that one wrongly held permit or thread is enough to hang it. So is a chunk
+ * that waits for a partner, or is through with one, while the thread that has it goes to the meeting: stages that can do
+ * two chunks at once stand before and behind the places where they meet.
  */
 #include <inttypes.h>
+#include <sched.h>
 
 #include "mini.h"
 
@@ -74,6 +77,7 @@ static void test_chunks_of_a_parallel_stage(void **state)
 		                 .stage_count = 3,
 		                 .user = &me,
 		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_SERIAL},
+		                 .pairs = {true, false, true},
 		                 .at_stage = meet_in_stage_1};
 
 		toy_case("parallel stage, %u permits", permits);
@@ -90,15 +94,17 @@ static void test_serial_stages_of_different_streams(void **state)
 		struct meeting me = {.group = permits, .last = permits * 20};
 		struct mini m = {.stream_count = permits * 20,
 		                 .chunk_count = 1,
-		                 .stage_count = 1,
+		                 .stage_count = 3,
 		                 .user = &me,
-		                 .kinds = {BM_STAGE_SERIAL},
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+		                 .pairs = {true, false, true},
 		                 .at_stage = meet_by_stream};
 
 		toy_case("serial stages, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
 		m.chunk_count = 3;
 		run(&m, permits, 1, 4 * permits, permits);
+		run(&m, permits, 2, 4 * permits, permits);
 	}
 }
 
@@ -110,13 +116,15 @@ static void test_fills_of_different_streams(void **state)
 		struct meeting me = {.group = permits, .last = permits * 20};
 		struct mini m = {.stream_count = permits * 20,
 		                 .chunk_count = 2,
-		                 .stage_count = 1,
+		                 .stage_count = 2,
 		                 .user = &me,
-		                 .kinds = {BM_STAGE_IN_ORDER},
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                 .pairs = {true},
 		                 .at_fill = meet_by_stream};
 
 		toy_case("fills, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
+		run(&m, permits, 4, 4 * permits, permits);
 	}
 }
 
@@ -131,11 +139,108 @@ static void test_ends_of_different_streams(void **state)
 		                 .stage_count = 1,
 		                 .user = &me,
 		                 .kinds = {BM_STAGE_SERIAL},
+		                 .pairs = {true},
 		                 .at_end = meet_at_end};
 
 		toy_case("ends, %u permits", permits);
 		run(&m, permits, 0, 4 * permits, permits);
 	}
+}
+
+/* ---- chunks that wait for a partner ---- */
+
+/* The last two streams of a flow are a pair, and then meet in their end(). The other thread, which has sat in the end() of
+ * the one before, finds nothing to do while pair() runs: it has to be called again. */
+static atomic_bool last_two_begun;
+
+static void release_before_last(struct mini *m, const struct mini_stream *a, const struct mini_stream *b)
+{
+	if (a->id + b->id == 2 * m->stream_count - 3) {
+		atomic_store(&last_two_begun, true);
+		toy_spin(400000); /* and the other thread has looked, likely */
+	}
+}
+
+static void meet_at_the_last_ends(struct mini_call *c)
+{
+	if (c->st->id + 2 >= c->m->stream_count) {
+		atomic_store(&last_two_begun, true); /* not as a pair: the other thread took one */
+		toy_latch_meet(&latch, 2);
+	}
+	while (c->st->id + 3 == c->m->stream_count && !atomic_load(&last_two_begun))
+		sched_yield();
+}
+
+static void test_a_partner_is_not_kept_from_its_end(void **state)
+{
+	struct toy_pool tp;
+
+	(void)state;
+	toy_pool_open(&tp, 2, 2, 64 * 16);
+	for (unsigned i = 0; i < 100; i++) {
+		struct mini m = {.tp = &tp,
+		                 .stream_count = 8 + i % 20,
+		                 .chunk_count = 1,
+		                 .stage_count = 1,
+		                 .kinds = {BM_STAGE_SERIAL},
+		                 .pairs = {true},
+		                 .at_pair = release_before_last,
+		                 .at_end = meet_at_the_last_ends};
+
+		toy_case("the last two, %zu streams", m.stream_count);
+		latch = (struct toy_latch)TOY_LATCH_INIT;
+		atomic_store(&last_two_begun, false);
+		mini_run(&m, true);
+	}
+	toy_pool_close(&tp);
+	toy_assert_clean();
+}
+
+/* A thread that begins to list takes no chunk along: next() here waits for all that its thread has read, and meanwhile the
+ * other thread waits in an end(), and so takes nothing from it. */
+static struct {
+	atomic_uint filled[4], ended[4]; /* by the worker that has read them */
+	atomic_bool waits;
+} listing;
+
+static enum bm_status count_filled(struct mini_call *c)
+{
+	atomic_fetch_add(&listing.filled[c->st->worker], 1);
+	return BM_OK;
+}
+
+static void wait_for_the_listing(struct mini_call *c)
+{
+	while (c->st->worker == c->frame->index && atomic_load(&listing.waits))
+		sched_yield();
+	atomic_fetch_add(&listing.ended[c->st->worker], 1);
+}
+
+static void list_when_its_own_have_ended(struct mini_call *c)
+{
+	unsigned i = c->frame->index;
+
+	while (atomic_load(&listing.ended[i]) < atomic_load(&listing.filled[i])) {
+		atomic_store(&listing.waits, true);
+		sched_yield();
+	}
+	atomic_store(&listing.waits, false);
+}
+
+static void test_no_chunk_is_taken_along_to_list(void **state)
+{
+	struct mini m = {.stream_count = 20000,
+	                 .chunk_count = 1,
+	                 .stage_count = 1,
+	                 .kinds = {BM_STAGE_SERIAL},
+	                 .pairs = {true},
+	                 .at_next = list_when_its_own_have_ended,
+	                 .at_fill = count_filled,
+	                 .at_end = wait_for_the_listing};
+
+	(void)state;
+	toy_case("listing");
+	run(&m, 2, 2, 16, 1);
 }
 
 /* ---- blocked calls ---- */
@@ -151,6 +256,7 @@ static void test_sixteen_blocked_fills(void **state)
 			                 .stage_count = 1,
 			                 .user = &me,
 			                 .kinds = {BM_STAGE_SERIAL},
+			                 .pairs = {true},
 			                 .at_fill = meet_by_stream};
 
 			toy_case("blocked fills, %u permits, %u streams", permits, streams);
@@ -170,9 +276,10 @@ static void test_sixteen_blocked_stages_and_ends(void **state)
 		struct meeting me = {.group = 16, .blocked = true, .last = 64};
 		struct mini m = {.stream_count = 64,
 		                 .chunk_count = i % 4,
-		                 .stage_count = 1,
+		                 .stage_count = 3,
 		                 .user = &me,
-		                 .kinds = {BM_STAGE_SERIAL}};
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+		                 .pairs = {true, false, true}};
 
 		toy_case("blocked stages and ends, %u", i);
 		if (i < 4)
@@ -217,8 +324,9 @@ static void test_permits_while_others_are_blocked(void **state)
 	struct both b = {TOY_LATCH_INIT, TOY_LATCH_INIT};
 	struct mini m = {.stream_count = 300,
 	                 .chunk_count = 1,
-	                 .stage_count = 1,
-	                 .kinds = {BM_STAGE_SERIAL},
+	                 .stage_count = 3,
+	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+	                 .pairs = {true, false, true},
 	                 .at_fill = blocked_fill_16,
 	                 .at_stage = running_stage,
 	                 .user = &b};
@@ -317,6 +425,13 @@ static void test_segments_of_one_stream_overlap(void **state)
 	}
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,11 +439,14 @@ int main(void)
 		cmocka_unit_test(test_serial_stages_of_different_streams),
 		cmocka_unit_test(test_fills_of_different_streams),
 		cmocka_unit_test(test_ends_of_different_streams),
+		cmocka_unit_test(test_a_partner_is_not_kept_from_its_end),
+		cmocka_unit_test(test_no_chunk_is_taken_along_to_list),
 		cmocka_unit_test(test_sixteen_blocked_fills),
 		cmocka_unit_test(test_sixteen_blocked_stages_and_ends),
 		cmocka_unit_test(test_permits_while_others_are_blocked),
 		cmocka_unit_test(test_serial_stages_of_one_stream_overlap),
 		cmocka_unit_test(test_segments_of_one_stream_overlap),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_parallel", tests);

@@ -15,7 +15,7 @@ static void check_at_many_sizes(const struct model *m, const char *name)
 			struct toy_pool tp;
 
 			toy_case("%s, %u permits, %zu times the least budget", name, permits, times);
-			toy_pool_open(&tp, permits, permits % 2, o.min_bytes * times);
+			toy_pool_open(&tp, permits, permits % 2 * 2, o.min_bytes * times);
 			model_check(&o, &tp);
 			toy_pool_close(&tp);
 			toy_assert_clean();
@@ -45,8 +45,8 @@ static void test_every_pair_of_fills(void **state)
 			seg->bytes[1] = s == 1 ? seg->bytes[0] : 0;
 			seg->fill = (enum model_fill)(s == 1 ? pair / FILL_KINDS : pair % FILL_KINDS);
 			seg->stage_count = 2;
-			seg->stages[0] = (struct model_stage){BM_STAGE_SERIAL, OP_XOR};
-			seg->stages[1] = (struct model_stage){BM_STAGE_PARALLEL, OP_TRIM};
+			seg->stages[0] = (struct model_stage){BM_STAGE_SERIAL, OP_XOR, true};
+			seg->stages[1] = (struct model_stage){BM_STAGE_PARALLEL, OP_TRIM, false};
 		}
 		m.streams = toy_alloc(m.stream_count, sizeof(*m.streams));
 		for (size_t i = 0; i < m.stream_count; i++) {
@@ -84,7 +84,7 @@ static void random_segments(const char *name, struct model_limits limits, unsign
 		budget = o.min_bytes * (1 + (size_t)(toy_chance(&r, 40) ? 0 : toy_below(&r, 10)));
 		toy_case("%s, round %" PRIu64 ": %u permits, budget %zu of at least %zu", name, loop.round, permits,
 		         budget, o.min_bytes);
-		toy_pool_open(&tp, permits, (unsigned)toy_below(&r, 4), budget);
+		toy_pool_open(&tp, permits, (unsigned)toy_below(&r, 6), budget);
 		model_check(&o, &tp);
 		model_check(&o, &tp);
 		toy_pool_close(&tp);
@@ -134,8 +134,10 @@ static void test_early_end_before_a_failure_is_stable(void **state)
 	(void)state;
 	m.streams = &sp;
 	for (unsigned s = 0; s < 2; s++)
-		m.segments[s] = (struct model_segment){
-			.bytes = {64, 0}, .fill = FILL_EARLY, .stage_count = 1, .stages = {{BM_STAGE_SERIAL, OP_LOOK}}};
+		m.segments[s] = (struct model_segment){.bytes = {64, 0},
+		                                       .fill = FILL_EARLY,
+		                                       .stage_count = 1,
+		                                       .stages = {{BM_STAGE_SERIAL, OP_LOOK, true}}};
 	model_oracle_init(&o, &m);
 	for (unsigned round = 0; round < 200; round++) {
 		struct toy_pool tp;
@@ -161,6 +163,13 @@ static void test_early_end_before_a_failure_is_stable(void **state)
 		fail_msg("the stream ended well %u times, and failed %u times", ok, failed);
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_early_ends),
 		cmocka_unit_test(test_early_ends_and_failures),
 		cmocka_unit_test(test_early_end_before_a_failure_is_stable),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_segments", tests);

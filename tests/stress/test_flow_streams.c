@@ -21,7 +21,7 @@ static void run_many(const char *name, struct mini m, size_t tokens)
 		struct mini copy = m;
 
 		toy_case("%s, %u permits, %zu tokens", name, permit_counts[i], tokens);
-		toy_pool_open(&tp, permit_counts[i], i, 64 * tokens);
+		toy_pool_open(&tp, permit_counts[i], 1 + i, 64 * tokens);
 		copy.tp = &tp;
 		mini_run(&copy, true);
 		toy_pool_close(&tp);
@@ -34,7 +34,8 @@ static void test_many_streams_of_one_chunk(void **state)
 	struct mini m = {.stream_count = 20000,
 	                 .chunk_count = 1,
 	                 .stage_count = 3,
-	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
+	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER},
+	                 .pairs = {true}};
 
 	(void)state;
 	run_many("one chunk each", m, 16);
@@ -46,7 +47,8 @@ static void test_many_empty_streams(void **state)
 	struct mini m = {.stream_count = 20000,
 	                 .chunk_count = 0,
 	                 .stage_count = 2,
-	                 .kinds = {BM_STAGE_IN_ORDER, BM_STAGE_SERIAL}};
+	                 .kinds = {BM_STAGE_IN_ORDER, BM_STAGE_SERIAL},
+	                 .pairs = {false, true}};
 
 	(void)state;
 	run_many("empty", m, 8);
@@ -65,7 +67,8 @@ static void test_tiny_and_huge_streams(void **state)
 	struct mini m = {.stream_count = 2500,
 	                 .chunks = tiny_and_huge,
 	                 .stage_count = 3,
-	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
+	                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER},
+	                 .pairs = {true}};
 
 	(void)state;
 	run_many("tiny and huge", m, 12);
@@ -101,7 +104,8 @@ static void test_slow_source(void **state)
 	                       .chunk_count = 3,
 	                       .stage_count = 2,
 	                       .at_next = slow_next,
-	                       .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}},
+	                       .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+	                       .pairs = {true}},
 	         4);
 }
 
@@ -139,6 +143,7 @@ static void test_source_that_waits_for_its_streams(void **state)
 		                 .chunk_count = 3,
 		                 .stage_count = 2,
 		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                 .pairs = {true},
 		                 .at_next = next_after_the_last_has_ended,
 		                 .at_end = count_end};
 
@@ -163,7 +168,7 @@ static uint64_t first_is_long(const struct mini *m, size_t stream)
 /* The long stream's first chunk sits in the serial stage until all the others have ended. */
 static enum bm_status hold_the_long_one(struct mini_call *c)
 {
-	if (c->st->id == 0 && c->chunk->seq == 0 && c->stage == 1)
+	if (c->st->id == 0 && c->chunk->seq == 0 && c->stage == 2)
 		toy_latch_wait(&ended_latch, (unsigned)c->m->stream_count - 1);
 	return BM_OK;
 }
@@ -184,11 +189,12 @@ static void test_short_streams_pass_a_long_one(void **state)
 		struct mini m = {.tp = &tp,
 		                 .stream_count = 400,
 		                 .chunks = first_is_long,
-		                 .stage_count = 3,
+		                 .stage_count = 4,
 		                 .segment_count = 1 + i % 2,
 		                 .at_stage = hold_the_long_one,
 		                 .at_end = count_short_end,
-		                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_SERIAL, BM_STAGE_SERIAL}};
+		                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_SERIAL, BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+		                 .pairs = {false, true, false, true}};
 		unsigned permits = i < 10 ? 2 : 3;
 
 		toy_case("short beside long, %u permits, %zu times the least budget", permits, tokens[i / 2 % 5]);
@@ -227,15 +233,17 @@ static void test_flow_of_short_streams_passes_a_long_one(void **state)
 		struct mini shorts = {.tp = &tp,
 		                      .stream_count = 300,
 		                      .chunk_count = i % 3,
-		                      .stage_count = 1,
-		                      .kinds = {BM_STAGE_IN_ORDER},
+		                      .stage_count = 2,
+		                      .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                      .pairs = {true},
 		                      .at_end = count_end,
 		                      .buffer_bytes = 48 + 40 * (i % 2)};
 		struct mini held = {.tp = &tp,
 		                    .stream_count = 1,
 		                    .chunk_count = 2000,
-		                    .stage_count = 1,
-		                    .kinds = {BM_STAGE_SERIAL},
+		                    .stage_count = 2,
+		                    .kinds = {BM_STAGE_SERIAL, BM_STAGE_SERIAL},
+		                    .pairs = {true},
 		                    .at_stage = hold_the_long_flow,
 		                    .user = &shorts,
 		                    .at_fill = wait_for_start};
@@ -288,7 +296,7 @@ static void test_several_flows(void **state)
 		}
 		budget = most + (toy_chance(&r, 50) ? 0 : (size_t)toy_below(&r, most * 6));
 		toy_case("several flows, round %" PRIu64 ": budget %zu, least %zu", loop.round, budget, most);
-		toy_pool_open(&tp, 1 + (unsigned)toy_below(&r, 4), (unsigned)toy_below(&r, 3), budget);
+		toy_pool_open(&tp, 1 + (unsigned)toy_below(&r, 4), (unsigned)toy_below(&r, 5), budget);
 		for (unsigned i = 0; i < FLOWS; i++) {
 			struct bm_error err = BM_ERROR_INIT;
 
@@ -338,14 +346,16 @@ static void test_greedy_flow_starves_nobody(void **state)
 		                      .chunk_count = 1 + i % 3,
 		                      .stage_count = 1,
 		                      .kinds = {BM_STAGE_SERIAL},
+		                      .pairs = {true},
 		                      .at_more = until_the_other_is_done,
 		                      .buffer_bytes = i % 2 ? 16 : 64};
 		struct mini modest = {.tp = &tp,
 		                      .stream_count = 50,
 		                      .chunk_count = 2,
-		                      .stage_count = 1,
+		                      .stage_count = 2,
 		                      .segment_count = 3,
-		                      .kinds = {BM_STAGE_IN_ORDER},
+		                      .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                      .pairs = {true},
 		                      .at_done = note_done};
 		struct mini *first = i % 4 < 2 ? &greedy : &modest, *second = i % 4 < 2 ? &modest : &greedy;
 
@@ -370,6 +380,13 @@ static void test_greedy_flow_starves_nobody(void **state)
 	}
 }
 
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_flow_of_short_streams_passes_a_long_one),
 		cmocka_unit_test(test_several_flows),
 		cmocka_unit_test(test_greedy_flow_starves_nobody),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_streams", tests);

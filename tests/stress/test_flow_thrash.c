@@ -26,7 +26,8 @@ static void test_pool_and_flow_thrash(void **state)
 		                 .stream_count = i % 7,
 		                 .chunk_count = i % 4,
 		                 .stage_count = i % 3,
-		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                 .pairs = {i % 2}};
 
 		toy_case("thrash %u", i);
 		toy_pool_open(&tp, 1 + i % 5, i % 3, 64 * (1 + i % 5));
@@ -48,8 +49,9 @@ static void test_destroy_right_after_start_and_cancel(void **state)
 		struct mini m = {.tp = &tp,
 		                 .stream_count = 100,
 		                 .chunk_count = i % 3 ? i % 4 : UINT64_MAX,
-		                 .stage_count = 2,
-		                 .kinds = {BM_STAGE_IN_ORDER, BM_STAGE_PARALLEL}};
+		                 .stage_count = 3,
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER, BM_STAGE_PARALLEL},
+		                 .pairs = {true}};
 
 		toy_case("destroy after cancel %u", i);
 		toy_pool_open(&tp, 1 + i % 4, i % 3, 64 * (1 + i % 5));
@@ -85,7 +87,8 @@ static void *start_flows(void *arg)
 		                 .chunk_count = i % 5,
 		                 .stage_count = 2,
 		                 .buffer_bytes = (size_t)16 << st->id,
-		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER}};
+		                 .kinds = {BM_STAGE_SERIAL, BM_STAGE_IN_ORDER},
+		                 .pairs = {true}};
 		struct bm_error err = BM_ERROR_INIT;
 		bool cancel = (i + st->id) % 4 == 0;
 
@@ -131,8 +134,9 @@ static void test_largest_pool(void **state)
 	struct mini m = {.tp = &tp,
 	                 .stream_count = 3000,
 	                 .chunk_count = 2,
-	                 .stage_count = 2,
-	                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER}};
+	                 .stage_count = 3,
+	                 .kinds = {BM_STAGE_PARALLEL, BM_STAGE_IN_ORDER, BM_STAGE_SERIAL},
+	                 .pairs = {false, false, true}};
 
 	(void)state;
 	toy_case("largest pool");
@@ -140,6 +144,13 @@ static void test_largest_pool(void **state)
 	mini_run(&m, true);
 	toy_pool_close(&tp);
 	toy_assert_clean();
+}
+
+/* Of all that ran before. */
+static void test_pairs_have_happened(void **state)
+{
+	(void)state;
+	toy_assert_pairs();
 }
 
 int main(void)
@@ -150,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_destroy_right_after_start_and_cancel),
 		cmocka_unit_test(test_flows_started_by_several_threads),
 		cmocka_unit_test(test_largest_pool),
+		cmocka_unit_test(test_pairs_have_happened),
 	};
 
 	return TOY_MAIN("flow_thrash", tests);

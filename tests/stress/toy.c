@@ -265,11 +265,17 @@ bool toy_more(struct toy_loop *loop)
 
 void toy_pool_open(struct toy_pool *tp, unsigned permits, unsigned io_depth, size_t memory_bytes)
 {
+	toy_pool_open_with(
+		tp, &(struct bm_pool_options){.permits = permits, .io_depth = io_depth, .memory_bytes = memory_bytes});
+}
+
+void toy_pool_open_with(struct toy_pool *tp, const struct bm_pool_options *opt)
+{
 	struct bm_error err = BM_ERROR_INIT;
 
 	memset(tp, 0, sizeof(*tp));
-	tp->opt = (struct bm_pool_options){.permits = permits, .io_depth = io_depth, .memory_bytes = memory_bytes};
-	tp->threads = permits + io_depth;
+	tp->opt = *opt;
+	tp->threads = opt->permits + opt->io_depth;
 	tp->busy = toy_alloc(tp->threads, sizeof(*tp->busy));
 	if (bm_pool_create(&tp->opt, &tp->pool, &err) != BM_OK)
 		fail_msg("bm_pool_create: %s", err.text);
@@ -340,14 +346,39 @@ void toy_leave(struct toy_frame *f)
 	atomic_store_explicit(&f->tp->busy[f->index], false, RELAXED);
 }
 
-void toy_block(struct toy_frame *f)
+void toy_enter_pair(struct toy_pool *tp)
+{
+	unsigned n = atomic_fetch_add_explicit(&tp->inside, 1, RELAXED) + 1;
+
+	TOY_CHECK(n <= tp->threads, "%u callbacks at once on %u threads", n, tp->threads);
+	n = atomic_fetch_add_explicit(&tp->running, 1, RELAXED) + 1;
+	TOY_CHECK(n <= tp->opt.permits, "%u callbacks hold a permit, there are %u", n, tp->opt.permits);
+}
+
+void toy_leave_pair(struct toy_pool *tp)
+{
+	atomic_fetch_sub_explicit(&tp->running, 1, RELAXED);
+	atomic_fetch_sub_explicit(&tp->inside, 1, RELAXED);
+}
+
+static void block(struct toy_frame *f, void (*how)(struct bm_worker *w))
 {
 	if (!f->tp)
 		return;
 	if (!f->blocked)
 		atomic_fetch_sub_explicit(&f->tp->running, 1, RELAXED);
 	f->blocked = true;
-	bm_worker_block(f->w);
+	how(f->w);
+}
+
+void toy_block(struct toy_frame *f)
+{
+	block(f, bm_worker_block);
+}
+
+void toy_block_disk(struct toy_frame *f)
+{
+	block(f, bm_worker_block_disk);
 }
 
 void toy_unblock(struct toy_frame *f)
@@ -374,9 +405,9 @@ void toy_load(struct toy_frame *f, unsigned level, uint64_t random)
 	if (dice < 8 && toy_now_ns() > atomic_load_explicit(&load_deadline, RELAXED))
 		dice = 8;
 	if (dice < 3) {
-		struct timespec ts = {0, more % 8000};
+		struct timespec ts = {0, more / 2 % 8000};
 
-		toy_block(f);
+		block(f, more & 1 ? bm_worker_block : bm_worker_block_disk);
 		if (more & 0x8000)
 			nanosleep(&ts, NULL);
 		toy_unblock(f);
@@ -387,6 +418,83 @@ void toy_load(struct toy_frame *f, unsigned level, uint64_t random)
 		toy_spin(more % 8192);
 	} else if (dice < 24) {
 		toy_spin(more % 256);
+	}
+}
+
+/* ---- pairs ---- */
+
+static struct {
+	atomic_uint both, one; /* pair() got through */
+	atomic_uint rest;      /* run() did what pair() had begun */
+	atomic_uint lone;      /* run() did all */
+	atomic_uint refused;   /* pair() returned 0 */
+} pair_counts[2];              /* of streams of one chunk; of longer ones */
+
+static unsigned pair_class(const struct bm_chunk *c)
+{
+	return c->seq == 0 && c->last ? 0 : 1;
+}
+
+void toy_work_come(struct toy_work *wk, const struct bm_chunk *c, uint64_t random)
+{
+	static const unsigned amounts[] = {0, 1, 1, 1, 2, 3, 7, 40};
+
+	if (wk->begun) {
+		TOY_CHECK(wk->seq == c->seq, "chunk %llu comes to a stage that is at work on %llu",
+		          (unsigned long long)c->seq, (unsigned long long)wk->seq);
+		return;
+	}
+	wk->seq = c->seq;
+	wk->left = amounts[random % (sizeof(amounts) / sizeof(amounts[0]))];
+}
+
+unsigned toy_work_pair(struct toy_work *a, const struct bm_chunk *ca, bool a_fails, struct toy_work *b,
+                       const struct bm_chunk *cb, bool b_fails, uint64_t random)
+{
+	unsigned done = a->left < b->left ? a->left : b->left, through = 0;
+	unsigned ka = pair_class(ca), kb = pair_class(cb);
+
+	if (random % 16 == 0 || (a_fails && a->left == done) || (b_fails && b->left == done)) {
+		atomic_fetch_add_explicit(&pair_counts[kb].refused, 1, RELAXED);
+		return 0;
+	}
+	/* A long stream's chunk is not kept for one partner after another. */
+	TOY_CHECK((!a->begun || ka == 0) && (!b->begun || kb == 0), "a long stream's chunk in a second pair");
+	toy_spin(done * 8);
+	a->left -= done;
+	b->left -= done;
+	a->begun = a->left > 0;
+	b->begun = b->left > 0;
+	if (!a->begun)
+		through |= BM_PAIR_A;
+	if (!b->begun)
+		through |= BM_PAIR_B;
+	atomic_fetch_add_explicit(a->begun || b->begun ? &pair_counts[ka].one : &pair_counts[ka].both, 1, RELAXED);
+	atomic_fetch_add_explicit(a->begun || b->begun ? &pair_counts[kb].one : &pair_counts[kb].both, 1, RELAXED);
+	return through;
+}
+
+void toy_work_rest(struct toy_work *wk, const struct bm_chunk *c)
+{
+	unsigned k = pair_class(c);
+
+	atomic_fetch_add_explicit(wk->begun ? &pair_counts[k].rest : &pair_counts[k].lone, 1, RELAXED);
+	toy_spin(wk->left * 8);
+	wk->begun = false;
+}
+
+void toy_assert_pairs(void)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		unsigned both = atomic_load(&pair_counts[k].both), one = atomic_load(&pair_counts[k].one);
+		unsigned rest = atomic_load(&pair_counts[k].rest), lone = atomic_load(&pair_counts[k].lone);
+
+		print_message(
+			"chunks of %s: through in pairs %u times at once and %u times one, then %u times the rest, "
+			"%u times without a partner; %u times no pair\n",
+			k == 0 ? "one-chunk streams" : "longer streams", both, one, rest, lone,
+			atomic_load(&pair_counts[k].refused));
+		assert_true(both > 0 && one > 0 && rest > 0 && lone > 0);
 	}
 }
 

@@ -85,6 +85,7 @@ struct toy_pool {
 };
 
 void toy_pool_open(struct toy_pool *tp, unsigned permits, unsigned io_depth, size_t memory_bytes);
+void toy_pool_open_with(struct toy_pool *tp, const struct bm_pool_options *opt);
 void toy_pool_check(struct toy_pool *tp); /* peak and threads within their limits */
 void toy_pool_close(struct toy_pool *tp);
 void toy_pool_live(struct toy_pool *tp, size_t add, size_t sub);
@@ -98,12 +99,37 @@ struct toy_frame {
 };
 void toy_enter(struct toy_frame *f, struct toy_pool *tp, struct bm_worker *w);
 void toy_leave(struct toy_frame *f);
+/* The same for pair(), which is not told its worker. */
+void toy_enter_pair(struct toy_pool *tp);
+void toy_leave_pair(struct toy_pool *tp);
 void toy_block(struct toy_frame *f);
+void toy_block_disk(struct toy_frame *f);
 void toy_unblock(struct toy_frame *f);
 void toy_spin(unsigned turns);
-/* By chance nothing, a short spin, a long one, sched_yield, or some microseconds in block/unblock.
+/* By chance nothing, a short spin, a long one, sched_yield, or some microseconds in block/unblock, as at a disk or not.
  * level 0: nothing; 1: mostly nothing; 2: much. */
 void toy_load(struct toy_frame *f, unsigned level, uint64_t random);
+
+/* ---- work of which two streams' chunks can be done at once ---- */
+
+/* What a stage with pair() has done of the chunk that it has in hand: one for each stream and stage. */
+struct toy_work {
+	bool begun;
+	uint64_t seq;
+	unsigned left;
+};
+/* The chunk comes, for the first time or again; random decides how much there is to do. */
+void toy_work_come(struct toy_work *wk, const struct bm_chunk *c, uint64_t random);
+/* For pair(): takes the lesser amount off both, and returns who is through. One that fails can only be through in run():
+ * then, and now and then by random, 0 and nothing is done. */
+unsigned toy_work_pair(struct toy_work *a, const struct bm_chunk *ca, bool a_fails, struct toy_work *b,
+                       const struct bm_chunk *cb, bool b_fails, uint64_t random);
+/* For run(): does what is left. */
+void toy_work_rest(struct toy_work *wk, const struct bm_chunk *c);
+/* Fails the running test where not all of this happened in this program, each to streams of one chunk and to longer ones:
+ * chunks got through in pairs, both at once and one after the other, were finished by run() after that, and went without
+ * a partner. */
+void toy_assert_pairs(void);
 
 /* ---- meeting points; these do lock: only for tests that are about meeting ---- */
 

@@ -113,19 +113,21 @@ static void test_bases(void **state)
 	static const struct {
 		const char *base, *from, *to; /* as read for from "in", to "out/{path}" */
 		const char *glob;             /* as read for from "*.c" */
+		const char *plain;            /* as read for identity_file "-k*.key", which is no pattern */
 	} cases[] = {
-		{NULL, "in", "out/{path}", "*.c"},
-		{".", "in", "out/{path}", "*.c"},
-		{"jobs", "jobs/in", "jobs/out/{path}", "jobs/*.c"},
-		{"/", "/in", "/out/{path}", "/*.c"},
-		{"a/", "a/in", "a/out/{path}", "a/*.c"},
-		{"{x}", "{x}/in", "{{x}}/out/{path}", "{x}/*.c"},
-		{"a[1]*", "a[[]1][*]/in", "a[1]*/out/{path}", "a[[]1][*]/*.c"},
-		{"a\\b", "a\\b/in", "a\\b/out/{path}", "a\\\\b/*.c"},
+		{NULL, "in", "out/{path}", "*.c", "-k*.key"},
+		{".", "in", "out/{path}", "*.c", "-k*.key"},
+		{"jobs", "jobs/in", "jobs/out/{path}", "jobs/*.c", "jobs/-k*.key"},
+		{"/", "/in", "/out/{path}", "/*.c", "/-k*.key"},
+		{"a/", "a/in", "a/out/{path}", "a/*.c", "a/-k*.key"},
+		{"{x}", "{x}/in", "{{x}}/out/{path}", "{x}/*.c", "{x}/-k*.key"},
+		{"a[1]*", "a[[]1][*]/in", "a[1]*/out/{path}", "a[[]1][*]/*.c", "a[1]*/-k*.key"},
+		{"a\\b", "a\\b/in", "a\\b/out/{path}", "a\\\\b/*.c", "a\\b/-k*.key"},
 	};
 	static const char text[] =
 		"{ \"steps\": [ { \"step\": \"read\", \"from\": [\"in\", \"*.c\", \"./in\", \"-\"] },"
-		" { \"step\": \"write\", \"to\": \"out/{path}\" } ] }";
+		" { \"step\": \"write\", \"to\": \"out/{path}\" },"
+		" { \"step\": \"decrypt\", \"identity_file\": [\"in\", \"-k*.key\", \"/abs\"] }, { \"step\": \"hash\" } ] }";
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -138,6 +140,9 @@ static void test_bases(void **state)
 		assert_string_equal(steps[0].p.read.from.items[1], cases[i].glob);
 		assert_string_equal(steps[0].p.read.from.items[3], "-");
 		assert_string_equal(steps[1].p.write.to, cases[i].to);
+		assert_int_equal(steps[2].p.decrypt.unlock.identity_file.count, 3);
+		assert_string_equal(steps[2].p.decrypt.unlock.identity_file.items[1], cases[i].plain);
+		assert_string_equal(steps[2].p.decrypt.unlock.identity_file.items[2], "/abs");
 		assert_string_equal(jobs->jobs[0]->p.name, "test");
 		bm_jobs_destroy(jobs);
 	}

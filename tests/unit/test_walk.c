@@ -384,8 +384,7 @@ static void sizes_and_times(void **state)
 	struct bm_walk *w;
 	size_t n = 0;
 	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
-	for (struct bm_entry *e; (e = bm_walk_next(w, &test_blocker)) != NULL;
-	     bm_entry_destroy(e), n++) {
+	for (struct bm_entry *e; (e = bm_walk_next(w, &test_blocker)) != NULL; bm_entry_destroy(e), n++) {
 		struct stat st;
 		assert_int_equal(stat(e->display, &st), 0);
 		assert_true(e->has_stat);

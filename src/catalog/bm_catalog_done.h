@@ -1,0 +1,70 @@
+/*
+ * bm_catalog_done.h - what each job has done with each input: so that a run that was cut off, or the next one, can skip
+ * what is complete and unchanged, and still write its manifest lines. Threads, errors, times and what "queued" means:
+ * bm_catalog.h.
+ *
+ * A record may only be put once the input's outputs have their final names and are as durable as the job asks for. It
+ * says what the input was and what came of it; whether that is still so, is for the caller to look at.
+ */
+#ifndef BM_CATALOG_DONE_H
+#define BM_CATALOG_DONE_H
+
+#include "bm_catalog.h"
+
+struct bm_catalog_output {
+	const char *path; /* as published; bytes, NUL-terminated */
+	size_t path_len;
+	uint64_t size;
+	int64_t mtime_ns;
+	unsigned step;
+	bool skipped; /* it was there before, and to be kept */
+};
+struct bm_catalog_done_digest {
+	unsigned step;         /* of the job's hash step */
+	const char *algorithm; /* handed out: valid until the catalog is closed */
+	const uint8_t *bytes;
+	size_t len;
+	uint64_t length; /* bytes that were digested */
+};
+struct bm_catalog_done {
+	const char *path; /* of the input, relative to its root; bytes; handed out: NUL-terminated */
+	size_t path_len;
+	uint64_t size; /* this and the next three: of the input when it was read */
+	int64_t mtime_ns, ctime_ns;
+	uint64_t inode;
+	int64_t done_ns;
+	const struct bm_catalog_output *outputs;
+	size_t output_count;
+	const struct bm_catalog_done_digest *digests;
+	size_t digest_count;
+};
+
+/* The number of the job with this key (a hash of all that decides what it makes: 1 to 64 bytes), which is used now; a new
+ * one where there is none. */
+enum bm_status bm_catalog_job_open(struct bm_catalog *c, const uint8_t *key, size_t key_len, const char *name,
+                                   int64_t now_ns, int64_t *job, struct bm_error *err) BM_NODISCARD;
+/* Queued. root: of bm_catalog_root_add, or 0 for inputs that belong to none (then path should be absolute). Replaces the
+ * record that was there. */
+enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
+                                   struct bm_error *err) BM_NODISCARD;
+/* Queued. */
+enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t root, const char *path,
+                                      size_t path_len, struct bm_error *err) BM_NODISCARD;
+
+/* Records of one job and root in byte order of their paths; a cursor like those of bm_catalog_files.h. */
+struct bm_catalog_dones;
+enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t root, struct bm_catalog_dones **out,
+                                     struct bm_error *err) BM_NODISCARD;
+/* *out: the next one, valid until the next call for this cursor; NULL at the end. */
+enum bm_status bm_catalog_dones_next(struct bm_catalog_dones *d, const struct bm_catalog_done **out,
+                                     struct bm_error *err) BM_NODISCARD;
+/* That one, or NULL where there is none; next goes on after path. Any order is right, ascending paths are fast. */
+enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *path, size_t path_len,
+                                     const struct bm_catalog_done **out, struct bm_error *err) BM_NODISCARD;
+void bm_catalog_dones_close(struct bm_catalog_dones *d); /* NULL is fine */
+
+/* Forgets the jobs that were last opened before before_ns, with their records. *deleted (jobs) may be NULL. */
+enum bm_status bm_catalog_job_delete_before(struct bm_catalog *c, int64_t before_ns, uint64_t *deleted,
+                                            struct bm_error *err) BM_NODISCARD;
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * done.c - jobs, and what they have done. A job is known by a hash of all that decides what it makes: with another
+ * content it is another job and starts with nothing done; the old one's records go when nobody has run it for long.
+ */
+#include <stdlib.h>
+
+#include "bm_catalog_done.h"
+#include "bm_error.h"
+#include "catalog_internal.h"
+#include "done_codec.h"
+
+#define DELETE_AT_ONCE 20000
+#define KEY_MAX_BYTES 64
+
+enum bm_status bm_catalog_job_open(struct bm_catalog *c, const uint8_t *key, size_t key_len, const char *name,
+                                   int64_t now_ns, int64_t *job, struct bm_error *err)
+{
+	struct catalog_rows rows = {0};
+	struct catalog_value v[CATALOG_VALUES_MAX];
+	char where[512];
+	enum bm_status status;
+
+	*job = 0;
+	if (key_len == 0 || key_len > KEY_MAX_BYTES)
+		return bm_error_set(err, BM_ERR_USAGE, NULL, "a job's key has 1 to %d bytes", KEY_MAX_BYTES);
+	status = catalog_write(c, SQL_JOB_ADD, err, ARGS(val_blob(key, key_len), val_name(name), val_int(now_ns)));
+	if (status == BM_OK)
+		status = catalog_read(c, SQL_JOB_FIND, &rows, err, ARGS(val_blob(key, key_len)));
+	if (status == BM_OK && rows.count > 0) {
+		catalog_rows_get(&rows, 0, v);
+		*job = v[1].number;
+	} else if (status == BM_OK) {
+		status = bm_error_set(err, BM_ERR_FAILED, catalog_where(c, where),
+		                      "a job was removed while it was added");
+	}
+	catalog_rows_fini(&rows);
+	return status;
+}
+
+enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
+                                   struct bm_error *err)
+{
+	struct bm_buf result = {0};
+	enum bm_status status = done_encode(c, d, &result, err);
+
+	if (status == BM_OK)
+		status = catalog_queue(c, SQL_DONE_PUT, err,
+		                       ARGS(val_int(job), val_int(root), val_blob(d->path, d->path_len),
+		                            val_u64(d->size), val_int(d->mtime_ns), val_int(d->ctime_ns),
+		                            val_u64(d->inode), val_int(d->done_ns), val_blob(result.data, result.len)));
+	bm_buf_fini(&result);
+	return status;
+}
+
+enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t root, const char *path,
+                                      size_t path_len, struct bm_error *err)
+{
+	return catalog_queue(c, SQL_DONE_DELETE, err, ARGS(val_int(job), val_int(root), val_blob(path, path_len)));
+}
+
+/* ---- the cursor ---- */
+
+struct bm_catalog_dones {
+	struct bm_catalog *c;
+	int64_t job, root;
+	struct catalog_pager pager;
+	struct catalog_value values[CATALOG_VALUES_MAX]; /* of the row that is handed out */
+	struct done_view view;
+	struct bm_catalog_done row;
+};
+
+static enum bm_status fill(void *arg, int64_t number, const char *key, size_t key_len, size_t limit,
+                           struct catalog_rows *rows, struct bm_error *err)
+{
+	const struct bm_catalog_dones *d = arg;
+
+	(void)number;
+	return catalog_read(d->c, SQL_DONE_PAGE, rows, err,
+	                    ARGS(val_int(d->job), val_int(d->root), val_blob(key, key_len), val_int((int64_t)limit)));
+}
+
+enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t root, struct bm_catalog_dones **out,
+                                     struct bm_error *err)
+{
+	struct bm_catalog_dones *d = calloc(1, sizeof(*d));
+
+	*out = d;
+	if (d == NULL)
+		return bm_error_set_nomem(err);
+	d->c = c;
+	d->job = job;
+	d->root = root;
+	catalog_pager_init(&d->pager, c, -1, d);
+	d->pager.fill = fill;
+	catalog_settle(c);
+	return BM_OK;
+}
+
+static enum bm_status hand_out(struct bm_catalog_dones *d, const struct bm_catalog_done **out, struct bm_error *err)
+{
+	const struct catalog_value *v = d->values;
+	enum bm_status status = done_decode(d->c, v[0].bytes, v[0].len, v[6].bytes, v[6].len, &d->view, err);
+
+	if (status != BM_OK)
+		return status;
+	d->row = (struct bm_catalog_done){
+		.path = v[0].bytes,
+		.path_len = v[0].len,
+		.size = (uint64_t)v[1].number,
+		.mtime_ns = v[2].number,
+		.ctime_ns = v[3].number,
+		.inode = (uint64_t)v[4].number,
+		.done_ns = v[5].number,
+		.outputs = d->view.outputs,
+		.output_count = d->view.output_count,
+		.digests = d->view.digests,
+		.digest_count = d->view.digest_count,
+	};
+	*out = &d->row;
+	return BM_OK;
+}
+
+enum bm_status bm_catalog_dones_next(struct bm_catalog_dones *d, const struct bm_catalog_done **out,
+                                     struct bm_error *err)
+{
+	bool found;
+	enum bm_status status = catalog_pager_next(&d->pager, d->values, &found, err);
+
+	*out = NULL;
+	return status == BM_OK && found ? hand_out(d, out, err) : status;
+}
+
+enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *path, size_t path_len,
+                                     const struct bm_catalog_done **out, struct bm_error *err)
+{
+	bool found;
+	enum bm_status status = catalog_pager_find(&d->pager, path, path_len, d->values, &found, err);
+
+	*out = NULL;
+	return status == BM_OK && found ? hand_out(d, out, err) : status;
+}
+
+void bm_catalog_dones_close(struct bm_catalog_dones *d)
+{
+	if (d == NULL)
+		return;
+	catalog_pager_fini(&d->pager);
+	done_view_fini(&d->view);
+	free(d);
+}
+
+/* ---- retention ---- */
+
+static enum bm_status delete_some(struct bm_catalog *c, int64_t job, bool *more, struct bm_error *err)
+{
+	struct catalog_rows rows = {0};
+	struct catalog_value v[CATALOG_VALUES_MAX];
+	enum bm_status status = catalog_begin(c, err);
+
+	*more = false;
+	if (status != BM_OK)
+		return status;
+	status = catalog_fetch(c, SQL_DONE_NTH, &rows, err, ARGS(val_int(job), val_int(DELETE_AT_ONCE)));
+	if (status == BM_OK && rows.count > 0) {
+		catalog_rows_get(&rows, 0, v);
+		*more = true;
+		status = catalog_exec(c, SQL_DONE_DELETE_TO, err,
+		                      ARGS(val_int(job), val_int(v[1].number), val_blob(v[0].bytes, v[0].len)));
+	} else if (status == BM_OK) {
+		status = catalog_exec(c, SQL_DONE_DELETE_JOB, err, ARGS(val_int(job)));
+		if (status == BM_OK)
+			status = catalog_exec(c, SQL_JOB_DELETE, err, ARGS(val_int(job)));
+	}
+	status = catalog_end(c, status, err);
+	catalog_rows_fini(&rows);
+	return status;
+}
+
+enum bm_status bm_catalog_job_delete_before(struct bm_catalog *c, int64_t before_ns, uint64_t *deleted,
+                                            struct bm_error *err)
+{
+	struct catalog_rows rows = {0};
+	struct catalog_value v[CATALOG_VALUES_MAX];
+	uint64_t count = 0;
+	enum bm_status status = bm_catalog_flush(c, err);
+
+	while (status == BM_OK) {
+		bool more = true;
+
+		catalog_rows_reset(&rows);
+		status = catalog_read(c, SQL_JOB_OLD, &rows, err, ARGS(val_int(before_ns)));
+		if (status != BM_OK || rows.count == 0)
+			break;
+		catalog_rows_get(&rows, 0, v);
+		while (status == BM_OK && more)
+			status = delete_some(c, v[1].number, &more, err);
+		count += status == BM_OK;
+	}
+	catalog_rows_fini(&rows);
+	if (deleted != NULL)
+		*deleted = count;
+	return status;
+}

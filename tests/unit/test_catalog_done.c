@@ -1,0 +1,343 @@
+/* Done records: outputs and digests come back byte for byte, in order; damaged ones are errors; old jobs go. */
+#include "catalog_test.h"
+
+#include "bm_catalog_done.h"
+#include "done_codec.h"
+
+static struct bm_catalog *c;
+
+static int64_t open_job(const char *key, int64_t now)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	int64_t job = 0;
+
+	assert_ok(bm_catalog_job_open(c, (const uint8_t *)key, strlen(key), "name", now, &job, &err), &err);
+	assert_true(job > 0);
+	return job;
+}
+
+static void put(int64_t job, int64_t root, const struct bm_catalog_done *d)
+{
+	struct bm_error err = BM_ERROR_INIT;
+
+	assert_ok(bm_catalog_done_put(c, job, root, d, &err), &err);
+}
+
+static struct bm_catalog_dones *open_dones(int64_t job, int64_t root)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_catalog_dones *d = NULL;
+
+	assert_ok(bm_catalog_dones_open(c, job, root, &d, &err), &err);
+	return d;
+}
+
+static void assert_same(const struct bm_catalog_done *got, const struct bm_catalog_done *want)
+{
+	assert_non_null(got);
+	assert_int_equal(got->path_len, want->path_len);
+	assert_memory_equal(got->path, want->path, want->path_len);
+	assert_int_equal(got->path[got->path_len], 0);
+	assert_true(got->size == want->size && got->mtime_ns == want->mtime_ns && got->ctime_ns == want->ctime_ns);
+	assert_true(got->inode == want->inode && got->done_ns == want->done_ns);
+	assert_int_equal(got->output_count, want->output_count);
+	for (size_t i = 0; i < want->output_count; i++) {
+		const struct bm_catalog_output *a = &got->outputs[i], *b = &want->outputs[i];
+
+		assert_int_equal(a->path_len, b->path_len);
+		assert_memory_equal(a->path, b->path, b->path_len);
+		assert_int_equal(a->path[a->path_len], 0);
+		assert_true(a->size == b->size && a->mtime_ns == b->mtime_ns && a->step == b->step &&
+		            a->skipped == b->skipped);
+	}
+	assert_int_equal(got->digest_count, want->digest_count);
+	for (size_t i = 0; i < want->digest_count; i++) {
+		const struct bm_catalog_done_digest *a = &got->digests[i], *b = &want->digests[i];
+
+		assert_int_equal(a->step, b->step);
+		assert_string_equal(a->algorithm, b->algorithm);
+		assert_int_equal(a->len, b->len);
+		if (b->len > 0)
+			assert_memory_equal(a->bytes, b->bytes, b->len);
+		assert_true(a->length == b->length);
+	}
+}
+
+#define OUTPUT(text, bytes, time, number, was_there)                                                                   \
+	{                                                                                                              \
+		.path = (text), .path_len = sizeof(text) - 1, .size = (bytes), .mtime_ns = (time), .step = (number),   \
+		.skipped = (was_there)                                                                                 \
+	}
+
+static void test_round_trip(void **state)
+{
+	static const struct bm_catalog_output outputs[] = {
+		OUTPUT("/backup/2026-11-22/a/b.txt.gz", 100, 1700000000123456789, 5, false),
+		OUTPUT("a/b.txt", 0, INT64_MIN, 0, true),                       /* the path and nothing else */
+		OUTPUT("/x/a/b.txt/a/b.txt", UINT64_MAX, -1, UINT32_MAX, true), /* twice */
+		OUTPUT("/elsewhere/\n\xff\x1b", 1, INT64_MAX, 3, false),        /* not at all */
+		OUTPUT("", 0, 0, 1, false),
+	};
+	static const uint8_t bytes[64] = {0, 1, 2, 0xff, 0, 9};
+	static const struct bm_catalog_done_digest digests[] = {
+		{2, "sha256", bytes, 32, 12345},
+		{2, "md5", bytes, 16, UINT64_MAX},
+		{UINT32_MAX, "blake2b", bytes, 64, 0},
+		{4, "crc32", bytes, 4, 1},
+		{4, "none", NULL, 0, 0},
+	};
+	struct bm_catalog_done d = {.path = "a/b.txt",
+	                            .path_len = 7,
+	                            .size = UINT64_MAX,
+	                            .mtime_ns = -5,
+	                            .ctime_ns = 6,
+	                            .inode = UINT64_MAX,
+	                            .done_ns = 99,
+	                            .outputs = outputs,
+	                            .digests = digests};
+	struct bm_error err = BM_ERROR_INIT;
+	const struct bm_catalog_done *got;
+
+	(void)state;
+	c = open_catalog();
+	int64_t job = open_job("k", 1);
+	for (size_t o = 0; o <= 5; o++) {
+		for (size_t g = 0; g <= 5; g++) {
+			d.output_count = o;
+			d.digest_count = g;
+			put(job, 7, &d);
+			struct bm_catalog_dones *cur = open_dones(job, 7);
+			assert_ok(bm_catalog_dones_find(cur, "a/b.txt", 7, &got, &err), &err);
+			assert_same(got, &d);
+			assert_ok(bm_catalog_dones_next(cur, &got, &err), &err);
+			assert_null(got);
+			bm_catalog_dones_close(cur);
+		}
+	}
+	/* Another root, another job: nothing. */
+	struct bm_catalog_dones *cur = open_dones(job, 8);
+	assert_ok(bm_catalog_dones_find(cur, "a/b.txt", 7, &got, &err), &err);
+	assert_null(got);
+	bm_catalog_dones_close(cur);
+	cur = open_dones(open_job("other", 1), 7);
+	assert_ok(bm_catalog_dones_next(cur, &got, &err), &err);
+	assert_null(got);
+	bm_catalog_dones_close(cur);
+	assert_ok(bm_catalog_done_delete(c, job, 7, "a/b.txt", 7, &err), &err);
+	cur = open_dones(job, 7);
+	assert_ok(bm_catalog_dones_find(cur, "a/b.txt", 7, &got, &err), &err);
+	assert_null(got);
+	bm_catalog_dones_close(cur);
+	bm_catalog_dones_close(NULL);
+	close_catalog(c);
+}
+
+/* As a run does it: inputs in listing order, most of them on record. */
+static void test_walk(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	const struct bm_catalog_done *got;
+	char path[64], out[128];
+	unsigned found = 0;
+
+	(void)state;
+	c = open_catalog();
+	int64_t job = open_job("k", 1);
+	for (unsigned i = 0; i < 5000; i++) {
+		unsigned n = i * 7919 % 5000;
+
+		if (n % 10 == 3)
+			continue;
+		(void)snprintf(path, sizeof(path), "dir/%05u\n", n);
+		(void)snprintf(out, sizeof(out), "/backup/%s.gz", path);
+		struct bm_catalog_output o = {.path = out, .path_len = strlen(out), .size = n};
+		put(job, 1,
+		    &(struct bm_catalog_done){
+			    .path = path, .path_len = strlen(path), .inode = n, .outputs = &o, .output_count = 1});
+	}
+	struct bm_catalog_dones *cur = open_dones(job, 1);
+	for (unsigned n = 0; n < 5010; n++) {
+		(void)snprintf(path, sizeof(path), "dir/%05u\n", n);
+		assert_ok(bm_catalog_dones_find(cur, path, strlen(path), &got, &err), &err);
+		assert_int_equal(got != NULL, n < 5000 && n % 10 != 3);
+		if (got != NULL) {
+			(void)snprintf(out, sizeof(out), "/backup/%s.gz", path);
+			assert_string_equal(got->path, path);
+			assert_int_equal(got->inode, n);
+			assert_int_equal(got->output_count, 1);
+			assert_string_equal(got->outputs[0].path, out);
+			found++;
+		}
+	}
+	assert_int_equal(found, 4500);
+	bm_catalog_dones_close(cur);
+	cur = open_dones(job, 1);
+	for (found = 0; bm_catalog_dones_next(cur, &got, &err) == BM_OK && got != NULL; found++)
+		assert_true(got->inode >= found);
+	assert_int_equal(found, 4500);
+	bm_catalog_dones_close(cur);
+	close_catalog(c);
+}
+
+static void test_jobs(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_catalog_done d = {.path = "p", .path_len = 1};
+	uint64_t deleted = 77;
+	int64_t a, b, old;
+	uint8_t key[65] = {0};
+	char path[16];
+
+	(void)state;
+	c = open_catalog();
+	a = open_job("a", 100);
+	b = open_job("b", 100);
+	assert_int_not_equal(a, b);
+	assert_int_equal(open_job("a", 500), a);
+	assert_int_equal(open_job("a", 50), a); /* a clock that went back */
+	old = open_job("old", 1);
+	for (unsigned i = 0; i < 41000; i++) { /* more than go in two transactions */
+		(void)snprintf(path, sizeof(path), "%05u", i);
+		d.path = path;
+		d.path_len = 5;
+		put(old, i % 3, &d);
+	}
+	put(a, 1, &d);
+	put(b, 1, &d);
+	assert_ok(bm_catalog_job_delete_before(c, 200, &deleted, &err), &err);
+	assert_int_equal(deleted, 2);
+	assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM done"), 1);
+	assert_int_equal(ask("SELECT job FROM done"), a);
+	assert_true(open_job("old", 1) > old); /* as new */
+	assert_ok(bm_catalog_job_delete_before(c, INT64_MIN, NULL, &err), &err);
+	/* Keys are bytes. */
+	memset(key, 0, sizeof(key));
+	assert_ok(bm_catalog_job_open(c, key, 64, "\xff\n", 1, &a, &err), &err);
+	assert_ok(bm_catalog_job_open(c, key, 63, "x", 1, &b, &err), &err);
+	assert_int_not_equal(a, b);
+	assert_int_equal(bm_catalog_job_open(c, key, 65, "x", 1, &b, &err), BM_ERR_USAGE);
+	bm_error_clear(&err);
+	assert_int_equal(bm_catalog_job_open(c, key, 0, "x", 1, &b, &err), BM_ERR_USAGE);
+	assert_int_equal(b, 0);
+	close_catalog(c);
+}
+
+/* ---- the form ---- */
+
+static const uint8_t some_bytes[32] = {7};
+static const struct bm_catalog_output some_outputs[] = {
+	OUTPUT("/b/in/put.gz", 100, 1700000000123456789, 3, false),
+	OUTPUT("/other", 5, -9, 4, true),
+};
+static const struct bm_catalog_done_digest some_digests[] = {{1, "sha256", some_bytes, 32, 77},
+                                                             {4, "md5", some_bytes, 16, 300}};
+
+static struct bm_buf encode_some(void)
+{
+	struct bm_catalog_done d = {.path = "in/put",
+	                            .path_len = 6,
+	                            .outputs = some_outputs,
+	                            .output_count = 2,
+	                            .digests = some_digests,
+	                            .digest_count = 2};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_buf b = {0};
+
+	assert_ok(done_encode(c, &d, &b, &err), &err);
+	return b;
+}
+
+/* Every cut and every changed byte: an error or another record, never a wild read (which the sanitizers would see:
+ * each input is in memory of its own size). */
+static void test_damaged(void **state)
+{
+	struct done_view v = {0};
+	unsigned refused = 0;
+
+	(void)state;
+	c = open_catalog();
+	struct bm_buf good = encode_some();
+	assert_true(good.len < 120);
+	for (size_t len = 0; len < good.len; len++) {
+		struct bm_error err = BM_ERROR_INIT;
+		char *cut = malloc(len + 1);
+
+		assert_non_null(cut);
+		memcpy(cut, good.data, len);
+		char *exact = realloc(cut, len > 0 ? len : 1);
+		assert_non_null(exact);
+		assert_int_equal(done_decode(c, "in/put", 6, exact, len, &v, &err), BM_ERR_FORMAT);
+		assert_non_null(strstr(err.text, "a record of what a job has done cannot be read"));
+		free(exact);
+	}
+	for (size_t i = 0; i < good.len; i++) {
+		for (unsigned bit = 0; bit < 8; bit++) {
+			struct bm_error err = BM_ERROR_INIT;
+			char *bad = malloc(good.len);
+
+			assert_non_null(bad);
+			memcpy(bad, good.data, good.len);
+			bad[i] = (char)(bad[i] ^ (1 << bit));
+			enum bm_status status = done_decode(c, "in/put", 6, bad, good.len, &v, &err);
+			assert_true(status == BM_OK || status == BM_ERR_FORMAT);
+			refused += status == BM_ERR_FORMAT;
+			for (size_t k = 0; status == BM_OK && k < v.output_count; k++)
+				assert_int_equal(strnlen(v.outputs[k].path, 1000) <= v.outputs[k].path_len, true);
+			free(bad);
+		}
+	}
+	assert_true(refused > 50);
+	/* Random bytes, numbers that are far too large among them. */
+	uint32_t r = 1;
+	for (unsigned round = 0; round < 20000; round++) {
+		struct bm_error err = BM_ERROR_INIT;
+		char bytes[40];
+
+		for (size_t i = 0; i < sizeof(bytes); i++) {
+			r = r * 1664525 + 1013904223;
+			bytes[i] = (char)(i == 0         ? 1
+			                  : r >> 28 == 0 ? 0xff
+			                                 : (r >> 24) & (round % 2 == 0 ? 0x0f : 0xff));
+		}
+		enum bm_status status = done_decode(c, "in/put", 6, bytes, round % sizeof(bytes), &v, &err);
+		assert_true(status == BM_OK || status == BM_ERR_FORMAT);
+	}
+	/* With something behind it it is not one, either. */
+	struct bm_error err = BM_ERROR_INIT;
+	bm_buf_putc(&good, '\0');
+	assert_int_equal(done_decode(c, "in/put", 6, good.data, good.len, &v, &err), BM_ERR_FORMAT);
+	done_view_fini(&v);
+	bm_buf_fini(&good);
+	close_catalog(c);
+}
+
+/* The form is on disks of users: it may only change together with its version. */
+static void test_form(void **state)
+{
+	static const uint8_t want[] = {
+		1,    2,                                                         /* version; two outputs */
+		0x0d, 100, 0xaa, 0xb4, 0xae, 0xd8, 0xc7, 0xbf, 0xce, 0x97, 0x2f, /* step 3, has path; size; mtime */
+		3,    '/', 'b',  '/',  3,    '.',  'g',  'z',                    /* before and behind */
+		0x12, 5,   17,   6,    '/',  'o',  't',  'h',  'e',  'r',        /* step 4, skipped */
+		2,    1,   1,    77,   32,   7,                                  /* digests: step 1, first algorithm */
+	};
+
+	(void)state;
+	c = open_catalog();
+	struct bm_buf b = encode_some();
+	assert_memory_equal(b.data, want, sizeof(want));
+	assert_int_equal(b.len, sizeof(want) + 31 + 1 + 1 + 2 + 1 + 16);
+	bm_buf_fini(&b);
+	close_catalog(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CATALOG_TEST(test_round_trip), CATALOG_TEST(test_walk), CATALOG_TEST(test_jobs),
+		CATALOG_TEST(test_damaged),    CATALOG_TEST(test_form),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
