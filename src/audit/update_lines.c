@@ -70,6 +70,7 @@ static enum bm_status learn_style(struct update_writer *u, struct style *s, stru
 	struct bm_buf last = {0};
 	const char *name;
 	size_t len;
+	bool looked = false;
 	enum bm_status status = bm_manifest_open_path(u->path, u->options, &r, err);
 	enum bm_manifest_event event = BM_MANIFEST_END;
 
@@ -79,6 +80,9 @@ static enum bm_status learn_style(struct update_writer *u, struct style *s, stru
 	s->nul = bm_manifest_is_nul(r);
 	s->is_sorted = true;
 	while ((event = bm_manifest_next(r, &e, err)) != BM_MANIFEST_END && event != BM_MANIFEST_FAILED) {
+		if (event == BM_MANIFEST_ENTRY && !looked)
+			(void)bm_name_map_look(u->map, e.name, e.name_len); /* as it was done before the audit */
+		looked = looked || event == BM_MANIFEST_ENTRY;
 		if (event != BM_MANIFEST_ENTRY || !known_name(u, &e, &name, &len))
 			continue;
 		if (!s->has_entry) {

@@ -49,6 +49,7 @@ struct load {
 	struct bm_buf fault; /* text of the entry's */
 	uint64_t outside;
 	uint64_t own_line; /* 0: none */
+	bool has_entry;
 	uint64_t first_bad;
 	struct bm_buf first_fault;
 	uint64_t last_unterminated;
@@ -135,6 +136,13 @@ static bool on_entry(void *ctx, struct bm_manifest_entry *e)
 
 	if (e->is_unterminated)
 		l->last_unterminated = e->line;
+	if (!l->has_entry && bm_name_map_look(&l->map, e->name, e->name_len)) {
+		char shown[200];
+
+		say(l, "%s: its names begin with %s/, and are taken for names below that", l->m->shown,
+		    bm_escape_display_buf(shown, sizeof(shown), l->map.strip, strlen(l->map.strip)));
+	}
+	l->has_entry = true;
 	switch (bm_name_map_apply(&l->map, e->name, e->name_len, &e->name, &e->name_len)) {
 	case BM_NAME_TAKEN:
 		break;
@@ -374,7 +382,9 @@ static enum bm_status judge_lines(struct load *l, struct bm_error *err)
 		say(l, "%s: %" PRIu64 " entr%s not begin with what is to be stripped; not checked", m->shown,
 		    l->outside, l->outside == 1 ? "y does" : "ies do");
 	if (l->own_line > 0)
-		say(l, "%s:%" PRIu64 ": the manifest lists itself, with a digest that cannot be right any more; not checked",
+		say(l,
+		    "%s:%" PRIu64
+		    ": the manifest lists itself, with a digest that cannot be right any more; not checked",
 		    m->shown, l->own_line);
 	if (l->last_unterminated > 0)
 		say(l, "%s:%" PRIu64 ": the last line has no end: the manifest may have been cut short", m->shown,

@@ -74,6 +74,10 @@ enum bm_status bm_name_map_init(struct bm_name_map *m, const char *directory, co
 		m->given = clean_copy(cwd != NULL ? cwd : "", directory);
 		ok = m->given != NULL;
 	}
+	if (ok && directory[0] != '/') {
+		m->relative = clean_copy("", directory);
+		ok = m->relative != NULL;
+	}
 	if (ok && strip != NULL && strip[0] != '\0') {
 		m->strip = clean_copy("", strip);
 		ok = m->strip != NULL;
@@ -94,6 +98,7 @@ void bm_name_map_fini(struct bm_name_map *m)
 	free(m->given);
 	free(m->real);
 	free(m->strip);
+	free(m->relative);
 	bm_buf_fini(&m->scratch);
 	*m = (struct bm_name_map){0};
 }
@@ -112,6 +117,31 @@ static bool skip_dir(const char *dir, const char **name, size_t *len)
 	*name += n + (*len > n);
 	*len -= n + (*len > n);
 	return true;
+}
+
+bool bm_name_map_look(struct bm_name_map *m, const char *name, size_t len)
+{
+	struct bm_buf path = {0};
+	size_t n = m->relative != NULL ? strcspn(m->relative, "/") : 0;
+	bool dot_dot, found = false;
+
+	if (m->strip != NULL || m->given == NULL || n == 0 || (n == 2 && memcmp(m->relative, "..", 2) == 0))
+		return false;
+	bm_buf_reset(&m->scratch);
+	put_clean(&m->scratch, name, len, &dot_dot);
+	name = m->scratch.data;
+	len = m->scratch.len;
+	bm_buf_puts(&path, m->given);
+	bm_buf_putc(&path, '/');
+	bm_buf_put(&path, m->relative, n);
+	if (!m->scratch.oom && !path.oom && skip_dir(m->relative, &name, &len) && len > 0 &&
+	    access(path.data, F_OK) != 0) {
+		m->strip = m->relative;
+		m->relative = NULL;
+		found = true;
+	}
+	bm_buf_fini(&path);
+	return found;
 }
 
 enum bm_name_fit bm_name_map_apply(struct bm_name_map *m, const char *name, size_t len, const char **out,

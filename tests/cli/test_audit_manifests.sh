@@ -77,6 +77,17 @@ ok 3
 run_bm audit front tree --strip tree
 expect_exit 0
 ok 3
+run_bm audit front tree # which is what "hash tree" prints
+expect_exit 0
+ok 3
+expect_stderr_match '^bytemill: front: its names begin with tree/, and are taken for names below that$'
+cp front front2
+echo d >tree/d
+run_bm audit front2 tree --update new
+expect_exit 0
+sha256sum -c --quiet --strict front2 || fail "sha256sum -c says no"
+grep -q ' tree/d$' front2 || fail "the new name"
+rm tree/d
 run_bm audit front
 expect_exit 3 # front's directory has other files
 run_bm audit front --under tree

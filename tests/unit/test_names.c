@@ -109,6 +109,40 @@ static void stripped(void **state)
 	CHECK(top, "/srv/photos", false, absolute);
 }
 
+/* A manifest that names the directory too. */
+static void named_from_outside(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_name_map m;
+	const char *out;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(chdir(top), 0);
+	assert_int_equal(mkdir("photos", 0777), 0);
+	assert_int_equal(bm_name_map_init(&m, "./photos/", NULL, false, &err), BM_OK);
+	assert_false(bm_name_map_look(&m, "a", 1));
+	assert_false(bm_name_map_look(&m, "photosx/a", 9));
+	assert_false(bm_name_map_look(&m, "photos", 6));
+	assert_true(bm_name_map_look(&m, ".//photos/a", 11));
+	assert_int_equal(bm_name_map_apply(&m, "photos/b/c", 10, &out, &len), BM_NAME_TAKEN);
+	assert_string_equal(out, "b/c");
+	assert_int_equal(bm_name_map_apply(&m, "a", 1, &out, &len), BM_NAME_OUTSIDE);
+	bm_name_map_fini(&m);
+	/* Not where the directory has such a name in it, or another one is asked for, or it has no name of its own. */
+	assert_int_equal(bm_name_map_init(&m, "photos", "x", false, &err), BM_OK);
+	assert_false(bm_name_map_look(&m, "photos/a", 8));
+	bm_name_map_fini(&m);
+	assert_int_equal(bm_name_map_init(&m, ".", NULL, false, &err), BM_OK);
+	assert_false(bm_name_map_look(&m, "photos/a", 8));
+	bm_name_map_fini(&m);
+	assert_int_equal(mkdir("photos/photos", 0777), 0);
+	assert_int_equal(bm_name_map_init(&m, "photos", NULL, false, &err), BM_OK);
+	assert_false(bm_name_map_look(&m, "photos/a", 8));
+	bm_name_map_fini(&m);
+	assert_int_equal(rmdir("photos/photos") + rmdir("photos"), 0);
+}
+
 static void unsafe_names_allowed(void **state)
 {
 	static const struct name_case cases[] = {
@@ -128,6 +162,7 @@ int main(void)
 		cmocka_unit_test(plain),
 		cmocka_unit_test(below_the_directory),
 		cmocka_unit_test(stripped),
+		cmocka_unit_test(named_from_outside),
 		cmocka_unit_test(unsafe_names_allowed),
 	};
 	char link[100];
