@@ -10,7 +10,7 @@ build=(gcc make cmake ninja-build pkg-config libc6-dev zlib1g-dev libssl-dev lib
 build+=(libdeflate-dev libisal-dev libjemalloc-dev) # optional, see the preset minimal
 test=(pigz zstd isal libdeflate-tools tabix age xxhash hashdeep rhash rclone openssl jq python3 python3-jsonschema attr acl strace procps
 	sqlite3)
-bench=(pigz isal libdeflate-tools tabix zstd age hashdeep rhash openssl python3)
+bench=(pigz isal libdeflate-tools tabix zstd age hashdeep rhash rclone openssl python3)
 clang=(clang libclang-rt-dev)
 lint=(clang-format clang-tidy)
 

@@ -78,6 +78,24 @@ struct bm_run;
 
 enum bm_file_state { BM_FILE_DONE, BM_FILE_SKIPPED, BM_FILE_FAILED };
 
+/* What a verify step finds, one for each file. */
+enum bm_verdict {
+	BM_VERDICT_NONE, /* the job does not verify */
+	BM_VERDICT_OK,
+	BM_VERDICT_CHANGED,               /* the bytes are not those of the manifest */
+	BM_VERDICT_ROTTED,                /* the same, though size and time of change are those of the manifest */
+	BM_VERDICT_MOVED,                 /* not in the manifest, and has the digest of a file that is missing */
+	BM_VERDICT_DUPLICATE,             /* not in the manifest, and has the digest of a file that is */
+	BM_VERDICT_NEW,                   /* not in the manifest */
+	BM_VERDICT_MISSING,               /* in the manifest only */
+	BM_VERDICT_UNREADABLE,            /* there, but cannot be read */
+	BM_VERDICT_CHANGED_WHILE_READING, /* somebody wrote it */
+	BM_VERDICT_NOT_CHECKED            /* nothing can be said: time ran out, its directory is not there ... */
+};
+#define BM_VERDICT_COUNT 11
+/* "ok", "changed-while-reading" ...; never NULL, static. Any thread. */
+BM_API const char *bm_verdict_text(enum bm_verdict verdict);
+
 struct bm_file_digest {
 	const char *algorithm; /* "sha256" */
 	const uint8_t *bytes;
@@ -104,6 +122,14 @@ struct bm_file_result {
 	size_t output_count;
 	const char *warnings;         /* a line each, or NULL: what could not be preserved and the like */
 	const struct bm_error *error; /* BM_FILE_FAILED: why; else NULL */
+	/* MOVED, DUPLICATE and NEW are DONE, all that is worse than them FAILED. The digests of a file that is MISSING, and
+	 * no others, are those that it should have. A file that was MOVED is told of once, under the name that it has now. */
+	enum bm_verdict verdict;
+	/* The file in the manifest with that digest: MOVED: the name that it had; DUPLICATE; NEW: that file is not ok itself.
+	 * Else NULL. */
+	const char *other;
+	bool has_mtime;
+	int64_t mtime_ns; /* of a regular file, when it was opened; since 1970-01-01 UTC */
 };
 
 struct bm_progress {
@@ -121,7 +147,8 @@ struct bm_run_options {
 	const char
 		*run_id;  /* for {run} and temp names; NULL: made from time and pid ("20261122T030000.123456Z-4242") */
 	bool count_first; /* list all inputs beforehand in the background, so that progress has totals */
-	/* Called in listing order within a job, one call at a time, from a pool thread. May be NULL. */
+	/* Called in listing order within a job, one call at a time, from a pool thread. May be NULL. What is not in the
+	 * manifest of a verify step, or only there, comes after all other files: only then is it known what has moved. */
 	void (*on_file)(void *ctx, const struct bm_file_result *file);
 	/* Called at most every progress_interval_ms (0: 100) from a pool thread, one call at a time. May be NULL. */
 	void (*on_progress)(void *ctx, const struct bm_progress *p);
@@ -155,6 +182,8 @@ struct bm_summary {
 	uint64_t bytes_read, bytes_written;
 	uint64_t elapsed_ms;
 	bool cancelled;
+	uint64_t verdicts[BM_VERDICT_COUNT]; /* files by verdict; those of jobs that do not verify are not counted */
+	uint64_t bad_lines;                  /* of manifests that were read: no entry could be made of them */
 	struct bm_error
 		error; /* the first failure that is not one of a file's (a manifest could not be written ...); all
 	                          of them go to on_error */

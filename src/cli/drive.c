@@ -2,7 +2,7 @@
  * drive.c - one run as a terminal user sees it: signals, report, bar, a line for each failed file, closing summary.
  *
  * What fails before the run starts is exit code 2: nothing was done. After that it is 1, whatever failed, because the
- * other files were done. The calls from the run come from its pool threads, each kind one at a time, but a file's and a
+ * other files were done, or 3 where a step found files that are not as a manifest says. The calls from the run come from its pool threads, each kind one at a time, but a file's and a
  * progress call may overlap: they share nothing here but the console, which has its lock.
  *
  * The report is opened, and an older one emptied, once the job files are known to be right: one that was left of
@@ -94,17 +94,19 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 	struct drive *d = ctx;
 	struct bm_buf name = {0}, failure = {0};
 
+	if (d->style->on_file != NULL)
+		d->style->on_file(d->style->ctx, file);
 	/* The common case, a file that was done, costs nothing. */
 	if (file->state != BM_FILE_FAILED && file->warnings == NULL && !d->o->verbose)
 		return;
 	bm_escape_display(&name, file->display, strlen(file->display));
 	if (file->warnings != NULL)
 		say_warnings(d, file, name.oom ? "?" : name.data);
-	if (file->state == BM_FILE_FAILED) {
+	if (file->state == BM_FILE_FAILED && d->style->on_file == NULL) {
 		put_failure(&failure, file, name.oom ? "?" : name.data);
 		bm_console_say(BM_CONSOLE_ERROR, "%s", failure.oom ? "out of memory" : failure.data);
 		bm_closing_add_file(&d->closing, failure.oom ? "out of memory" : failure.data);
-	} else if (d->o->verbose) {
+	} else if (file->state != BM_FILE_FAILED && d->o->verbose) {
 		say_finished(file, name.oom ? "?" : name.data);
 	}
 	bm_buf_fini(&name);
@@ -241,6 +243,15 @@ int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o)
 	return BM_EXIT_DONE;
 }
 
+/* A file that could not be checked is none: that is a failure. */
+static bool has_differences(const struct bm_summary *sum)
+{
+	return sum->verdicts[BM_VERDICT_CHANGED] + sum->verdicts[BM_VERDICT_ROTTED] + sum->verdicts[BM_VERDICT_MOVED] +
+	               sum->verdicts[BM_VERDICT_DUPLICATE] + sum->verdicts[BM_VERDICT_NEW] +
+	               sum->verdicts[BM_VERDICT_MISSING] >
+	       0;
+}
+
 int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style)
 {
 	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1};
@@ -250,6 +261,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	struct bm_run *run = NULL;
 	FILE *report = NULL;
 	enum bm_status status;
+	bool is_silent = false; /* all was said */
 	int rc;
 
 	memset(&sum, 0, sizeof(sum));
@@ -278,13 +290,19 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	status = bm_run_wait(run, &sum);
 	bm_signals_detach();
 	bm_bar_end();
-	rc = status == BM_OK ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	rc = status == BM_OK && sum.bad_lines == 0 ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	if (has_differences(&sum) && !sum.cancelled)
+		rc = BM_EXIT_DIFFERENT;
 
 	if (d.warning_count > SHOWN_WARNINGS && !o->quiet && !o->verbose)
 		bm_console_say(BM_CONSOLE_WARNING,
 		               "%llu warnings, of which the first %d were shown; --verbose shows all",
 		               (unsigned long long)d.warning_count, SHOWN_WARNINGS);
-	if (status != BM_OK || o->verbose || (!o->quiet && !style->is_filter))
+	if (style->finish != NULL) {
+		rc = style->finish(style->ctx, run, &sum, rc);
+		is_silent = status != BM_ERR_CANCELLED && sum.error.status == BM_OK;
+	}
+	if ((rc != BM_EXIT_DONE && !is_silent) || o->verbose || (!o->quiet && !style->is_filter))
 		bm_closing_print(&d.closing, &sum, bm_signals_name());
 out:
 	bm_bar_end();

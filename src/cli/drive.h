@@ -11,6 +11,12 @@ struct bm_drive_style {
 	bool results_on_stdout; /* some step writes to standard output */
 	bool is_filter; /* a tool of one job that the user did not name: a closing summary only with --verbose or where
 	                   something failed, and messages without the job's name */
+	/* For a command with results of its own; ctx is theirs. NULL: the usual. */
+	/* In place of a line for a file that failed: as in bytemill.h. */
+	void (*on_file)(void *ctx, const struct bm_file_result *file);
+	/* The run is over, before anything else is said of it: rc is what the exit code would be, the result what it is. */
+	int (*finish)(void *ctx, struct bm_run *run, const struct bm_summary *sum, int rc);
+	void *ctx;
 };
 
 /* Runs (or with --dry-run plans) and returns the exit code. Signals that came are still to be obeyed: main calls

@@ -19,7 +19,7 @@
 #include "console.h"
 #include "signals.h"
 
-static const struct bm_cli_command *const commands[] = {&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,
+static const struct bm_cli_command *const commands[] = {&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,  &bm_cmd_audit,
                                                         &bm_cmd_cat, &bm_cmd_steps,    &bm_cmd_keygen};
 
 static const struct bm_cli_command *find_command(const char *name)
@@ -45,13 +45,14 @@ static void print_help(FILE *out)
 	      "\n"
 	      "Examples:\n"
 	      "  bytemill hash /srv/photos > SHA256SUMS\n"
+	      "  bytemill audit SHA256SUMS /srv/photos\n"
 	      "  bytemill validate nightly.json && bytemill run nightly.json\n"
 	      "  bytemill steps compress\n"
 	      "  bytemill cat --range 1000000-1000999 large.csv.gz\n"
 	      "\n"
 	      "Exit codes:\n"
 	      "  0 all done; 1 finished, but some files failed; 2 usage or job file wrong, nothing was done;\n"
-	      "  128+N ended by signal N\n"
+	      "  3 files are not as a manifest says; 128+N ended by signal N\n"
 	      "\n"
 	      "The manual: man bytemill\n",
 	      out);

@@ -239,6 +239,11 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 		if (*(uint64_t *)at == 0)
 			return bm_usage_error(c->name, "--%s is \"%s\"; allowed: more than 0", row->name, shown);
 		return 0;
+	case BM_CLI_DURATION:
+		if (bm_duration_parse(arg, at, &err) != BM_OK)
+			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
+		*(bool *)((char *)o + row->given) = true;
+		return 0;
 	case BM_CLI_TEXT:
 		if (*arg == '\0')
 			return bm_usage_error(c->name, "--%s is empty; it wants a %s", row->name, row->arg);
@@ -323,7 +328,7 @@ int bm_options_parse(const struct bm_cli_command *c, int argc, char **argv, stru
 	int value, rc;
 
 	memset(o, 0, sizeof(*o));
-	o->format = -1;
+	o->format = o->audit_format = o->kind = -1;
 	for (size_t i = 0; i < count; i++) {
 		bool has_arg = rows[i]->type != BM_CLI_FLAG;
 
@@ -368,6 +373,7 @@ void bm_options_fini(struct bm_cli_options *o)
 	free(o->include.items);
 	free(o->exclude.items);
 	free(o->identities.items);
+	free(o->under.items);
 	memset(o, 0, sizeof(*o));
 }
 

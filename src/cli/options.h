@@ -12,7 +12,7 @@
 #define BM_CLI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Exit codes, frozen. 128+N: killed by signal N. */
-enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2 };
+enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2, BM_EXIT_DIFFERENT = 3 };
 
 enum bm_progress_mode { BM_PROGRESS_AUTO, BM_PROGRESS_ALWAYS, BM_PROGRESS_NEVER };
 
@@ -41,6 +41,12 @@ struct bm_cli_options {
 	const char *range;
 	struct bm_cli_texts identities;
 	const char *passphrase_file;
+	/* audit; include, exclude, no_hidden, follow, one_file_system as of hash */
+	int audit_format, kind; /* -1: not given */
+	const char *algorithm, *strip, *only, *update;
+	struct bm_cli_texts under;
+	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe, has_max_duration;
+	uint64_t max_duration_ms;
 	/* steps */
 	bool schema, man;
 	/* keygen */
@@ -54,6 +60,7 @@ enum bm_cli_type {
 	BM_CLI_FLAG,     /* bool */
 	BM_CLI_UNSIGNED, /* unsigned in [min, max] */
 	BM_CLI_SIZE,     /* uint64_t, "64MiB", not 0 */
+	BM_CLI_DURATION, /* uint64_t of milliseconds, "2h" or seconds */
 	BM_CLI_TEXT,     /* const char *, not empty */
 	BM_CLI_TEXTS,    /* struct bm_cli_texts, repeatable */
 	BM_CLI_SET,      /* struct bm_cli_texts of NAME=VALUE, repeatable */
@@ -74,6 +81,7 @@ struct bm_cli_option {
 	char letter;      /* 'j', or 0 */
 	enum bm_cli_type type;
 	size_t offset;   /* in struct bm_cli_options */
+	size_t given;    /* DURATION: of a bool that says that there was one */
 	const char *arg; /* "N"; NULL for flags */
 	const char *help;
 	unsigned min, max;

@@ -65,6 +65,23 @@ static void print(struct bm_closing_list *c, enum bm_console_tag tag, const char
 		               (unsigned long long)c->lost);
 }
 
+/* Those there are, where something was verified. */
+static void put_verdicts(struct bm_buf *line, const struct bm_summary *sum)
+{
+	const char *between = "; ";
+
+	for (int v = BM_VERDICT_OK; v < BM_VERDICT_COUNT; v++) {
+		if (sum->verdicts[v] == 0)
+			continue;
+		bm_buf_printf(line, "%s%llu %s", between, (unsigned long long)sum->verdicts[v],
+		              bm_verdict_text((enum bm_verdict)v));
+		between = ", ";
+	}
+	if (sum->bad_lines > 0)
+		bm_buf_printf(line, "%s%llu bad line%s in manifests", between, (unsigned long long)sum->bad_lines,
+		              sum->bad_lines == 1 ? "" : "s");
+}
+
 void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const char *signal_name)
 {
 	struct bm_buf line = {0};
@@ -94,6 +111,7 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 	              (unsigned long long)sum->files_skipped);
 	if (passed_over > 0)
 		bm_buf_printf(&line, ", %llu passed over", (unsigned long long)passed_over);
+	put_verdicts(&line, sum);
 	bm_buf_printf(&line, "; %s read, %s written; %s", bm_size_format(sum->bytes_read, a),
 	              bm_size_format(sum->bytes_written, b), bm_duration_format(sum->elapsed_ms, t));
 	if (sum->elapsed_ms > 0 && sum->bytes_read > 0)

@@ -94,6 +94,9 @@ struct bm_entry {
 struct bm_entry *bm_entry_create(enum bm_entry_kind kind, const char *path, size_t path_len, const char *display,
                                  size_t display_len) BM_NODISCARD;
 
+/* Is there nothing of that name? For entries made by hand. May sleep. */
+bool bm_entry_is_absent(const struct bm_entry *e);
+
 /* BM_ERR_NOMEM, BM_ERR_USAGE. A missing root is no error here but an entry later. */
 enum bm_status bm_walk_create(const struct bm_walk_options *opt, struct bm_walk **out, struct bm_error *err)
 	BM_NODISCARD;

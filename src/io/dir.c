@@ -134,6 +134,13 @@ struct bm_entry *bm_entry_create(enum bm_entry_kind kind, const char *path, size
 	return e;
 }
 
+bool bm_entry_is_absent(const struct bm_entry *e)
+{
+	struct stat st;
+
+	return bm_io_stat(AT_FDCWD, e->display, e->display_len, &st, 0) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 void bm_entry_destroy(struct bm_entry *e)
 {
 	if (!e)

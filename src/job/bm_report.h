@@ -2,7 +2,9 @@
  * bm_report.h - the report of a run as JSON Lines: an object a file, and a summary at the end. Keys stand in a fixed
  * order, and all are there, but for those marked optional:
  *
- *	{"type":"file","job":"j","path":"a/b","input":"/root/a/b","state":"done|skipped|failed","bytes":12,
+ *	{"type":"file","job":"j","path":"a/b","input":"/root/a/b","state":"done|skipped|failed",
+ *	 "verdict":"ok","other":"c/d",						both optional: enum bm_verdict
+ *	 "bytes":12,
  *	 "digests":[{"step":1,"algorithm":"sha256","hex":"00ff","bytes":12}],
  *	 "outputs":[{"step":3,"path":"/backup/a/b.gz","bytes":9,"skipped":true}],	skipped: optional
  *	 "warnings":["..."],
@@ -10,8 +12,9 @@
  *	{"type":"summary","run":"...","jobs_done":1,"jobs_failed":0,"jobs_skipped":0,
  *	 "files_done":1,"files_failed":0,"files_skipped":0,
  *	 "passed_over":{"symlinks":0,"special":0,"other_filesystem":0,"own_outputs":0},
- *	 "bytes_read":12,"bytes_written":9,"elapsed_ms":4,"cancelled":false,
- *	 "error":{...}}									error: optional
+ *	 "bytes_read":12,"bytes_written":9,"elapsed_ms":4,
+ *	 "verdicts":{"ok":1,"changed":0 ...},"bad_lines":0,			both optional: where something was verified
+ *	 "cancelled":false,"error":{...}}						error: optional
  *
  * bytes of a digest are those digested, at the step's place. path is relative to the read root, input what a user would call the file (two roots may hold one path). A name (job,
  * path, input) that is not UTF-8 has U+FFFD for each wrong byte, and beside it NAME_base64 with the exact ones.

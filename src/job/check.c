@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bm_gzip.h"
+#include "bm_glob.h"
 #include "bm_text.h"
 
 /* ---- looking into a step ---- */
@@ -217,6 +218,77 @@ static void check_indexes(struct job_report *r, const struct bm_job *job)
 	}
 }
 
+/* What verify asks of the steps around it. The pointer is at the job. */
+static void check_verify(struct job_report *r, const struct bm_job *job)
+{
+	const struct bm_read_params *rp = job->step_count > 0 ? &job->steps[0].p.read : NULL;
+	const struct bm_step *first = NULL, *change = NULL, *writer = NULL;
+	size_t mark = job_report_down(r, "steps");
+
+	for (size_t i = 1; i < job->step_count; i++) {
+		const struct bm_step *s = &job->steps[i];
+		size_t inner = job_report_down_index(r, s->index);
+
+		if (s->kind->role == BM_ROLE_CHANGE && change == NULL)
+			change = s;
+		if (job_template_of(s, "to", NULL) != NULL && writer == NULL)
+			writer = s;
+		if (strcmp(s->kind->name, "verify") == 0) {
+			if (first != NULL)
+				job_fault(
+					r, JOB_FAULT, NULL,
+					"verify stands here and as steps/%u; one in a job is what there can be: make a second "
+					"job",
+					first->index);
+			else if (change != NULL)
+				job_fault(r, JOB_FAULT, NULL,
+				          "verify compares the files as they are read; put it before steps/%u (%s)",
+				          change->index, change->kind->name);
+			first = first != NULL ? first : s;
+		}
+		job_report_up(r, inner);
+	}
+	if (first != NULL && writer != NULL && first->p.verify.allow_unsafe) {
+		size_t inner = job_report_down_index(r, first->index);
+		size_t key = job_report_down(r, "allow_unsafe");
+
+		job_fault(r, JOB_FAULT, NULL, "allow_unsafe lets in names that steps/%u (%s) must not write to",
+		          writer->index, writer->kind->name);
+		job_report_up(r, key);
+		job_report_up(r, inner);
+	}
+	if (first != NULL && strcmp(job->steps[0].kind->name, "read") == 0) {
+		const char *why = NULL, *key = "from";
+		size_t inner = job_report_down_index(r, 0);
+
+		if (rp->files_from != NULL) {
+			key = "files_from";
+			why = "verify goes through a whole directory, not through a list of files";
+		} else if (rp->from.count != 1 || job_is_dash(rp->from.items[0]) ||
+		           (!rp->literal && bm_glob_has_magic(rp->from.items[0]))) {
+			why = "verify wants one directory to compare with the manifest";
+		} else if (rp->min_size > 0 || rp->max_size > 0) {
+			key = rp->min_size > 0 ? "min_size" : "max_size";
+		} else if (rp->older_than.is_set || rp->newer_than.is_set) {
+			key = rp->older_than.is_set ? "older_than" : "newer_than";
+		} else {
+			key = NULL;
+		}
+		size_t at = key != NULL ? job_report_down(r, key) : 0;
+		if (key != NULL)
+			job_fault(
+				r, JOB_FAULT, NULL, "%s",
+				why != NULL
+					? why
+					: "verify cannot tell a file that is left out for its size or time from one that "
+					  "is missing");
+		if (key != NULL)
+			job_report_up(r, at);
+		job_report_up(r, inner);
+	}
+	job_report_up(r, mark);
+}
+
 void job_check_job(struct job_report *r, const struct job_node *n)
 {
 	const struct bm_job_params *p = &n->job.p;
@@ -240,4 +312,5 @@ void job_check_job(struct job_report *r, const struct job_node *n)
 	}
 	check_same_output(r, &n->job);
 	check_indexes(r, &n->job);
+	check_verify(r, &n->job);
 }

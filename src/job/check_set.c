@@ -292,7 +292,9 @@ static void check_streams(struct job_report *r, const struct bm_jobs *jobs)
 			}
 			if (list != NULL && job_is_dash(*list))
 				claim_stdin(r, &in, n, s, "files_from");
-			for (size_t o = 0; o < 2; o++)
+			if (s->kind->reads_manifest && job_is_dash(job_template_of(s, "manifest", NULL)))
+				claim_stdin(r, &in, n, s, "manifest");
+			for (size_t o = s->kind->reads_manifest ? 1 : 0; o < 2; o++)
 				if (job_is_dash(job_template_of(s, outputs[o], NULL)))
 					claim_stdout(r, &out, n, s, outputs[o]);
 		}
@@ -425,7 +427,8 @@ static void check_manifests(struct job_report *r, const struct bm_jobs *jobs)
 		const struct job_node *n = job_node_of(jobs->jobs[i]);
 
 		for (size_t k = 0; k < n->job.step_count && n->job.p.name != NULL; k++) {
-			add_outputs(r, &l, n, &n->job.steps[k], "manifest");
+			if (!n->job.steps[k].kind->reads_manifest)
+				add_outputs(r, &l, n, &n->job.steps[k], "manifest");
 			add_outputs(r, &l, n, &n->job.steps[k], "to");
 		}
 	}

@@ -1,9 +1,10 @@
 /*
  * job_run.c - one job of a run on the engine: the flow's callbacks.
  *
- * next()   takes an entry from the walk, passes over what this run writes itself, and makes the stream (struct bm_file).
+ * next()   makes the next stream (struct bm_file): job_next.c.
  * end()    closes the file's steps (outputs take their names here), and puts its result as a record into the order.
- * emitted  in listing order, one at a time: manifest lines, the report's line, on_file.
+ * emitted  in listing order, one at a time: manifest lines, the report's line, on_file. A verify step holds the report
+ *          of what is in the manifest or in the tree only; it is released in done(), when it is known what has moved.
  * done()   publishes manifests and combined outputs, syncs directories, and tells the run.
  */
 #include <stdlib.h>
@@ -32,7 +33,7 @@ void job_run_cancel(struct job_run *j)
 }
 
 /* Trouble that belongs to no file: the job cannot be a success any more. */
-static void job_trouble(struct job_run *j, const struct bm_error *err)
+void job_trouble(struct job_run *j, const struct bm_error *err)
 {
 	run_error(j->run, j, err);
 	job_stop(j);
@@ -47,50 +48,6 @@ static void order_trouble(struct job_run *j, const struct bm_error *err)
 
 /* ---- callbacks ---- */
 
-/* An entry that must not be read becomes one that says why. */
-static void entry_to_error(struct bm_entry *e, const struct bm_error *err)
-{
-	if (e->kind == BM_ENTRY_ERROR)
-		return;
-	e->error = malloc(sizeof(*e->error));
-	if (e->error == NULL)
-		return; /* then it fails when it is read, of the same cause */
-	*e->error = *err;
-	e->kind = BM_ENTRY_ERROR;
-}
-
-static enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
-{
-	struct job_run *j = ctx;
-	struct bm_blocker b = bm_blocker_of(&j->ctx, w);
-	struct bm_error err;
-	struct bm_entry *e;
-
-	bm_error_clear(&err);
-
-	while ((e = bm_walk_next(j->walk, &b)) != NULL) {
-		if (!outputs_has_input(j->run->outputs, j, e))
-			break;
-		j->own_outputs++;
-		bm_entry_destroy(e);
-	}
-	if (e == NULL)
-		return BM_NEXT_END;
-	if (outputs_claim(j->run->outputs, j, e, &err) != BM_OK)
-		entry_to_error(e, &err);
-	struct bm_file *f = bm_file_create(j->plan, e, j->next_index);
-	if (f == NULL) {
-		(void)bm_error_set_nomem(&err);
-		job_trouble(j, &err);
-		return BM_NEXT_END;
-	}
-	j->next_index++;
-	if (!j->run->opt.count_first)
-		atomic_fetch_add_explicit(&j->run->files_total, 1, memory_order_relaxed);
-	*stream = f;
-	return BM_NEXT_STREAM;
-}
-
 /* The public form of a finished file; pointers into f. */
 static void file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err,
                         struct bm_file_result *r)
@@ -99,6 +56,9 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 	const uint8_t *bytes = (const uint8_t *)f->results->digest_bytes.data;
 
 	memset(r, 0, sizeof(*r));
+	r->verdict = f->verdict;
+	r->has_mtime = f->has_mtime;
+	r->mtime_ns = f->mtime_ns;
 	r->job = j->job->p.name;
 	r->path = f->entry->path;
 	r->display = f->entry->display;
@@ -108,7 +68,8 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 	if (err->status != BM_OK) {
 		r->state = BM_FILE_FAILED;
 		r->error = err;
-		return;
+		if (f->verdict == BM_VERDICT_NONE)
+			return;
 	}
 	r->digests = d;
 	r->digest_count = f->results->digests.len / sizeof(*d);
@@ -116,6 +77,8 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 		d[i].bytes = bytes;
 		bytes += d[i].len;
 	}
+	if (err->status != BM_OK)
+		return;
 	r->outputs = (const struct bm_file_output *)(const void *)f->results->outputs.data;
 	r->output_count = f->results->outputs.len / sizeof(*r->outputs);
 	/* Skipped is a file all of whose outputs were left as they are, and that gave nothing else. */
@@ -124,6 +87,12 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 		kept = r->outputs[i].skipped;
 	if (kept)
 		r->state = BM_FILE_SKIPPED;
+}
+
+/* What becomes of it is known at the end only. */
+static bool is_held(const struct job_run *j, const struct bm_file_result *r)
+{
+	return j->plan->verifier > 0 && (r->verdict == BM_VERDICT_NEW || r->verdict == BM_VERDICT_MISSING);
 }
 
 static void count_result(struct job_run *j, const struct bm_file_result *r)
@@ -169,7 +138,8 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 	} else {
 		file_result(j, f, &err, &r);
 		bm_record_encode(&scratch->record, &r);
-		count_result(j, &r);
+		if (!is_held(j, &r))
+			count_result(j, &r);
 	}
 	/* Always put, also a record that memory was too short for: the order then fails by itself, and nobody waits for it. */
 	bm_error_clear(&err);
@@ -179,24 +149,27 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 	bm_file_destroy(f);
 }
 
-static void job_emit(void *ctx, const void *data, size_t len)
+static bool decode(struct job_run *j, const void *data, size_t len)
 {
-	struct job_run *j = ctx;
-	struct bm_run *run = j->run;
 	struct bm_error err;
 
-	if (len == 0)
-		return;
-	bm_error_clear(&err);
-	if (!bm_record_decode(&j->view, data, len)) {
-		(void)bm_error_set(&err, BM_ERR_FAILED, NULL,
-		                   "a result was damaged in memory or in the temporary file");
-		order_trouble(j, &err);
-		return;
+	if (bm_record_decode(&j->view, data, len)) {
+		j->view.file.job = j->job->p.name;
+		return true;
 	}
-	j->view.file.job = j->job->p.name;
-	if (!bm_plan_emit(j->plan, &j->view.file))
-		job_stop(j);
+	bm_error_clear(&err);
+	(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "a result was damaged in memory or in the temporary file");
+	order_trouble(j, &err);
+	return false;
+}
+
+/* Tells of the result in j->view. */
+static void tell_result(struct job_run *j)
+{
+	struct bm_run *run = j->run;
+
+	if (j->view.file.verdict != BM_VERDICT_NONE)
+		j->verdicts[j->view.file.verdict]++;
 	if (run->opt.report == NULL && run->opt.on_file == NULL)
 		return;
 	pthread_mutex_lock(&run->report_lock);
@@ -208,6 +181,37 @@ static void job_emit(void *ctx, const void *data, size_t len)
 	if (run->opt.on_file != NULL)
 		run->opt.on_file(run->opt.ctx, &j->view.file);
 	pthread_mutex_unlock(&run->report_lock);
+}
+
+static void job_emit(void *ctx, const void *data, size_t len)
+{
+	struct job_run *j = ctx;
+	const struct bm_file_result *r = &j->view.file;
+
+	if (len == 0 || !decode(j, data, len))
+		return;
+	bool held = is_held(j, r);
+	bool good = bm_plan_emit(j->plan, r);
+	good = bm_plan_hold(j->plan, r, held ? data : NULL, held ? len : 0) && good;
+	if (!good)
+		job_stop(j);
+	if (!held)
+		tell_result(j);
+}
+
+static void job_release(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other,
+                        const struct bm_error *err)
+{
+	struct job_run *j = ctx;
+
+	if (!decode(j, record, len))
+		return;
+	j->view.file.verdict = verdict;
+	j->view.file.other = other;
+	if (err != NULL && j->view.file.error != NULL)
+		j->view.file.error = err;
+	count_result(j, &j->view.file);
+	tell_result(j);
 }
 
 void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
@@ -264,6 +268,7 @@ static void job_done(void *ctx)
 	struct job_run *j = ctx;
 	struct bm_run *run = j->run;
 	bool good = !atomic_load(&j->stop) && !bm_order_failed(j->order);
+	good = bm_plan_release(j->plan, good, job_release, j) && good;
 	/* Yesterday's manifest is worth more than an empty one: the disk with the inputs may not be there today. */
 	bool nothing = atomic_load(&j->failed) > 0 && atomic_load(&j->fine) == 0;
 	bool is_finished = bm_plan_finish(j->plan, good && !nothing);
@@ -289,6 +294,30 @@ static void job_done(void *ctx)
 
 /* ---- start ---- */
 
+/* What its steps read may only have been written by the jobs before it: then its plan is another one now. */
+static enum bm_status load_late(struct job_run *j, struct bm_error *err)
+{
+	struct bm_plan *fresh, *old;
+	enum bm_status status;
+	bool any = false;
+
+	for (size_t i = 0; i < j->job->step_count; i++)
+		any = any || j->job->steps[i].kind->ops->load != NULL;
+	if (!any)
+		return BM_OK;
+	status = bm_plan_load(&j->ctx, err);
+	if (status == BM_OK)
+		status = bm_plan_create(&j->ctx, &fresh, err);
+	if (status != BM_OK)
+		return status;
+	outputs_lock(j->run->outputs);
+	old = j->plan;
+	j->plan = fresh;
+	outputs_unlock(j->run->outputs);
+	bm_plan_destroy(old);
+	return BM_OK;
+}
+
 enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 {
 	struct bm_pipeline pl = {
@@ -296,11 +325,15 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 		.end = job_end,
 		.done = job_done,
 		.ctx = j,
-		.segments = j->plan->segments,
-		.segment_count = j->plan->segment_count,
 	};
 	enum bm_status status = BM_OK;
 
+	if (j->job->p.after.count > 0)
+		status = load_late(j, err);
+	if (status != BM_OK)
+		return status;
+	pl.segments = j->plan->segments;
+	pl.segment_count = j->plan->segment_count;
 	j->scratch_count = j->run->permits + j->run->io_depth;
 	j->scratch = bm_calloc_array(j->scratch_count, sizeof(*j->scratch));
 	if (j->scratch == NULL)

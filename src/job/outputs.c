@@ -239,3 +239,13 @@ void outputs_destroy(struct outputs *o)
 	pthread_mutex_destroy(&o->lock);
 	free(o);
 }
+
+void outputs_lock(struct outputs *o)
+{
+	pthread_mutex_lock(&o->lock);
+}
+
+void outputs_unlock(struct outputs *o)
+{
+	pthread_mutex_unlock(&o->lock);
+}

@@ -7,7 +7,7 @@
  * the path, so then only the former is stored, and the name of an algorithm is one of a short list, so its place
  * in that is stored, and the string itself only for a name that is not there letter for letter.
  *
- *	state, bytes, job, path form [, path], display [, path's length], warnings,
+ *	state, verdict, bytes, has mtime [, mtime], job, path form [, path], display [, path's length], warnings, other,
  *	n, n × (algorithm + 1 | 0, name; step, length, digest), n, n × (path, bytes, skipped, step), has error [, error]
  *
  * The reader trusts nothing, though only the writer above it feeds it: a short read of a temporary file must end in
@@ -85,7 +85,11 @@ void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 	bm_buf_reserve(out, estimate);
 
 	put_number(out, (uint64_t)f->state);
+	put_number(out, (uint64_t)f->verdict);
 	put_number(out, f->bytes);
+	put_number(out, f->has_mtime ? 1 : 0);
+	if (f->has_mtime)
+		bm_buf_put(out, &f->mtime_ns, sizeof(f->mtime_ns));
 	put_string(out, f->job, job_len);
 	put_number(out, in_display ? PATH_IN_DISPLAY : PATH_OWN);
 	if (!in_display)
@@ -94,6 +98,7 @@ void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 	if (in_display)
 		put_number(out, path_len);
 	put_string(out, f->warnings, warnings_len);
+	put_string(out, f->other, length_of(f->other));
 
 	put_number(out, f->digest_count);
 	for (size_t i = 0; i < f->digest_count; i++) {
@@ -299,7 +304,15 @@ bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len)
 
 	*f = (struct bm_file_result){0};
 	f->state = (enum bm_file_state)get_number_to(&r, BM_FILE_FAILED);
+	f->verdict = (enum bm_verdict)get_number_to(&r, BM_VERDICT_COUNT - 1);
 	f->bytes = get_number(&r);
+	f->has_mtime = get_number_to(&r, 1) != 0;
+	if (f->has_mtime) {
+		const char *mtime = get_bytes(&r, sizeof(f->mtime_ns));
+
+		if (mtime != NULL)
+			memcpy(&f->mtime_ns, mtime, sizeof(f->mtime_ns));
+	}
 	f->job = get_string(&r, &ignored);
 	in_display = get_number_to(&r, PATH_IN_DISPLAY) == PATH_IN_DISPLAY;
 	if (!in_display)
@@ -313,6 +326,7 @@ bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len)
 		f->path = f->display + (display_len - path_len);
 	}
 	f->warnings = get_string(&r, &ignored);
+	f->other = get_string(&r, &ignored);
 	if (!get_digests(&r, v) || !get_outputs(&r, v))
 		return false;
 	if (get_number_to(&r, 1) != 0) {

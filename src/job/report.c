@@ -66,6 +66,35 @@ static const char *state_name(enum bm_file_state state)
 	return "unknown";
 }
 
+const char *bm_verdict_text(enum bm_verdict verdict)
+{
+	switch (verdict) {
+	case BM_VERDICT_NONE:
+		return "none";
+	case BM_VERDICT_OK:
+		return "ok";
+	case BM_VERDICT_CHANGED:
+		return "changed";
+	case BM_VERDICT_ROTTED:
+		return "rotted";
+	case BM_VERDICT_MOVED:
+		return "moved";
+	case BM_VERDICT_DUPLICATE:
+		return "duplicate";
+	case BM_VERDICT_NEW:
+		return "new";
+	case BM_VERDICT_MISSING:
+		return "missing";
+	case BM_VERDICT_UNREADABLE:
+		return "unreadable";
+	case BM_VERDICT_CHANGED_WHILE_READING:
+		return "changed-while-reading";
+	case BM_VERDICT_NOT_CHECKED:
+		return "not-checked";
+	}
+	return "unknown";
+}
+
 static void put_digests(struct bm_buf *out, const struct bm_file_result *f)
 {
 	bm_buf_puts(out, ",\"digests\":[");
@@ -129,6 +158,12 @@ void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
 	bm_buf_putc(out, ',');
 	put_name(out, "input", f->display);
 	put_text(out, ",\"state\":", state_name(f->state));
+	if (f->verdict != BM_VERDICT_NONE)
+		put_text(out, ",\"verdict\":", bm_verdict_text(f->verdict));
+	if (f->other != NULL) {
+		bm_buf_putc(out, ',');
+		put_name(out, "other", f->other);
+	}
 	put_count(out, ",\"bytes\":", f->bytes);
 	put_digests(out, f);
 	put_outputs(out, f);
@@ -136,6 +171,24 @@ void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
 	if (f->error != NULL)
 		put_error(out, f->error);
 	bm_buf_puts(out, "}\n");
+}
+
+/* Only where some job verified. */
+static void put_verdicts(struct bm_buf *out, const struct bm_summary *s)
+{
+	uint64_t any = s->bad_lines;
+
+	for (int v = 0; v < BM_VERDICT_COUNT; v++)
+		any |= s->verdicts[v];
+	if (any == 0)
+		return;
+	bm_buf_puts(out, ",\"verdicts\":{");
+	for (int v = BM_VERDICT_OK; v < BM_VERDICT_COUNT; v++) {
+		bm_buf_puts(out, v == BM_VERDICT_OK ? "\"" : ",\"");
+		bm_buf_puts(out, bm_verdict_text((enum bm_verdict)v));
+		put_count(out, "\":", s->verdicts[v]);
+	}
+	put_count(out, "},\"bad_lines\":", s->bad_lines);
 }
 
 void bm_report_summary(struct bm_buf *out, const char *run_id, const struct bm_summary *s)
@@ -155,6 +208,7 @@ void bm_report_summary(struct bm_buf *out, const char *run_id, const struct bm_s
 	put_count(out, "},\"bytes_read\":", s->bytes_read);
 	put_count(out, ",\"bytes_written\":", s->bytes_written);
 	put_count(out, ",\"elapsed_ms\":", s->elapsed_ms);
+	put_verdicts(out, s);
 	bm_buf_puts(out, s->cancelled ? ",\"cancelled\":true" : ",\"cancelled\":false");
 	if (s->error.status != BM_OK)
 		put_error(out, &s->error);

@@ -357,6 +357,13 @@ static void tell_job_error(void *arg, const struct bm_error *err)
 	run_error(j->run, j, err);
 }
 
+static void say(void *arg, const char *text)
+{
+	struct job_run *j = arg;
+
+	run_message(j->run, j->job, "%s", text);
+}
+
 static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job *job)
 {
 	j->run = run;
@@ -373,6 +380,8 @@ static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job 
 	j->ctx.tick_arg = run;
 	j->ctx.tell = tell_job_error;
 	j->ctx.tell_arg = j;
+	j->ctx.message = say;
+	j->ctx.message_arg = j;
 }
 
 /* Everything but starting: for bm_run_start and bm_run_plan. */
@@ -419,6 +428,9 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		init_job(run, &run->job_runs[i], jobs->jobs[i]);
 	for (int d = 0; d <= BM_DURABLE_FILE && status == BM_OK; d++)
 		status = bm_sink_set_create(run->id, (enum bm_durability)d, &run->sinks[d], err);
+	for (size_t i = 0; i < run->job_count && status == BM_OK; i++)
+		if (jobs->jobs[i]->p.after.count == 0) /* else see job_run_start */
+			status = bm_plan_load(&run->job_runs[i].ctx, err);
 	if (status == BM_OK)
 		status = fit_memory(run, &buffers, err);
 	if (status == BM_OK)
@@ -502,6 +514,9 @@ static void fill_summary(struct bm_run *run, struct bm_summary *sum)
 		sum->jobs_done += s == JOB_DONE;
 		sum->jobs_failed += s == JOB_FAILED;
 		sum->jobs_skipped += s == JOB_SKIPPED;
+		for (size_t k = 0; k < BM_VERDICT_COUNT; k++)
+			sum->verdicts[k] += run->job_runs[i].verdicts[k];
+		sum->bad_lines += run->job_runs[i].ctx.bad_lines;
 	}
 	for (size_t i = 0; i < run->job_count; i++) {
 		const struct bm_passed_over *p = &run->job_runs[i].passed_over;
@@ -565,6 +580,7 @@ void bm_run_destroy(struct bm_run *run)
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct job_run *j = &run->job_runs[i];
 
+		bm_entry_destroy(j->walked);
 		bm_walk_destroy(j->walk);
 		bm_order_destroy(j->order);
 		for (unsigned k = 0; j->scratch != NULL && k < j->scratch_count; k++) {
@@ -575,6 +591,7 @@ void bm_run_destroy(struct bm_run *run)
 		bm_record_view_fini(&j->view);
 		bm_buf_fini(&j->line);
 		bm_plan_destroy(j->plan);
+		bm_plan_unload(&j->ctx);
 		bm_keyring_destroy(j->ctx.keyring);
 		for (size_t k = 0; k < j->skip_count; k++)
 			free(j->skip_paths[k]);

@@ -38,18 +38,21 @@ struct job_run {
 	bool check_late; /* its outputs can only be looked at one by one, as inputs come */
 	bool *before;    /* by job: runs to its end before this one starts; NULL: none does */
 
-	struct bm_walk *walk;              /* next() only */
-	uint64_t next_index;               /* next() only */
+	struct bm_walk *walk;    /* next() only, as the four below */
+	struct bm_entry *walked; /* the walk's next, shown to the verifier and not yet taken */
+	bool walk_is_over;
+	uint64_t next_index;
 	uint64_t own_outputs;              /* next() only: inputs passed over since this run writes them */
 	struct bm_passed_over passed_over; /* by done(); read when the run is over */
 	struct bm_flow *flow;              /* set before its callbacks run; freed with the run */
 	struct bm_order *order;
 	struct job_scratch *scratch; /* by bm_worker_index */
 	unsigned scratch_count;
-	struct bm_record_view view;        /* emit only */
-	struct bm_buf line;                /* emit only */
-	atomic_uint_fast64_t failed, fine; /* files */
-	atomic_bool order_told;            /* the order's failure */
+	struct bm_record_view view;          /* emit only */
+	struct bm_buf line;                  /* emit only */
+	uint64_t verdicts[BM_VERDICT_COUNT]; /* emit; read when the run is over */
+	atomic_uint_fast64_t failed, fine;   /* files */
+	atomic_bool order_told;              /* the order's failure */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
 	enum job_state state;      /* run->lock */
@@ -108,7 +111,11 @@ void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err
 struct job_run *run_find_job(struct bm_run *run, const char *name); /* or NULL */
 void run_job_over(struct job_run *j, enum job_state state);
 
+/* job_next.c */
+enum bm_next_result job_next(void *job_run, struct bm_worker *w, void **stream);
+
 /* job_run.c */
+void job_trouble(struct job_run *j, const struct bm_error *err);
 enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCARD;
 void job_run_cancel(struct job_run *j);
 /* What the walk, and its caller for own_outputs, passed over: into j->passed_over, and a sentence a kind to say. */
@@ -120,6 +127,9 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err) BM_NODISC
 /* The same for one job, when it starts and could not be looked at before. */
 enum bm_status outputs_check_late(struct outputs *o, struct job_run *j, struct bm_error *err) BM_NODISCARD;
 void outputs_destroy(struct outputs *o);
+/* While a job's plan is replaced: other jobs may be looking at it. */
+void outputs_lock(struct outputs *o);
+void outputs_unlock(struct outputs *o);
 /* The entry's own real path is one that this run writes. */
 bool outputs_has_input(struct outputs *o, const struct job_run *j, const struct bm_entry *e);
 /* For jobs with check_late, and for outputs that may hit a manifest: BM_ERR_CONFLICT. One thread at a time a run. */

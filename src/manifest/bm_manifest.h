@@ -167,4 +167,7 @@ enum bm_status bm_manifest_put_head(struct bm_buf *out, const struct bm_manifest
 enum bm_status bm_manifest_put_entry(struct bm_buf *out, const struct bm_manifest_style *s,
                                      const struct bm_manifest_entry *e, struct bm_error *err) BM_NODISCARD;
 
+/* Appends a name as rclone prints it: control characters as their pictures (U+2401 ...). Any thread. */
+void bm_manifest_put_rclone_name(struct bm_buf *out, const char *name, size_t len);
+
 #endif

@@ -18,7 +18,11 @@ struct bm_manifest_sorted_options {
 	const char *temp_dir; /* for the temporary file; NULL: $TMPDIR or /tmp; borrowed for the call */
 	/* Each bad line, in the manifest's order, during creation; the texts are borrowed. NULL: they are only counted. */
 	void (*on_bad_line)(void *ctx, uint64_t line, const char *fault);
-	void *ctx;
+	/* Each entry before it is kept: may give it another name, which is copied. False: it is left out, and, where
+	 * e->fault is set, a bad line. NULL: all are kept as they are. */
+	bool (*on_entry)(void *ctx, struct bm_manifest_entry *e);
+	void *ctx;      /* of both */
+	bool is_reread; /* bm_manifest_sorted_rewind will be called: the temporary file keeps what was read */
 };
 
 struct bm_manifest_sorted;
@@ -34,6 +38,10 @@ void bm_manifest_sorted_destroy(struct bm_manifest_sorted *s); /* NULL is fine *
  * BM_MANIFEST_BAD_LINE. May block on the disk. One thread at a time. */
 enum bm_manifest_event bm_manifest_sorted_next(struct bm_manifest_sorted *s, struct bm_manifest_entry *e,
                                                struct bm_error *err) BM_NODISCARD;
+
+/* To the first entry again, after which all come once more; any number of times. BM_ERR_SYSTEM, BM_ERR_NOMEM;
+ * BM_ERR_USAGE: is_reread was not set. */
+enum bm_status bm_manifest_sorted_rewind(struct bm_manifest_sorted *s, struct bm_error *err) BM_NODISCARD;
 
 struct bm_manifest_sorted_stats {
 	uint64_t entry_count, bad_line_count;

@@ -81,3 +81,8 @@ void rclone_name_put(struct bm_buf *out, const char *name, size_t len)
 		}
 	}
 }
+
+void bm_manifest_put_rclone_name(struct bm_buf *out, const char *name, size_t len)
+{
+	rclone_name_put(out, name, len);
+}

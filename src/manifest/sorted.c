@@ -31,6 +31,7 @@ struct chunk {
 
 struct bm_manifest_sorted {
 	size_t memory_bytes, chunk_bytes;
+	bool is_reread;
 	struct chunk *first, *last; /* of the batch */
 	struct chunk *spare;        /* of chunk_bytes each */
 	size_t chunk_memory;        /* of all of them */
@@ -238,6 +239,14 @@ static enum bm_status add_entry(struct bm_manifest_sorted *s, const struct bm_ma
 
 /* ---- creation ---- */
 
+static void tell_bad_line(struct bm_manifest_sorted *s, const struct bm_manifest_sorted_options *opt,
+                          const struct bm_manifest_entry *e)
+{
+	s->stats.bad_line_count++;
+	if (opt->on_bad_line != NULL)
+		opt->on_bad_line(opt->ctx, e->line, e->fault);
+}
+
 static enum bm_status load(struct bm_manifest_sorted *s, struct bm_manifest_reader *r,
                            const struct bm_manifest_sorted_options *opt, struct bm_error *err)
 {
@@ -250,11 +259,15 @@ static enum bm_status load(struct bm_manifest_sorted *s, struct bm_manifest_read
 		case BM_MANIFEST_FAILED:
 			return err->status;
 		case BM_MANIFEST_BAD_LINE:
-			s->stats.bad_line_count++;
-			if (opt->on_bad_line != NULL)
-				opt->on_bad_line(opt->ctx, e.line, e.fault);
+			tell_bad_line(s, opt, &e);
 			break;
 		case BM_MANIFEST_ENTRY:
+			e.fault = NULL;
+			if (opt->on_entry != NULL && !opt->on_entry(opt->ctx, &e)) {
+				if (e.fault != NULL)
+					tell_bad_line(s, opt, &e);
+				break;
+			}
 			if (add_entry(s, &e, err) != BM_OK)
 				return err->status;
 			break;
@@ -273,6 +286,7 @@ static enum bm_status rewind_sorted(struct bm_manifest_sorted *s, struct bm_erro
 			status = spill_batch(s, err);
 		reset_batch(s);
 		free_chunks(s, &s->spare);
+		s->spill.keeps = s->is_reread;
 		if (status == BM_OK)
 			status = spill_rewind(&s->spill, s->memory_bytes, err);
 	} else if (!s->batch_is_sorted) {
@@ -300,6 +314,7 @@ enum bm_status bm_manifest_sorted_create(struct bm_manifest_reader *r, const str
 	s->chunk_bytes = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
 	s->batch_is_sorted = s->stats.was_sorted = true;
 	spill_init(&s->spill, opt->temp_dir);
+	s->is_reread = opt->is_reread;
 	status = load(s, r, opt, &local);
 	if (status == BM_OK)
 		status = rewind_sorted(s, &local);
@@ -312,6 +327,27 @@ enum bm_status bm_manifest_sorted_create(struct bm_manifest_reader *r, const str
 	s->spill.dir = NULL;
 	*out = s;
 	return BM_OK;
+}
+
+enum bm_status bm_manifest_sorted_rewind(struct bm_manifest_sorted *s, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+
+	if (!s->is_reread)
+		return bm_error_set(err, BM_ERR_USAGE, NULL, "this manifest was not opened to be read again");
+	if (s->failed) {
+		if (err != NULL && err->status == BM_OK)
+			*err = s->err;
+		return s->err.status;
+	}
+	s->next_item = 0;
+	s->next_chunk = s->first;
+	s->next_at = 0;
+	s->previous = NULL;
+	s->has_last_name = s->is_at_record = false;
+	if (spill_is_used(&s->spill))
+		status = spill_rewind(&s->spill, s->memory_bytes, err);
+	return status;
 }
 
 void bm_manifest_sorted_destroy(struct bm_manifest_sorted *s)

@@ -151,7 +151,7 @@ static void punch(struct spill *s, struct spill_cursor *c, bool all)
 	uint64_t done = c->pos - (c->len - c->at);
 	int saved = errno;
 
-	if (done - c->punched < (all ? 1 : PUNCH_BYTES))
+	if (s->keeps || done - c->punched < (all ? 1 : PUNCH_BYTES))
 		return;
 	(void)fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)c->punched,
 	                (off_t)(done - c->punched));
@@ -348,5 +348,7 @@ enum bm_status spill_end_run(struct spill *s, bool is_more, size_t memory_bytes,
 
 enum bm_status spill_rewind(struct spill *s, size_t memory_bytes, struct bm_error *err)
 {
+	while (s->heap_count > 0)
+		cursor_destroy(s, s->heap[--s->heap_count]);
 	return open_cursors(s, s->run_count, memory_bytes, err);
 }

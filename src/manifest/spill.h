@@ -36,6 +36,7 @@ struct spill {
 	struct spill_cursor *heap[SPILL_MAX_RUNS + 1];
 	size_t heap_count;
 	size_t cursor_bytes;
+	bool keeps; /* what was read stays in the file: set before spill_rewind, which may then be called again */
 	uint64_t merge_count, written_bytes;
 	size_t memory; /* of all the buffers, now */
 };

@@ -37,13 +37,42 @@ struct bm_job_context {
 	void *tick_arg;
 	void (*tell)(void *arg, const struct bm_error *err); /* a failure that is no file's; by emit and finish */
 	void *tell_arg;
+	/* Worth a line, though it belongs to no file; fit for a terminal. Any thread. May be NULL, as everything below. */
+	void (*message)(void *arg, const char *text);
+	void *message_arg;
+	void **loaded;      /* one a step: what its load made */
+	uint64_t bad_lines; /* of manifests: by load */
 };
+
+/* What comes next in the listing. */
+enum bm_expect {
+	BM_EXPECT_WALKED, /* the entry of the walk */
+	BM_EXPECT_EXTRA,  /* another one, before it */
+	BM_EXPECT_PASS,   /* the walk's, which is passed over */
+	BM_EXPECT_END,
+	BM_EXPECT_FAILED
+};
+
+/* Takes a result that was held; err (may be NULL) is put in the place of its own error. */
+typedef void bm_release_fn(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other,
+                           const struct bm_error *err);
 
 struct bm_step_ops {
 	bool begins_segment; /* prepare makes a new segment: chunks are cut anew */
+	/* Reads what the plan depends on, once a run, into ctx->loaded[step->index]: a second plan, with fewer threads, may be
+	 * made of it. May be NULL. */
+	enum bm_status (*load)(struct bm_job_context *ctx, const struct bm_step *step, struct bm_error *err);
+	void (*unload)(void *loaded); /* NULL is fine to pass */
 	/* Adds the step's stages to the plan and makes *shared. Touches no output. */
 	enum bm_status (*prepare)(struct bm_plan *plan, const struct bm_step *step, void **shared,
 	                          struct bm_error *err);
+	/* For one step of a job at most: says what the listing gives. walked is the walk's next entry (NULL: it is at its
+	 * end), which may be made an error, and is shown again until it was taken or passed over. Of WALKED and EXTRA *state
+	 * becomes file->state[] (where no file can be made it is freed with free()). One call at a time. May be NULL. */
+	enum bm_expect (*expect)(void *shared, struct bm_entry *walked, struct bm_entry **extra, void **state,
+	                         struct bm_worker *w, struct bm_error *err);
+	/* The input is open, and nothing of it was read: anything but BM_OK fails the file. May be NULL. */
+	enum bm_status (*opened)(void *shared, struct bm_file *f, const struct stat *st, struct bm_error *err);
 	/* The file is through, or failed (good is false): makes its output final or drops it, frees file->state[]. Called
 	 * for every step of every file once, in step order; a step that fails here makes the file fail, and later steps
 	 * get good = false. May block. May be NULL. */
@@ -51,6 +80,13 @@ struct bm_step_ops {
 	/* In listing order, one call at a time, for each file: lines of a manifest. Not called again after a failure, which
 	 * ends the job. May be NULL. */
 	enum bm_status (*emit)(void *shared, const struct bm_file_result *r, struct bm_error *err);
+	/* For the same step: results whose verdict is not OK, one call at a time, in listing order. Those of NEW and MISSING
+	 * are held until release: record is the result as bytes. Of the others record is NULL. When all files are through
+	 * (good) or were given up each one held is released once, in listing order; MISSING ones perhaps not, as a part of
+	 * another that was MOVED. */
+	enum bm_status (*hold)(void *shared, const struct bm_file_result *r, const void *record, size_t len,
+	                       struct bm_error *err);
+	enum bm_status (*release)(void *shared, bool good, bm_release_fn *give, void *ctx, struct bm_error *err);
 	/* All files are through: publishes what belongs to the whole job, or drops it (good is false). What can be published
 	 * is, also where something else could not be. Of several errors the last is returned, those before it go to
 	 * ctx->tell. err is not NULL and clear. May be NULL. */
@@ -86,6 +122,10 @@ struct bm_file {
 	struct bm_source *source; /* owned; NULL before the first chunk */
 	uint64_t bytes_in;        /* read so far */
 	bool skipped;             /* every output exists and is to be kept: was not read */
+	bool read_failed;         /* it could not be opened or read */
+	enum bm_verdict verdict;  /* by close */
+	bool has_mtime;
+	int64_t mtime_ns; /* of a regular file when it was opened */
 	struct bm_buf
 		warnings; /* a line each; by fill() and serial stages and close only, of which one runs at a time ... */
 	struct bm_file_results *results; /* lent while the file is closed; else NULL */
@@ -117,6 +157,7 @@ struct bm_plan {
 	void **shared;      /* one a step */
 	bool *broken;       /* one a step: its emit has failed; by emit only */
 	size_t step_count;
+	size_t verifier; /* the step that has expect and hold; 0: none */
 };
 
 /* Wipes and frees a job's keys. After its plan is gone. NULL is fine. */
@@ -124,6 +165,12 @@ void bm_keyring_destroy(struct bm_keyring *ring);
 
 /* Can the job's inputs be listed but once: are names read from standard input or another pipe? */
 bool bm_plan_lists_once(const struct bm_job *job);
+/* The loading of all steps, into ctx->loaded (step_count pointers; freed by unload). Reads, changes nothing. What a job
+ * before this one may still write must not be read before that is done: plans can be made without. */
+enum bm_status bm_plan_load(struct bm_job_context *ctx, struct bm_error *err) BM_NODISCARD;
+void bm_plan_unload(struct bm_job_context *ctx);
+/* Could the read step's patterns, and its rule for hidden files, let this path through? Nothing is looked at on disk. */
+bool bm_plan_takes_name(const struct bm_plan *p, const char *path, size_t len);
 /* Builds the plan for ctx->job. Touches nothing but memory. */
 enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err) BM_NODISCARD;
 void bm_plan_destroy(struct bm_plan *p); /* NULL is fine */
@@ -140,6 +187,9 @@ enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, st
  * an emit the job must be ended, and finished with good = false. */
 bool bm_plan_emit(struct bm_plan *p, const struct bm_file_result *r);
 bool bm_plan_finish(const struct bm_plan *p, bool good);
+/* The verifier's hold and release, where there is one; likewise. */
+bool bm_plan_hold(struct bm_plan *p, const struct bm_file_result *r, const void *record, size_t len);
+bool bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx);
 
 /* ---- for the steps ---- */
 
@@ -181,7 +231,7 @@ void bm_stash_put(struct bm_stash *s, void *item); /* NULL is fine */
 /* The permit hand-over of worker w in io's terms. */
 struct bm_blocker bm_blocker_of(const struct bm_job_context *ctx, struct bm_worker *w);
 
-extern const struct bm_step_ops bm_read_ops, bm_hash_ops, bm_write_ops, bm_compress_ops, bm_decompress_ops,
-	bm_encrypt_ops, bm_decrypt_ops;
+extern const struct bm_step_ops bm_read_ops, bm_hash_ops, bm_verify_ops, bm_write_ops, bm_compress_ops,
+	bm_decompress_ops, bm_encrypt_ops, bm_decrypt_ops;
 
 #endif

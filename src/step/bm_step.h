@@ -96,6 +96,22 @@ struct bm_byte_range {
 	uint64_t seen;        /* bytes of the whole so far */
 	atomic_bool is_plain; /* set by decompress: there is no format, so nothing behind last is of interest */
 };
+struct bm_verify_params {
+	char *manifest;  /* template, or "-" */
+	int format;      /* enum bm_manifest_kind */
+	char *algorithm; /* of lines that do not say; NULL: found out */
+	char *strip;     /* what names in the manifest begin with; NULL: nothing */
+	bool report_new, report_missing;
+	bool always_read;
+	bool strict;
+	bool allow_unsafe;
+	struct bm_optional_ms max_duration;
+	/* Not in the table: set by commands that build a job in memory. */
+	/* Each bad line, while the manifest is read, in place of a message; the texts are borrowed and fit for a terminal. */
+	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
+	void *ctx;
+	uint64_t device; /* st_dev that the read root must have, or nothing is checked; 0: any */
+};
 struct bm_write_params { /* copy and write */
 	char *to;
 	int if_exists; /* enum bm_if_exists */
@@ -156,6 +172,7 @@ struct bm_job_params { /* the job's own keys; "steps" is not an option */
 union bm_step_params {
 	struct bm_read_params read;
 	struct bm_hash_params hash;
+	struct bm_verify_params verify;
 	struct bm_write_params write;
 	struct bm_compress_params compress;
 	struct bm_decompress_params decompress;
@@ -177,7 +194,8 @@ typedef void bm_step_report_fn(void *ctx, const char *option, const char *text, 
 struct bm_step_kind {
 	const char *name;
 	enum bm_step_role role;
-	const char *help; /* one line */
+	bool reads_manifest; /* its option "manifest" is an input */
+	const char *help;    /* one line */
 	const struct bm_option *options;
 	size_t option_count;
 	/* Defaults that hang on other options; bit i of given: options[i] has a value of its own. May be NULL. */

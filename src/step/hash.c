@@ -31,6 +31,7 @@ struct hash_shared {
 	char *manifest_path[DIGEST_SET_MAX];
 	struct bm_sink *manifest[DIGEST_SET_MAX];
 	struct bm_buf lines[DIGEST_SET_MAX]; /* not written yet */
+	bool has_mtime;                      /* the file that a name stands for has the input's */
 	bool is_live;                        /* a person watches: each line is written at once */
 	struct bm_template *name;            /* NULL: {path}, or as given */
 	struct bm_buf name_text;             /* scratch */
@@ -76,6 +77,19 @@ static enum bm_status prepare_name(struct hash_shared *hs, const struct bm_job *
 		bm_template_destroy(t);
 	}
 	return BM_OK;
+}
+
+/* Is the file that a name in the manifest stands for one with the input's time of change? Then an audit can tell bytes
+ * that rotted from bytes that somebody wrote. */
+static bool keeps_mtime(const struct hash_shared *hs, const struct bm_job *job)
+{
+	for (size_t i = 1; i < hs->set.index; i++)
+		if (job->steps[i].kind->role == BM_ROLE_CHANGE)
+			return false;
+	for (size_t i = hs->set.index + 1; hs->name != NULL && i < job->step_count; i++)
+		if (job->steps[i].kind->ops == &bm_write_ops)
+			return job->steps[i].p.write.preserve;
+	return true;
 }
 
 static enum bm_status manifest_path(struct hash_shared *hs, size_t i, bool *each, struct bm_error *err)
@@ -142,6 +156,7 @@ static enum bm_status hash_prepare(struct bm_plan *plan, const struct bm_step *s
 		status = prepare_manifests(hs, err);
 	if (status == BM_OK)
 		status = prepare_name(hs, plan->job, err);
+	hs->has_mtime = keeps_mtime(hs, plan->job);
 	if (status == BM_OK)
 		status = digest_set_stages(&hs->set, plan, err);
 	return status;
@@ -217,7 +232,7 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 		const struct bm_digest_algorithm *only = hs->manifest_count > 1 ? hs->set.algorithms[m] : NULL;
 
 		status = bm_step_put_manifest(&hs->lines[m], hs->p->format, hs->p->null, r, hs->set.index, only, name,
-		                              err);
+		                              hs->has_mtime, err);
 		if (status == BM_OK && (hs->is_live || hs->lines[m].len >= MANIFEST_BUFFER))
 			status = manifest_flush(hs, m, err);
 	}

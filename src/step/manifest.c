@@ -18,7 +18,7 @@ static const enum bm_manifest_kind kinds[] = {
 
 enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, const struct bm_file_result *r,
                                     unsigned step, const struct bm_digest_algorithm *only, const char *name,
-                                    struct bm_error *err)
+                                    bool with_mtime, struct bm_error *err)
 {
 	struct bm_manifest_digest digests[BM_MANIFEST_DIGESTS_MAX];
 	struct bm_manifest_entry e = {.name = name, .name_len = strlen(name), .digests = digests};
@@ -36,5 +36,7 @@ enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, co
 		e.has_size = true;
 		e.size_bytes = d->length;
 	}
+	e.has_mtime = with_mtime && r->has_mtime;
+	e.mtime_ns = r->mtime_ns;
 	return bm_manifest_put_entry(out, &style, &e, err);
 }

@@ -8,10 +8,11 @@
 #include "bm_mem.h"
 
 /* Appends the line or lines for r's digests of step: of one algorithm, or (only NULL) of all. format: enum
- * bm_manifest_format. name is bytes. nul ends GNU and BSD lines with NUL. BM_ERR_NOMEM (out is oom); BM_ERR_USAGE: the
+ * bm_manifest_format. name is bytes. with_mtime: JSON lines get the
+ * input's time of change. nul ends GNU and BSD lines with NUL. BM_ERR_NOMEM (out is oom); BM_ERR_USAGE: the
  * name is empty. */
 enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, const struct bm_file_result *r,
                                     unsigned step, const struct bm_digest_algorithm *only, const char *name,
-                                    struct bm_error *err) BM_NODISCARD;
+                                    bool with_mtime, struct bm_error *err) BM_NODISCARD;
 
 #endif

@@ -57,7 +57,7 @@ static bool may_skip_early(const struct bm_job *job)
 	for (size_t i = 1; i < job->step_count; i++) {
 		const struct bm_step *s = &job->steps[i];
 
-		if (s->kind->ops == &bm_hash_ops)
+		if (s->kind->ops == &bm_hash_ops || s->kind->ops == &bm_verify_ops)
 			return false;
 		if (!is_write(s))
 			continue;
@@ -75,6 +75,29 @@ static bool is_kernel_copy(const struct bm_job *job)
 
 	return job->step_count == 2 && is_write(s) && !s->p.write.combine && strcmp(s->p.write.to, "-") != 0 &&
 	       s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse;
+}
+
+enum bm_status bm_plan_load(struct bm_job_context *ctx, struct bm_error *err)
+{
+	const struct bm_job *job = ctx->job;
+	enum bm_status status = BM_OK;
+
+	ctx->loaded = bm_calloc_array(job->step_count + 1, sizeof(*ctx->loaded));
+	if (ctx->loaded == NULL)
+		return bm_error_set_nomem(err);
+	for (size_t i = 0; i < job->step_count && status == BM_OK; i++)
+		if (job->steps[i].kind->ops->load != NULL)
+			status = job->steps[i].kind->ops->load(ctx, &job->steps[i], err);
+	return status;
+}
+
+void bm_plan_unload(struct bm_job_context *ctx)
+{
+	for (size_t i = 0; ctx->loaded != NULL && i < ctx->job->step_count; i++)
+		if (ctx->job->steps[i].kind->ops->unload != NULL)
+			ctx->job->steps[i].kind->ops->unload(ctx->loaded[i]);
+	free(ctx->loaded);
+	ctx->loaded = NULL;
 }
 
 enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err)
@@ -96,8 +119,11 @@ enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, 
 	p->broken = calloc(job->step_count, sizeof(*p->broken));
 	if (p->shared == NULL || p->broken == NULL)
 		status = bm_error_set_nomem(err);
-	for (size_t i = 0; i < job->step_count && status == BM_OK; i++)
+	for (size_t i = 0; i < job->step_count && status == BM_OK; i++) {
 		status = job->steps[i].kind->ops->prepare(p, &job->steps[i], &p->shared[i], err);
+		if (job->steps[i].kind->ops->expect != NULL)
+			p->verifier = i;
+	}
 	if (status != BM_OK) {
 		bm_plan_destroy(p);
 		return status;
@@ -249,6 +275,35 @@ bool bm_plan_emit(struct bm_plan *p, const struct bm_file_result *r)
 		good = false;
 	}
 	return good;
+}
+
+bool bm_plan_hold(struct bm_plan *p, const struct bm_file_result *r, const void *record, size_t len)
+{
+	size_t v = p->verifier;
+	struct bm_error err;
+
+	if (v == 0 || p->broken[v] || r->verdict == BM_VERDICT_OK || r->verdict == BM_VERDICT_NONE)
+		return true;
+	bm_error_clear(&err);
+	if (p->job->steps[v].kind->ops->hold(p->shared[v], r, record, len, &err) == BM_OK)
+		return true;
+	p->broken[v] = true;
+	p->ctx->tell(p->ctx->tell_arg, &err);
+	return false;
+}
+
+bool bm_plan_release(const struct bm_plan *p, bool good, bm_release_fn *give, void *ctx)
+{
+	size_t v = p->verifier;
+	struct bm_error err;
+
+	if (v == 0)
+		return true;
+	bm_error_clear(&err);
+	if (p->job->steps[v].kind->ops->release(p->shared[v], good, give, ctx, &err) == BM_OK)
+		return true;
+	p->ctx->tell(p->ctx->tell_arg, &err);
+	return false;
 }
 
 bool bm_plan_finish(const struct bm_plan *p, bool good)

@@ -53,6 +53,7 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 {
 	if (f->entry->kind == BM_ENTRY_ERROR) {
 		*err = *f->entry->error;
+		f->read_failed = true;
 		return BM_FILL_ERROR;
 	}
 	if (f->plan->skip_early && outputs_exist(f)) {
@@ -60,9 +61,20 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		out->last = true;
 		return BM_FILL_EMIT;
 	}
-	if (bm_source_open(f->entry, rs->follow, b, &f->source, err) != BM_OK)
+	if (bm_source_open(f->entry, rs->follow, b, &f->source, err) != BM_OK) {
+		f->read_failed = true;
 		return BM_FILL_ERROR;
-	if (f->plan->kernel_copy && bm_source_is_regular(f->source) && bm_source_stat(f->source)->st_size > 0) {
+	}
+	const struct stat *st = bm_source_stat(f->source);
+	f->has_mtime = bm_source_is_regular(f->source);
+	f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+	for (size_t i = 1; i < f->plan->step_count; i++) {
+		const struct bm_step_ops *ops = f->plan->job->steps[i].kind->ops;
+
+		if (ops->opened != NULL && ops->opened(f->plan->shared[i], f, st, err) != BM_OK)
+			return BM_FILL_ERROR;
+	}
+	if (f->plan->kernel_copy && f->has_mtime && st->st_size > 0) {
 		out->tag = BM_TAG_KERNEL_COPY;
 		out->last = true;
 		return BM_FILL_EMIT;
@@ -85,8 +97,10 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 			return r;
 	}
 	if (bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b, err) !=
-	    BM_OK)
+	    BM_OK) {
+		f->read_failed = true;
 		return BM_FILL_ERROR;
+	}
 	f->bytes_in += out->len;
 	atomic_fetch_add_explicit(f->ctx->bytes_read, out->len, memory_order_relaxed);
 	f->ctx->tick(f->ctx->tick_arg);
@@ -211,6 +225,32 @@ enum bm_status bm_plan_walk(const struct bm_plan *plan, const char *const *skip_
 	};
 
 	return bm_walk_create(&o, out, err);
+}
+
+/* A directory that an exclude matches is left out whole. */
+static bool is_excluded(const struct read_shared *rs, const char *path, size_t len)
+{
+	for (size_t i = 0; i < rs->exclude_count; i++) {
+		if (bm_glob_match(rs->exclude[i], path, len))
+			return true;
+		for (const char *p = memchr(path, '/', len); p != NULL;
+		     p = memchr(p + 1, '/', len - (size_t)(p + 1 - path)))
+			if (bm_glob_match(rs->exclude[i], path, (size_t)(p - path)))
+				return true;
+	}
+	return false;
+}
+
+bool bm_plan_takes_name(const struct bm_plan *p, const char *path, size_t len)
+{
+	const struct read_shared *rs = p->shared[0];
+	bool taken = rs->include_count == 0;
+
+	for (size_t i = 0; i < rs->include_count && !taken; i++)
+		taken = bm_glob_match(rs->include[i], path, len);
+	if (taken && !rs->p->hidden)
+		taken = path[0] != '.' && memmem(path, len, "/.", 2) == NULL;
+	return taken && !is_excluded(rs, path, len);
 }
 
 const struct bm_step_ops bm_read_ops = {

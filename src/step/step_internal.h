@@ -5,8 +5,8 @@
 #include "bm_plan.h"
 
 /* The kinds of steps, each defined with its rows in the file that runs it. Steps of the same kind of work may share ops. */
-extern const struct bm_step_kind bm_read_kind, bm_hash_kind, bm_copy_kind, bm_compress_kind, bm_decompress_kind,
-	bm_encrypt_kind, bm_decrypt_kind, bm_write_kind;
+extern const struct bm_step_kind bm_read_kind, bm_hash_kind, bm_verify_kind, bm_copy_kind, bm_compress_kind,
+	bm_decompress_kind, bm_encrypt_kind, bm_decrypt_kind, bm_write_kind;
 
 #define BM_LENGTH(a) (sizeof(a) / sizeof((a)[0]))
 #define BM_STEP_OPTIONS(a) .options = (a), .option_count = BM_LENGTH(a)
@@ -33,5 +33,6 @@ void bm_step_expand(const struct bm_job_context *ctx, const struct bm_template *
 
 #define BM_STEP_TARGET_PLACEHOLDERS (BM_PH_FILE | BM_PH_JOB | BM_PH_RUN | BM_PH_DATE)
 #define BM_STEP_MANIFEST_PLACEHOLDERS (BM_PH_JOB | BM_PH_RUN | BM_PH_DATE | BM_PH_ALGORITHM)
+#define BM_STEP_VERIFY_PLACEHOLDERS (BM_PH_JOB | BM_PH_RUN | BM_PH_DATE)
 
 #endif

@@ -86,7 +86,7 @@ static const struct bm_option job_options[] = {
 
 /* In the order in which a job uses them, as far as there is one. */
 static const struct bm_step_kind *const kinds[] = {
-	&bm_read_kind,       &bm_hash_kind,    &bm_copy_kind,    &bm_compress_kind,
+	&bm_read_kind,       &bm_hash_kind,    &bm_verify_kind,  &bm_copy_kind,  &bm_compress_kind,
 	&bm_decompress_kind, &bm_encrypt_kind, &bm_decrypt_kind, &bm_write_kind,
 };
 

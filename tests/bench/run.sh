@@ -4,6 +4,7 @@
 #
 #   tree     sha256 of a source tree, all in the page cache, against openssl and hashdeep
 #   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
+#   audit    a tree against its manifest, warm, against bytemill hash, sha256sum -c, hashdeep -a and rclone checksum
 #   digests  four digests of one large file in one read, against four runs with one each
 #   gzip6    gzip -6 of source text and of binaries, time and size, against pigz
 #   gzip1    gzip -1, likewise
@@ -35,7 +36,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
+readonly cases=(tree cold audit digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -261,6 +262,38 @@ case_cold() {
 }
 
 readonly four=(md5 sha1 sha256 sha512)
+# The first of ${trees[@]} against its manifests, all that is in it ok.
+audit_ours() { "$bytemill" audit -q audit.sums "${trees[0]}"; }
+audit_hash() { "$bytemill" hash -q "${trees[0]}"; }
+audit_sha256sum() { (cd "${trees[0]}" && printf '%s\0' "$tmp"/audit.part.* | xargs -0 -P "$cpus" -n 1 sha256sum -c --quiet --strict); }
+audit_hashdeep() { (cd "${trees[0]}" && hashdeep -j "$cpus" -a -k "$tmp/audit.deep" -r -l .); }
+audit_rclone() { rclone -q checksum sha256 audit.sums "${trees[0]}" --checkers "$cpus" --config /dev/null; }
+case_audit() {
+	local racers=(audit_hash audit_sha256sum) name="a tree against its manifest, warm:"
+	find_trees
+	(cd "${trees[0]}" && "$bytemill" hash -q .) | sed 's,  \./,  ,' >audit.sums
+	split -n "l/$cpus" audit.sums audit.part.
+	# It has to see one bit, and nothing else.
+	"$bytemill" audit -q audit.sums "${trees[0]}" >audit.out || die "an unchanged tree is not ok: $(head -n 5 audit.out)"
+	awk 'NR == 1 { $0 = (/^0/ ? "1" : "0") substr($0, 2) } 1' audit.sums >audit.bad
+	"$bytemill" audit -q --only changed audit.bad "${trees[0]}" >audit.out && die "a wrong digest was not seen"
+	[ "$(grep -c '^changed  *.*:' audit.out)" = 1 ] || die "one wrong digest, and: $(head -n 5 audit.out)"
+	if have "$name hashdeep -a" hashdeep; then
+		(cd "${trees[0]}" && hashdeep -j "$cpus" -c sha256 -r -l .) >audit.deep
+		# It fails on an unchanged tree with some names.
+		if audit_hashdeep >/dev/null; then racers+=(audit_hashdeep); else skipped "$name hashdeep -a" "it fails on this tree"; fi
+	fi
+	if have "$name rclone checksum" rclone; then
+		if audit_rclone 2>/dev/null; then racers+=(audit_rclone); else skipped "$name rclone checksum" "it fails on this tree"; fi
+	fi
+	race "$runs" audit_ours "${racers[@]}"
+	compare "$name bytemill hash" audit_ours audit_hash 1.15
+	compare "$name sha256sum -c, $cpus at once" audit_ours audit_sha256sum 0.5
+	[ -z "${median[audit_hashdeep]:-}" ] || compare "$name hashdeep -a" audit_ours audit_hashdeep 0.25
+	[ -z "${median[audit_rclone]:-}" ] || compare "$name rclone checksum" audit_ours audit_rclone 0.2
+	rm -f audit.*
+}
+
 four_at_once() { "$bytemill" hash -q -a md5,sha1,sha256,sha512 large; }
 four_alone() {
 	local a
@@ -601,12 +634,13 @@ case_start() {
 
 echo "$("$bytemill" --version), $cpus CPUs ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1))," \
 	"median of $runs rounds${quick:+; --quick: these numbers mean little}"
-for program in openssl hashdeep rhash pigz igzip bgzip zstd age; do
+for program in openssl hashdeep rhash rclone pigz igzip bgzip zstd age; do
 	command -v "$program" >/dev/null || continue
 	case $program in
 	openssl) version=$(openssl version | cut -d ' ' -f 1,2) ;;
 	hashdeep) version="hashdeep $(hashdeep -V)" ;;
 	rhash) version=$(rhash --version 2>&1 | head -n 1) ;;
+	rclone) version=$(rclone version 2>/dev/null | head -n 1 | tr -d '\n') ;;
 	pigz) version=$(pigz --version 2>&1 | head -n 1) ;;
 	igzip) version=igzip\ $(igzip --version 2>&1 | sed -n '1s/.* //p') ;;
 	bgzip) version=$(bgzip --version | sed -n '1s/[()]//gp') ;;

@@ -135,9 +135,34 @@ static struct bm_manifest_reader *open_memory(struct memory_stream *m, const str
 	return r;
 }
 
-static void check_sorted(const struct list *l, size_t memory_bytes, struct bm_manifest_sorted_stats *st)
+/* All entries come, from the first to the last. */
+static void check_entries(struct bm_manifest_sorted *s, const struct list *l, const size_t *order)
 {
-	struct bm_manifest_sorted_options o = {.memory_bytes = memory_bytes};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_manifest_entry e;
+
+	for (size_t i = 0; i < l->count; i++) {
+		uint64_t sums[2] = {mix(order[i]), mix(order[i] + 1)};
+
+		assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_ENTRY);
+		if (strcmp(e.name, name_at(l, order[i])) != 0 || e.line != order[i] + 1)
+			fail_msg("place %zu: %s of line %" PRIu64 ", expected %s of line %zu", i, e.name, e.line,
+			         name_at(l, order[i]), order[i] + 1);
+		assert_int_equal(e.name_len, strlen(e.name));
+		assert_int_equal(e.is_duplicate, i > 0 && strcmp(e.name, name_at(l, order[i - 1])) == 0);
+		assert_true(e.has_size && e.size_bytes == order[i] && !e.has_mtime && !e.has_blocks);
+		assert_int_equal(e.digest_count, 1);
+		assert_ptr_equal(e.digests[0].algorithm, bm_digest_find("md5"));
+		assert_memory_equal(e.digests[0].bytes, sums, 16);
+	}
+	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_END);
+	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_END);
+}
+
+static void check_sorted_once(const struct list *l, size_t memory_bytes, bool is_reread,
+                              struct bm_manifest_sorted_stats *st)
+{
+	struct bm_manifest_sorted_options o = {.memory_bytes = memory_bytes, .is_reread = is_reread};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_manifest_sorted *s = NULL;
 	size_t *order = calloc(l->count, sizeof(*order));
@@ -156,22 +181,20 @@ static void check_sorted(const struct list *l, size_t memory_bytes, struct bm_ma
 	if (bm_manifest_sorted_create(r, &o, &s, &err) != BM_OK)
 		fail_msg("%s: %s", err.where, err.text);
 	bm_manifest_close(r); /* it is not needed any more */
-	for (size_t i = 0; i < l->count; i++) {
-		uint64_t sums[2] = {mix(order[i]), mix(order[i] + 1)};
-
-		assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_ENTRY);
-		if (strcmp(e.name, name_at(l, order[i])) != 0 || e.line != order[i] + 1)
-			fail_msg("place %zu: %s of line %" PRIu64 ", expected %s of line %zu", i, e.name, e.line,
-			         name_at(l, order[i]), order[i] + 1);
-		assert_int_equal(e.name_len, strlen(e.name));
-		assert_int_equal(e.is_duplicate, i > 0 && strcmp(e.name, name_at(l, order[i - 1])) == 0);
-		assert_true(e.has_size && e.size_bytes == order[i] && !e.has_mtime && !e.has_blocks);
-		assert_int_equal(e.digest_count, 1);
-		assert_ptr_equal(e.digests[0].algorithm, bm_digest_find("md5"));
-		assert_memory_equal(e.digests[0].bytes, sums, 16);
+	check_entries(s, l, order);
+	if (is_reread) {
+		assert_int_equal(bm_manifest_sorted_rewind(s, &err), BM_OK);
+		check_entries(s, l, order);
+		for (size_t part = 3; part > 0; part--) { /* from the middle, and from the first */
+			assert_int_equal(bm_manifest_sorted_rewind(s, &err), BM_OK);
+			for (size_t i = 0; i < l->count / part / 2; i++)
+				assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_ENTRY);
+		}
+		assert_int_equal(bm_manifest_sorted_rewind(s, &err), BM_OK);
+		check_entries(s, l, order);
+	} else {
+		assert_int_equal(bm_manifest_sorted_rewind(s, &err), BM_ERR_USAGE);
 	}
-	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_END);
-	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_END);
 	bm_manifest_sorted_get_stats(s, st);
 	assert_int_equal(st->entry_count, l->count);
 	assert_int_equal(st->bad_line_count, 0);
@@ -179,6 +202,12 @@ static void check_sorted(const struct list *l, size_t memory_bytes, struct bm_ma
 	bm_manifest_sorted_destroy(s);
 	bm_buf_fini(&text);
 	free(order);
+}
+
+static void check_sorted(const struct list *l, size_t memory_bytes, struct bm_manifest_sorted_stats *st)
+{
+	check_sorted_once(l, memory_bytes, true, st);
+	check_sorted_once(l, memory_bytes, false, st);
 }
 
 static void all_orders_in_memory(void **state)
@@ -371,6 +400,56 @@ static void bad_lines_are_told(void **state)
 	bm_buf_fini(&text);
 }
 
+/* Names lose their first letter, b is refused, c left out. */
+static bool rename_entry(void *ctx, struct bm_manifest_entry *e)
+{
+	static char name[8];
+
+	assert_ptr_equal(ctx, &bad_count);
+	assert_null(e->fault);
+	if (e->name[0] == 'b')
+		e->fault = "refused";
+	if (e->name[0] != 'a')
+		return false;
+	snprintf(name, sizeof(name), "%s", e->name + 1);
+	e->name = name;
+	e->name_len--;
+	return true;
+}
+
+static void entries_are_renamed_and_left_out(void **state)
+{
+	struct bm_manifest_sorted_options o = {
+		.memory_bytes = 1, .on_bad_line = note_bad, .on_entry = rename_entry, .ctx = &bad_count};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_manifest_sorted *s = NULL;
+	struct bm_manifest_sorted_stats st;
+	struct bm_manifest_reader *r;
+	struct bm_manifest_entry e;
+	struct memory_stream m;
+	struct bm_buf text = {0};
+
+	(void)state;
+	bad_count = 0;
+	bm_buf_puts(&text, HEX64 "  azz\n" HEX64 "  bcd\nx\n" HEX64 "  ccc\n" HEX64 "  ayy\n");
+	r = open_memory(&m, &text);
+	assert_int_equal(bm_manifest_sorted_create(r, &o, &s, &err), BM_OK);
+	bm_manifest_close(r);
+	assert_int_equal(bad_count, 2);
+	assert_int_equal(bad_lines[0], 2);
+	assert_int_equal(bad_lines[1], 3);
+	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_ENTRY);
+	assert_string_equal(e.name, "yy");
+	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_ENTRY);
+	assert_string_equal(e.name, "zz");
+	assert_int_equal(bm_manifest_sorted_next(s, &e, &err), BM_MANIFEST_END);
+	bm_manifest_sorted_get_stats(s, &st);
+	assert_int_equal(st.entry_count, 2);
+	assert_int_equal(st.bad_line_count, 2);
+	bm_manifest_sorted_destroy(s);
+	bm_buf_fini(&text);
+}
+
 static void failures_are_told(void **state)
 {
 	struct bm_manifest_sorted_options o = {.memory_bytes = 1, .temp_dir = "/nonexistent/dir"};
@@ -472,6 +551,7 @@ int main(void)
 		cmocka_unit_test(all_that_an_entry_has_comes_back),
 		cmocka_unit_test(large_records_go_through),
 		cmocka_unit_test(bad_lines_are_told),
+		cmocka_unit_test(entries_are_renamed_and_left_out),
 		cmocka_unit_test(failures_are_told),
 		cmocka_unit_test(no_memory_is_told),
 	};

@@ -1,0 +1,458 @@
+/*
+ * cmd_audit.c - bytemill audit: a directory compared with a manifest.
+ *
+ * The job, the printing and the update are src/audit's; here are the options, the exit code, and what goes to standard
+ * error: bad lines, warnings, and, with --format gnu, the closing lines of sha256sum -c.
+ *
+ * The exit code says what is left to be done: 3 where there are differences (with --only: of those verdicts; what
+ * --update has brought up to date is none any more), else 1 where something could not be checked or a line of the manifest
+ * could not be read, whatever is shown.
+ */
+#include "commands.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_audit.h"
+#include "bm_glob.h"
+#include "bm_job.h"
+#include "bm_text.h"
+#include "console.h"
+#include "drive.h"
+#include "load.h"
+
+#define COMMAND "audit"
+#define SHOWN_BAD_LINES 20
+#define AT(field) offsetof(struct bm_cli_options, field)
+
+static const char *const formats[] = {
+	[BM_AUDIT_TABLE] = "table",
+	[BM_AUDIT_GNU] = "gnu",
+	[BM_AUDIT_RCLONE] = "rclone",
+	[BM_AUDIT_JSON] = "json",
+	NULL,
+};
+
+static const char *const kinds[] = {
+	[BM_MANIFEST_KIND_AUTO] = "auto",     [BM_MANIFEST_KIND_GNU] = "gnu",
+	[BM_MANIFEST_KIND_BSD] = "bsd",       [BM_MANIFEST_KIND_HASHDEEP] = "hashdeep",
+	[BM_MANIFEST_KIND_BAGIT] = "bagit",   [BM_MANIFEST_KIND_JSON] = "json",
+	[BM_MANIFEST_KIND_SFV] = "sfv",       [BM_MANIFEST_KIND_RCLONE] = "rclone",
+	[BM_MANIFEST_KIND_XXHSUM] = "xxhsum", NULL,
+};
+
+static const struct bm_cli_option options[] = {
+	{
+		.name = "format",
+		.type = BM_CLI_CHOICE,
+		.offset = AT(audit_format),
+		.arg = "FORMAT",
+		.values = formats,
+		.help = "table (default), gnu (\"name: OK\"), rclone (\"= name\"), json (an object a file and a summary)",
+	},
+	{
+		.name = "only",
+		.type = BM_CLI_TEXT,
+		.offset = AT(only),
+		.arg = "VERDICT,...",
+		.help = "list only these; other differences do not count for the exit code",
+	},
+	{
+		.name = "under",
+		.type = BM_CLI_TEXTS,
+		.offset = AT(under),
+		.arg = "NAME",
+		.help = "only this file or directory of ROOT and of the manifest; repeatable",
+	},
+	{
+		.name = "update",
+		.type = BM_CLI_TEXT,
+		.offset = AT(update),
+		.arg = "VERDICT,...",
+		.help = "bring MANIFEST up to date for new, duplicate, changed, rotted, moved, missing files",
+	},
+	{
+		.name = "ignore-new",
+		.type = BM_CLI_FLAG,
+		.offset = AT(ignore_new),
+		.help = "pass over files that are not in MANIFEST",
+	},
+	{
+		.name = "ignore-missing",
+		.type = BM_CLI_FLAG,
+		.offset = AT(ignore_missing),
+		.help = "pass over files that are only in MANIFEST",
+	},
+	{
+		.name = "always-read",
+		.type = BM_CLI_FLAG,
+		.offset = AT(always_read),
+		.help = "read files whose size alone is wrong, too",
+	},
+	{
+		.name = "max-duration",
+		.type = BM_CLI_DURATION,
+		.offset = AT(max_duration_ms),
+		.given = AT(has_max_duration),
+		.arg = "TIME",
+		.help = "stop reading after TIME, such as 90s or 2h: what is left is not-checked",
+	},
+	{
+		.name = "kind",
+		.type = BM_CLI_CHOICE,
+		.offset = AT(kind),
+		.arg = "KIND",
+		.values = kinds,
+		.help = "of MANIFEST: gnu, bsd, hashdeep, bagit, json, sfv, rclone, xxhsum (default: found out)",
+	},
+	{
+		.name = "algorithm",
+		.letter = 'a',
+		.type = BM_CLI_TEXT,
+		.offset = AT(algorithm),
+		.arg = "ALG",
+		.help = "of lines that do not say (default: found out)",
+	},
+	{
+		.name = "strip",
+		.type = BM_CLI_TEXT,
+		.offset = AT(strip),
+		.arg = "DIR",
+		.help = "names in MANIFEST begin with DIR/, which is ROOT",
+	},
+	{
+		.name = "strict",
+		.type = BM_CLI_FLAG,
+		.offset = AT(strict),
+		.help = "a bad line in MANIFEST is an error before anything is read",
+	},
+	{
+		.name = "allow-unsafe",
+		.type = BM_CLI_FLAG,
+		.offset = AT(allow_unsafe),
+		.help = "read files outside ROOT, where absolute names or \"..\" in MANIFEST lead",
+	},
+	{
+		.name = "include",
+		.type = BM_CLI_TEXTS,
+		.offset = AT(include),
+		.arg = "GLOB",
+		.help = "only files that match; repeatable",
+	},
+	{
+		.name = "exclude",
+		.type = BM_CLI_TEXTS,
+		.offset = AT(exclude),
+		.arg = "GLOB",
+		.help = "not files and directories that match; repeatable; wins over --include",
+	},
+	{
+		.name = "no-hidden",
+		.type = BM_CLI_FLAG,
+		.offset = AT(no_hidden),
+		.help = "leave out names that begin with a dot",
+	},
+	{
+		.name = "follow",
+		.letter = 'L',
+		.type = BM_CLI_FLAG,
+		.offset = AT(follow),
+		.help = "follow symbolic links (files in MANIFEST are read behind links anyway)",
+	},
+	{
+		.name = "one-file-system",
+		.letter = 'x',
+		.type = BM_CLI_FLAG,
+		.offset = AT(one_file_system),
+		.help = "stay on the file system of ROOT",
+	},
+};
+
+struct audit {
+	const struct bm_cli_options *o;
+	enum bm_audit_format format;
+	unsigned only, update_bits;
+	struct bm_audit_printer *printer;
+	struct bm_audit_update *update;
+	uint64_t bad_lines;
+};
+
+/* ---- while it runs ---- */
+
+static void on_bad_line(void *ctx, const char *manifest, uint64_t line, const char *fault)
+{
+	struct audit *a = ctx;
+
+	if (++a->bad_lines <= SHOWN_BAD_LINES || a->o->verbose)
+		bm_console_say(BM_CONSOLE_WARNING, "%s:%" PRIu64 ": %s", manifest, line, fault);
+}
+
+static void on_file(void *ctx, const struct bm_file_result *file)
+{
+	struct audit *a = ctx;
+
+	bm_audit_print_file(a->printer, file);
+	if (a->update != NULL)
+		bm_audit_update_file(a->update, file);
+}
+
+/* ---- the end ---- */
+
+static void on_refused(void *ctx, const char *text)
+{
+	(void)ctx;
+	bm_console_say(BM_CONSOLE_WARNING, "not brought up to date: %s", text);
+}
+
+/* False: it failed, and that was told. *left: verdicts that are not settled by it. */
+static bool write_update(struct audit *a, unsigned *left)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_audit_update_stats s;
+	char shown[256];
+
+	if (bm_audit_update_write(a->update, on_refused, NULL, &s, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		return false;
+	}
+	bm_escape_display_buf(shown, sizeof(shown), a->o->operands[0], strlen(a->o->operands[0]));
+	if (s.is_written && !a->o->quiet)
+		bm_console_say(BM_CONSOLE_PLAIN,
+		               "%s: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " moved, %" PRIu64
+		               " removed; the one before is %s~",
+		               shown, s.added, s.changed, s.moved, s.removed, shown);
+	if (s.refused == 0)
+		*left &= ~a->update_bits;
+	return s.refused == 0;
+}
+
+/* As sha256sum -c. */
+static void say_gnu_counts(uint64_t n, const char *one, const char *many)
+{
+	if (n > 0)
+		bm_console_say(BM_CONSOLE_WARNING, "%" PRIu64 " %s", n, n == 1 ? one : many);
+}
+
+static void say_gnu(const struct bm_summary *s)
+{
+	say_gnu_counts(s->bad_lines, "line is improperly formatted", "lines are improperly formatted");
+	say_gnu_counts(s->verdicts[BM_VERDICT_MISSING] + s->verdicts[BM_VERDICT_MOVED] +
+	                       s->verdicts[BM_VERDICT_UNREADABLE] + s->verdicts[BM_VERDICT_CHANGED_WHILE_READING] +
+	                       s->verdicts[BM_VERDICT_NOT_CHECKED],
+	               "listed file could not be read", "listed files could not be read");
+	say_gnu_counts(s->verdicts[BM_VERDICT_CHANGED] + s->verdicts[BM_VERDICT_ROTTED],
+	               "computed checksum did NOT match", "computed checksums did NOT match");
+}
+
+static bool any_of(const struct bm_summary *sum, unsigned bits)
+{
+	for (int v = 0; v < BM_VERDICT_COUNT; v++)
+		if ((bits & BM_AUDIT_BIT(v)) != 0 && sum->verdicts[v] > 0)
+			return true;
+	return false;
+}
+
+static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, int rc)
+{
+	struct audit *a = ctx;
+	unsigned left = a->only & BM_AUDIT_DIFFERENCES;
+	bool good = sum->error.status == BM_OK && !sum->cancelled;
+
+	(void)rc;
+	if (a->bad_lines > SHOWN_BAD_LINES && !a->o->verbose)
+		bm_console_say(BM_CONSOLE_WARNING,
+		               "%" PRIu64 " bad lines, of which the first %d were shown; --verbose shows all",
+		               a->bad_lines, SHOWN_BAD_LINES);
+	if (a->update != NULL && good)
+		good = write_update(a, &left);
+	else if (a->update != NULL)
+		bm_console_say(BM_CONSOLE_WARNING, "the manifest was left as it is, since the audit is not complete");
+	if (any_of(sum, left) && !sum->cancelled)
+		rc = BM_EXIT_DIFFERENT;
+	else
+		rc = good && sum->bad_lines == 0 && !any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
+		return rc; /* cron: nothing to say */
+	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
+		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
+		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
+	}
+	if (a->format == BM_AUDIT_GNU && !a->o->quiet)
+		say_gnu(sum);
+	return rc;
+}
+
+/* ---- the beginning ---- */
+
+static int parse_list(const char *option, const char *text, unsigned allowed, unsigned *bits)
+{
+	struct bm_error err = BM_ERROR_INIT;
+
+	if (text != NULL && bm_audit_parse_verdicts(text, allowed, bits, &err) != BM_OK)
+		return bm_usage_error(COMMAND, "--%s: %s", option, err.text);
+	return 0;
+}
+
+static int check_globs(const char *option, const struct bm_cli_texts *given)
+{
+	for (size_t i = 0; i < given->count; i++) {
+		struct bm_error err = BM_ERROR_INIT;
+		struct bm_glob *glob = NULL;
+
+		if (bm_glob_compile(given->items[i], &glob, &err) != BM_OK)
+			return bm_usage_error(COMMAND, "--%s: %s", option, err.text);
+		bm_glob_destroy(glob);
+	}
+	return 0;
+}
+
+static int check(struct audit *a)
+{
+	const struct bm_cli_options *o = a->o;
+	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_FAILURES | BM_AUDIT_BIT(BM_VERDICT_OK);
+	int rc;
+
+	if (o->operand_count < 1 || o->operand_count > 2)
+		return bm_usage_error(COMMAND, "wanted is MANIFEST, and perhaps ROOT; given %s",
+		                      o->operand_count == 0 ? "was nothing" : "was more");
+	if (o->under.count > 0 && o->include.count > 0)
+		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
+	a->only = all;
+	rc = parse_list("only", o->only, all, &a->only);
+	if (rc == 0)
+		rc = parse_list("update", o->update, BM_AUDIT_DIFFERENCES, &a->update_bits);
+	if (rc == 0)
+		rc = check_globs("include", &o->include);
+	if (rc == 0)
+		rc = check_globs("exclude", &o->exclude);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < o->under.count; i++)
+		if (o->under.items[i][0] == '/' || o->under.items[i][0] == '\0')
+			return bm_usage_error(COMMAND, "--under wants a name below ROOT, not \"%s\"",
+			                      o->under.items[i][0] == '\0' ? "" : "/...");
+	if ((a->update_bits & (BM_AUDIT_BIT(BM_VERDICT_NEW) | BM_AUDIT_BIT(BM_VERDICT_DUPLICATE) |
+	                       BM_AUDIT_BIT(BM_VERDICT_MOVED))) != 0 &&
+	    o->ignore_new)
+		return bm_usage_error(COMMAND, "--update wants to know of files that --ignore-new passes over");
+	if ((a->update_bits & (BM_AUDIT_BIT(BM_VERDICT_MISSING) | BM_AUDIT_BIT(BM_VERDICT_MOVED))) != 0 &&
+	    o->ignore_missing)
+		return bm_usage_error(COMMAND, "--update wants to know of files that --ignore-missing passes over");
+	return 0;
+}
+
+static void fill(struct audit *a, struct bm_audit_options *ao)
+{
+	const struct bm_cli_options *o = a->o;
+
+	*ao = (struct bm_audit_options){
+		.manifest = o->operands[0],
+		.root = o->operand_count > 1 ? o->operands[1] : NULL,
+		.under = o->under.items,
+		.under_count = o->under.count,
+		.include = o->include.items,
+		.include_count = o->include.count,
+		.exclude = o->exclude.items,
+		.exclude_count = o->exclude.count,
+		.no_hidden = o->no_hidden,
+		.follow = o->follow,
+		.one_file_system = o->one_file_system,
+		.kind = o->kind > 0 ? (enum bm_manifest_kind)o->kind : BM_MANIFEST_KIND_AUTO,
+		.algorithm = o->algorithm,
+		.strip = o->strip,
+		.ignore_new = o->ignore_new,
+		.ignore_missing = o->ignore_missing,
+		/* A new digest is wanted of them. */
+		.always_read = o->always_read || (a->update_bits & BM_AUDIT_BIT(BM_VERDICT_CHANGED)) != 0,
+		.strict = o->strict,
+		.allow_unsafe = o->allow_unsafe,
+		.has_max_duration = o->has_max_duration,
+		.max_duration_ms = o->max_duration_ms,
+		.on_bad_line = on_bad_line,
+		.ctx = a,
+	};
+}
+
+static int audit(const struct bm_cli_options *o)
+{
+	struct audit a = {.o = o};
+	struct bm_audit_options ao;
+	struct bm_drive_style style = {
+		.command = COMMAND,
+		.results_on_stdout = true,
+		.is_filter = true,
+		.on_file = on_file,
+		.finish = finish,
+		.ctx = &a,
+	};
+	struct bm_faults faults = {.quiet = o->quiet};
+	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_jobs *jobs = NULL;
+	struct bm_job *job;
+	int rc = check(&a);
+
+	if (rc != 0)
+		return rc;
+	rc = BM_EXIT_USAGE;
+	a.format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
+	fill(&a, &ao);
+	job = bm_audit_job(&ao);
+	if (job == NULL) {
+		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
+		goto out;
+	}
+	if (bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK) {
+		bm_job_destroy(job);
+		goto fail;
+	}
+	if (bm_jobs_adopt(jobs, job, &err) != BM_OK || bm_jobs_check(jobs, &err) != BM_OK)
+		goto fail;
+	if (a.update_bits != 0 && !o->dry_run && bm_audit_update_create(&ao, a.update_bits, &a.update, &err) != BM_OK)
+		goto fail;
+	if (bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
+		goto fail;
+	rc = bm_drive(jobs, o, &style);
+	goto out;
+fail:
+	if (faults.error_count == 0)
+		bm_console_say_error(&err);
+out:
+	bm_audit_printer_destroy(a.printer);
+	bm_audit_update_destroy(a.update);
+	bm_jobs_destroy(jobs);
+	return rc;
+}
+
+const struct bm_cli_command bm_cmd_audit = {
+	.name = COMMAND,
+	.operands = "MANIFEST [ROOT]",
+	.summary = "compare a directory with a manifest of digests",
+	.about = "Compares every file below ROOT (without it: the directory of MANIFEST) with its digest in\n"
+		 "MANIFEST, and gives each file one verdict:\n"
+		 "  ok           as the manifest says\n"
+		 "  rotted       other bytes, though size and time of change are as they were (json manifests)\n"
+		 "  changed      other bytes\n"
+		 "  missing      only in the manifest\n"
+		 "  moved        has the digest of a file that is missing\n"
+		 "  duplicate    not in the manifest, has the digest of a file that is\n"
+		 "  new          not in the manifest\n"
+		 "  unreadable, changed-while-reading, not-checked: nothing can be said\n"
+		 "A digest that is wrong is read again past the page cache before it is believed. MANIFEST is\n"
+		 "what sha256sum and its kin, hashdeep, BagIt, rclone, xxhsum and bytemill write; \"-\" is standard\n"
+		 "input.",
+	.options = options,
+	.option_count = BM_CLI_COUNT(options),
+	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_TALK,
+	.epilog = "Examples:\n"
+		  "  bytemill audit /srv/photos/SHA256SUMS\n"
+		  "  bytemill audit SHA256SUMS /srv/photos --only changed,rotted,missing\n"
+		  "  bytemill audit SHA256SUMS /srv/photos --update new,moved\n"
+		  "  bytemill audit sums.json /mnt/archive --max-duration 2h --report audit.jsonl\n"
+		  "\n"
+		  "Exit codes:\n"
+		  "  0 all is as the manifest says; 3 differences; 1 no differences, but some files could not be\n"
+		  "  checked, or lines of the manifest not be read; 2 usage, or no manifest; 128+N signal N\n",
+	.run = audit,
+};

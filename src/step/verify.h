@@ -1,0 +1,96 @@
+/* verify.h - what the files of the step verify share. */
+#ifndef VERIFY_H
+#define VERIFY_H
+
+#include <sys/types.h>
+
+#include "bm_manifest.h"
+#include "bm_manifest_sorted.h"
+#include "bm_names.h"
+#include "digest_stage.h"
+
+/* ---- the manifest (verify_load.c) ---- */
+
+struct verify_manifest { /* constant once it is loaded, but for sorted, which belongs to the listing, then to release */
+	struct bm_manifest_sorted *sorted;
+	enum bm_manifest_kind kind;
+	char *path;       /* as the job says it, placeholders put in */
+	char shown[256];  /* the same for messages */
+	const char *root; /* the read step's; borrowed from the job */
+	char *own;        /* the manifest's own name below the root; NULL: it is not there */
+	uint64_t entry_count, bad_line_count;
+	size_t algorithm_count;
+	const struct bm_digest_algorithm
+		*algorithms[DIGEST_SET_MAX]; /* those that entries have, and that are known here */
+	const struct bm_digest_algorithm *guess[BM_DIGEST_MAX_BYTES + 1]; /* by length: of digests that do not say */
+	bool root_is_gone;
+	char gone_text[256]; /* why */
+	dev_t dev;
+	ino_t ino;
+};
+
+enum bm_status verify_load(struct bm_job_context *ctx, const struct bm_step *step, struct bm_error *err) BM_NODISCARD;
+void verify_unload(void *manifest); /* NULL is fine */
+/* Is the directory still the one that it was? *why is set where it is not. */
+bool verify_root_is_there(const struct verify_manifest *m, const char **why);
+/* The algorithm of an entry's digest; NULL: not known here. */
+const struct bm_digest_algorithm *verify_algorithm(const struct verify_manifest *m, const struct bm_manifest_digest *d);
+
+/* ---- a file ---- */
+
+struct verify_digest {
+	uint8_t algorithm; /* in the manifest's */
+	uint8_t bytes[BM_DIGEST_MAX_BYTES];
+};
+#define VERIFY_DIGESTS_MAX 64
+
+struct verify_file {
+	struct digest_file d; /* first: digest_stage.h */
+	bool is_listed;       /* in the manifest */
+	bool is_extra;        /* ... and not given by the walk */
+	bool has_size, has_mtime;
+	uint64_t size_bytes;
+	int64_t mtime_ns;
+	enum bm_verdict verdict; /* known before the bytes are; else NONE */
+	size_t digest_count;
+	struct verify_digest *digests; /* that it should have; part of the same allocation */
+	/* Of a digest of an algorithm that is not known here, where there is no other one; static. */
+	const char *unknown;
+};
+
+/* ---- the listing (verify_list.c) ---- */
+
+struct verify_cursor; /* goes through the manifest, lines of one name put together */
+enum bm_status verify_cursor_create(const struct verify_manifest *m, struct verify_cursor **out, struct bm_error *err)
+	BM_NODISCARD;
+void verify_cursor_destroy(struct verify_cursor *c); /* NULL is fine */
+
+struct verify_shared {
+	struct bm_job_context *ctx;
+	const struct bm_verify_params *p;
+	const struct bm_plan *plan;
+	struct verify_manifest *m; /* borrowed; NULL: not loaded yet */
+	struct digest_set set;
+	struct verify_cursor *cursor; /* the listing's only */
+	struct join *join;            /* hold's, then release's */
+	uint64_t deadline_ms;         /* 0: none; set by the listing before the first file */
+};
+
+enum bm_expect verify_expect(void *shared, struct bm_entry *walked, struct bm_entry **extra, void **state,
+                             struct bm_worker *w, struct bm_error *err);
+uint64_t verify_now_ms(void);
+
+/* ---- reading again (verify_again.c) ---- */
+
+enum verify_second {
+	VERIFY_SECOND_RIGHT,   /* all digests are those of the manifest */
+	VERIFY_SECOND_SAME,    /* as in the first reading */
+	VERIFY_SECOND_OTHER,   /* neither */
+	VERIFY_SECOND_NONE,    /* not possible: the input cannot be read twice, or the run is over */
+	VERIFY_SECOND_CHANGED, /* somebody wrote the file */
+	VERIFY_SECOND_FAILED   /* err is set */
+};
+enum verify_second verify_read_again(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
+                                     struct bm_worker *w, struct bm_error *err);
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * verify_again.c - a file whose digest is not the manifest's is read a second time before that is said.
+ *
+ * The second reading goes past the page cache, to what is on the disk: with O_DIRECT where the file system can do that,
+ * else after its pages were dropped (POSIX_FADV_DONTNEED; pages that are dirty, mapped or locked stay, and on tmpfs there
+ * is nothing else: there the second reading sees the same memory). So bytes that went wrong in memory, in a cable or in
+ * the cache are told from those that are wrong on the disk, and a disk that gives other bytes each time from both.
+ *
+ * It is done by the thread that closes the file, one piece after the other: a mismatch is rare, and a tree of nothing
+ * but mismatches keeps as many threads at it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bm_error.h"
+#include "verify.h"
+
+#define PIECE_BYTES ((size_t)1 << 20)
+#define DIRECT_UNIT ((size_t)4096)
+
+struct second {
+	int fd;
+	bool direct;
+	uint8_t *buf;
+	struct bm_digest *states[DIGEST_SET_MAX];
+	uint8_t out[DIGEST_SET_MAX][BM_DIGEST_MAX_BYTES];
+};
+
+static bool is_wanted(const struct verify_file *vf, size_t i)
+{
+	return (vf->d.skip >> i & 1) == 0;
+}
+
+/* The same open file by another descriptor: a path could be another file by now. */
+static bool open_second(struct second *s, int fd)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	s->fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_DIRECT);
+	s->direct = s->fd >= 0;
+	if (!s->direct)
+		s->fd = dup(fd);
+	if (s->fd >= 0 && !s->direct)
+		(void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return s->fd >= 0;
+}
+
+/* -1 and errno, or how many bytes, less than a piece only at the end. */
+static ssize_t read_piece(struct second *s, uint64_t offset, struct bm_worker *w)
+{
+	size_t got = 0;
+	ssize_t n = 0;
+
+	bm_worker_block(w);
+	while (got < PIECE_BYTES) {
+		n = pread(s->fd, s->buf + got, PIECE_BYTES - got, (off_t)(offset + got));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && s->direct) { /* not here after all */
+			s->direct = false;
+			(void)fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_DIRECT);
+			(void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_DONTNEED);
+			continue;
+		}
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+		if (s->direct && got % DIRECT_UNIT != 0) /* the end: no aligned read can follow */
+			break;
+	}
+	bm_worker_unblock(w);
+	return n < 0 ? -1 : (ssize_t)got;
+}
+
+static enum bm_status update(struct second *s, const struct digest_set *set, const struct verify_file *vf, size_t len,
+                             struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+
+	for (size_t i = 0; i < set->count && status == BM_OK; i++)
+		if (is_wanted(vf, i))
+			status = bm_digest_update(s->states[i], s->buf, len, err);
+	return status;
+}
+
+static enum verify_second read_all(struct second *s, const struct digest_set *set, struct bm_file *f,
+                                   const struct verify_file *vf, struct bm_worker *w, struct bm_error *err)
+{
+	uint64_t offset = 0;
+	ssize_t n;
+
+	do {
+		if (bm_flow_is_cancelled(bm_worker_flow(w)))
+			return VERIFY_SECOND_NONE;
+		n = read_piece(s, offset, w);
+		if (n < 0) {
+			(void)bm_error_set_errno(err, errno, NULL,
+			                         "read past the cache, to make sure of a wrong digest: cannot read");
+			return VERIFY_SECOND_FAILED;
+		}
+		if (update(s, set, vf, (size_t)n, err) != BM_OK)
+			return VERIFY_SECOND_FAILED;
+		offset += (uint64_t)n;
+		f->ctx->tick(f->ctx->tick_arg);
+	} while ((size_t)n == PIECE_BYTES);
+	if (bm_source_check_unchanged(f->source, err) != BM_OK)
+		return VERIFY_SECOND_CHANGED;
+	return VERIFY_SECOND_RIGHT;
+}
+
+static enum verify_second judge(const struct second *s, const struct verify_shared *vs, const struct verify_file *vf)
+{
+	bool right = true, same = true;
+
+	for (size_t k = 0; k < vf->digest_count; k++) {
+		const struct verify_digest *d = &vf->digests[k];
+
+		right = right && memcmp(s->out[d->algorithm], d->bytes, BM_DIGEST_MAX_BYTES) == 0;
+	}
+	for (size_t i = 0; i < vs->set.count; i++)
+		same = same && (!is_wanted(vf, i) || memcmp(s->out[i], vf->d.value[i].out, BM_DIGEST_MAX_BYTES) == 0);
+	return right ? VERIFY_SECOND_RIGHT : same ? VERIFY_SECOND_SAME : VERIFY_SECOND_OTHER;
+}
+
+enum verify_second verify_read_again(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
+                                     struct bm_worker *w, struct bm_error *err)
+{
+	struct second *s;
+	void *buf = NULL;
+	enum verify_second result = VERIFY_SECOND_NONE;
+
+	if (f->source == NULL || !bm_source_is_regular(f->source))
+		return VERIFY_SECOND_NONE;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return VERIFY_SECOND_NONE;
+	s->fd = -1;
+	if (posix_memalign(&buf, DIRECT_UNIT, PIECE_BYTES) != 0)
+		goto out;
+	s->buf = buf;
+	for (size_t i = 0; i < vs->set.count; i++)
+		if (is_wanted(vf, i) && bm_digest_create(vs->set.algorithms[i], &s->states[i], NULL) != BM_OK)
+			goto out;
+	if (!open_second(s, bm_source_fd(f->source)))
+		goto out;
+	result = read_all(s, &vs->set, f, vf, w, err);
+	for (size_t i = 0; i < vs->set.count && result == VERIFY_SECOND_RIGHT; i++)
+		if (is_wanted(vf, i) && bm_digest_finish(s->states[i], s->out[i], err) != BM_OK)
+			result = VERIFY_SECOND_FAILED;
+	if (result == VERIFY_SECOND_RIGHT)
+		result = judge(s, vs, vf);
+out:
+	if (s->fd >= 0)
+		close(s->fd);
+	for (size_t i = 0; i < vs->set.count; i++)
+		bm_digest_destroy(s->states[i]);
+	free(s->buf);
+	free(s);
+	return result;
+}
