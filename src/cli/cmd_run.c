@@ -2,15 +2,37 @@
  * cmd_run.c - bytemill run: job files are loaded, checked and driven.
  *
  * The one thing looked up in the checked jobs is whether a step writes to standard output: then the bar must not be on
- * the same terminal, and the report cannot go there too.
+ * the same terminal, and the report cannot go there too. Before anything is opened or made the jobs are locked; that
+ * also keeps a second run's hands off the report of the first.
  */
 #include "commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bm_job.h"
+#include "console.h"
 #include "drive.h"
+#include "hold.h"
 #include "load.h"
+
+#define AT(field) offsetof(struct bm_cli_options, field)
+
+static const struct bm_cli_option options[] = {
+	{
+		.name = "wait",
+		.type = BM_CLI_DURATION,
+		.offset = AT(wait_ms),
+		.arg = "TIME",
+		.help = "where the job is already running, wait up to TIME (\"10m\") for it to end",
+	},
+	{
+		.name = "no-lock",
+		.type = BM_CLI_FLAG,
+		.offset = AT(no_lock),
+		.help = "run even while the same job is running: nothing keeps the two apart",
+	},
+};
 
 static bool is_dash(const char *text)
 {
@@ -37,13 +59,30 @@ static int run(const struct bm_cli_options *o)
 	struct bm_drive_style style = {.command = "run"};
 	struct bm_faults faults = {0};
 	struct bm_jobs *jobs = NULL;
-	int rc = bm_load_jobs("run", o, &faults, &jobs);
+	struct bm_hold hold = {0};
+	char *run_id = bm_run_make_id();
+	int rc;
 
+	if (run_id == NULL) {
+		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
+		return BM_EXIT_USAGE;
+	}
+	if (o->no_lock && o->wait_ms > 0) {
+		rc = bm_usage_error("run", "--wait is how long to wait for the lock, and --no-lock does without one");
+		goto out;
+	}
+	rc = bm_load_jobs("run", o, &faults, &jobs);
+	if (rc == 0 && !o->dry_run && !o->no_lock)
+		rc = bm_hold_begin(&hold, jobs, run_id, o);
 	if (rc == 0) {
 		style.results_on_stdout = writes_stdout(jobs);
+		style.run_id = run_id;
 		rc = bm_drive(jobs, o, &style);
 	}
+	bm_hold_end(&hold);
+out:
 	bm_jobs_destroy(jobs);
+	free(run_id);
 	return rc;
 }
 
@@ -53,7 +92,9 @@ const struct bm_cli_command bm_cmd_run = {
 	.summary = "run job files",
 	.about = "Runs all jobs of the job files (\"-\": standard input) over one pool of threads.\n"
 		 "Every fault in the files is told before the first byte is read.",
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_SETS | BM_CLI_TALK,
+	.options = options,
+	.option_count = BM_CLI_COUNT(options),
+	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_SETS | BM_CLI_TALK | BM_CLI_STATE,
 	.epilog = "Examples:\n"
 		  "  bytemill run nightly.json\n"
 		  "  bytemill run -n nightly.json                 what would be done\n"
@@ -62,6 +103,7 @@ const struct bm_cli_command bm_cmd_run = {
 		  "\n"
 		  "Exit codes:\n"
 		  "  0 all done; 1 finished, but some files failed (each is named on standard error);\n"
-		  "  2 usage or job file wrong, nothing was done; 128+N ended by signal N\n",
+		  "  2 usage or job file wrong, nothing was done; 4 the same job is already running;\n"
+		  "  128+N ended by signal N\n",
 	.run = run,
 };

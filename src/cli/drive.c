@@ -260,6 +260,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (rc != 0)
 		return rc;
 
+	opt.run_id = style->run_id;
 	opt.on_file = on_file;
 	opt.on_message = on_message;
 	opt.on_error = on_error;

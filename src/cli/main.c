@@ -50,7 +50,7 @@ static void print_help(FILE *out)
 	      "\n"
 	      "Exit codes:\n"
 	      "  0 all done; 1 finished, but some files failed; 2 usage or job file wrong, nothing was done;\n"
-	      "  128+N ended by signal N\n"
+	      "  4 the same job is already running; 128+N ended by signal N\n"
 	      "\n"
 	      "The manual: man bytemill\n",
 	      out);

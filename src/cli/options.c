@@ -20,7 +20,7 @@
 #include "bm_text.h"
 #include "console.h"
 
-#define MAX_OPTIONS 48
+#define MAX_OPTIONS 64
 #define LONG_BASE 256 /* getopt's value of row i is LONG_BASE + i: no letter is as large */
 
 #define AT(field) offsetof(struct bm_cli_options, field)
@@ -73,6 +73,14 @@ static const struct bm_cli_option common[] = {
 		.arg = "FILE",
 		.group = BM_CLI_RUNNING,
 		.help = "write JSON Lines, an object a file and a summary, to FILE (\"-\": standard output)",
+	},
+	{
+		.name = "state",
+		.type = BM_CLI_TEXT,
+		.offset = AT(state),
+		.arg = "DIR",
+		.group = BM_CLI_STATE,
+		.help = "where the locks of jobs are kept (default: /var/lib/bytemill, ~/.local/state/bytemill)",
 	},
 	{
 		.name = "set",
@@ -235,6 +243,12 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 	}
 	case BM_CLI_SIZE:
 		if (bm_size_parse(arg, at, &err) != BM_OK)
+			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
+		if (*(uint64_t *)at == 0)
+			return bm_usage_error(c->name, "--%s is \"%s\"; allowed: more than 0", row->name, shown);
+		return 0;
+	case BM_CLI_DURATION:
+		if (bm_duration_parse(arg, at, &err) != BM_OK)
 			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
 		if (*(uint64_t *)at == 0)
 			return bm_usage_error(c->name, "--%s is \"%s\"; allowed: more than 0", row->name, shown);

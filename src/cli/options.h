@@ -12,7 +12,7 @@
 #define BM_CLI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Exit codes, frozen. 128+N: killed by signal N. */
-enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2 };
+enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2, BM_EXIT_BUSY = 4 };
 
 enum bm_progress_mode { BM_PROGRESS_AUTO, BM_PROGRESS_ALWAYS, BM_PROGRESS_NEVER };
 
@@ -31,6 +31,10 @@ struct bm_cli_options {
 	const char *report;
 	struct bm_cli_texts sets;
 	bool help, version;
+	const char *state;
+	/* run */
+	uint64_t wait_ms; /* 0: not given */
+	bool no_lock;
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
@@ -50,6 +54,7 @@ enum bm_cli_type {
 	BM_CLI_FLAG,     /* bool */
 	BM_CLI_UNSIGNED, /* unsigned in [min, max] */
 	BM_CLI_SIZE,     /* uint64_t, "64MiB", not 0 */
+	BM_CLI_DURATION, /* uint64_t ms, "10m", not 0 */
 	BM_CLI_TEXT,     /* const char *, not empty */
 	BM_CLI_TEXTS,    /* struct bm_cli_texts, repeatable */
 	BM_CLI_SET,      /* struct bm_cli_texts of NAME=VALUE, repeatable */
@@ -62,6 +67,7 @@ enum bm_cli_group {
 	BM_CLI_RUNNING = 2,   /* --dry-run --progress --report */
 	BM_CLI_SETS = 4,      /* --set */
 	BM_CLI_TALK = 8,      /* --quiet --verbose */
+	BM_CLI_STATE = 32,    /* --state */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 

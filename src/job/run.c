@@ -239,7 +239,7 @@ static void start_scout(struct bm_run *run)
 /* ---- making a run ---- */
 
 /* Unique on this machine: one process can start two runs in one second. In UTC, so that ids sort by time. */
-static char *make_run_id(void)
+char *bm_run_make_id(void)
 {
 	struct bm_buf b = {0};
 	struct timespec now;
@@ -396,7 +396,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 	run->memory = wanted_memory(jobs, &run->opt);
 	localtime_r(&now, &run->date);
 	clock_gettime(CLOCK_MONOTONIC, &run->start);
-	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : make_run_id();
+	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : bm_run_make_id();
 	run->job_count = jobs->count;
 	run->job_runs = bm_calloc_array(jobs->count + 1, sizeof(*run->job_runs));
 	if (run->id == NULL || run->job_runs == NULL) {
