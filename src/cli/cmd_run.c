@@ -16,24 +16,6 @@
 #include "hold.h"
 #include "load.h"
 
-#define AT(field) offsetof(struct bm_cli_options, field)
-
-static const struct bm_cli_option options[] = {
-	{
-		.name = "wait",
-		.type = BM_CLI_DURATION,
-		.offset = AT(wait_ms),
-		.arg = "TIME",
-		.help = "where the job is already running, wait up to TIME (\"10m\") for it to end",
-	},
-	{
-		.name = "no-lock",
-		.type = BM_CLI_FLAG,
-		.offset = AT(no_lock),
-		.help = "run even while the same job is running: nothing keeps the two apart",
-	},
-};
-
 static bool is_dash(const char *text)
 {
 	return text != NULL && strcmp(text, "-") == 0;
@@ -92,9 +74,8 @@ const struct bm_cli_command bm_cmd_run = {
 	.summary = "run job files",
 	.about = "Runs all jobs of the job files (\"-\": standard input) over one pool of threads.\n"
 		 "Every fault in the files is told before the first byte is read.",
-	.options = options,
-	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_SETS | BM_CLI_TALK | BM_CLI_STATE,
+	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK | BM_CLI_STATE |
+                  BM_CLI_LOCK,
 	.epilog = "Examples:\n"
 		  "  bytemill run nightly.json\n"
 		  "  bytemill run -n nightly.json                 what would be done\n"

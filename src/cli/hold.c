@@ -28,6 +28,8 @@
 #include "console.h"
 
 #define AGAIN_MS 50
+#define SIGN_TRIES 10
+#define SIGN_WAIT_NS 20000000L
 
 struct held {
 	struct bm_lock *lock;
@@ -128,6 +130,19 @@ static int say_no_lock(const struct bm_error *err)
 	return BM_EXIT_USAGE;
 }
 
+/* Who is at it. A holder that has just taken the lock signs it in the next moment; whoever is refused has that time. */
+static void find_holder(const struct held *held, struct bm_buf *holder)
+{
+	for (int i = 0; i < SIGN_TRIES; i++) {
+		struct timespec pause = {.tv_nsec = SIGN_WAIT_NS};
+
+		bm_buf_reset(holder);
+		if (bm_lock_holder(held->lock, holder))
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int take(const struct held *held, int64_t deadline_ms, const struct bm_cli_options *o)
 {
 	struct bm_error err = BM_ERROR_INIT;
@@ -139,15 +154,14 @@ static int take(const struct held *held, int64_t deadline_ms, const struct bm_cl
 		return say_no_lock(&err);
 	if (taken)
 		return 0;
-	bm_lock_holder(held->lock, &holder);
+	find_holder(held, &holder);
 	if (deadline_ms > 0) {
 		say_waiting(held, holder.oom ? "another process" : holder.data, o);
 		if (wait_for(held->lock, deadline_ms, &taken, &err) != BM_OK)
 			rc = say_no_lock(&err);
 	}
 	if (rc == 0 && !taken) {
-		bm_buf_reset(&holder); /* it may be another by now */
-		bm_lock_holder(held->lock, &holder);
+		find_holder(held, &holder); /* it may be another by now */
 		say_busy(held, holder.oom ? "another process" : holder.data, o);
 		rc = BM_EXIT_BUSY;
 	}

@@ -71,7 +71,8 @@ static const struct bm_cli_option common[] = {
 		.type = BM_CLI_TEXT,
 		.offset = AT(report),
 		.arg = "FILE",
-		.group = BM_CLI_RUNNING,
+		.group = BM_CLI_REPORT,
+		.is_path = true,
 		.help = "write JSON Lines, an object a file and a summary, to FILE (\"-\": standard output)",
 	},
 	{
@@ -80,7 +81,23 @@ static const struct bm_cli_option common[] = {
 		.offset = AT(state),
 		.arg = "DIR",
 		.group = BM_CLI_STATE,
+		.is_path = true,
 		.help = "where the locks of jobs are kept (default: /var/lib/bytemill, ~/.local/state/bytemill)",
+	},
+	{
+		.name = "wait",
+		.type = BM_CLI_DURATION,
+		.offset = AT(wait_ms),
+		.arg = "TIME",
+		.group = BM_CLI_LOCK,
+		.help = "where the job is already running, wait up to TIME (\"10m\") for it to end",
+	},
+	{
+		.name = "no-lock",
+		.type = BM_CLI_FLAG,
+		.offset = AT(no_lock),
+		.group = BM_CLI_LOCK,
+		.help = "run even while the same job is running: nothing keeps the two apart",
 	},
 	{
 		.name = "set",
@@ -179,6 +196,17 @@ static bool texts_add(struct bm_cli_texts *t, const char *text)
 		return false;
 	t->items = items;
 	t->items[t->count++] = text;
+	return true;
+}
+
+static bool given_add(struct bm_cli_options *o, const struct bm_cli_option *row, const char *arg)
+{
+	struct bm_cli_given *given = bm_realloc_array(o->given, o->given_count + 1, sizeof(*given));
+
+	if (given == NULL)
+		return false;
+	o->given = given;
+	o->given[o->given_count++] = (struct bm_cli_given){row, row->type == BM_CLI_FLAG ? NULL : arg};
 	return true;
 }
 
@@ -369,6 +397,8 @@ int bm_options_parse(const struct bm_cli_command *c, int argc, char **argv, stru
 		rc = store(c, row, optarg, o);
 		if (rc != 0)
 			return rc;
+		if (!given_add(o, row, optarg))
+			return bm_usage_error(c->name, "out of memory");
 	}
 	o->operands = argv + optind;
 	o->operand_count = (size_t)(argc - optind);
@@ -381,6 +411,7 @@ void bm_options_fini(struct bm_cli_options *o)
 	free(o->algorithms.items);
 	free(o->include.items);
 	free(o->exclude.items);
+	free(o->given);
 	memset(o, 0, sizeof(*o));
 }
 

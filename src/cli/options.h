@@ -21,6 +21,12 @@ struct bm_cli_texts {
 	size_t count;
 };
 
+/* One option as it was given; arg is argv's, NULL for flags. */
+struct bm_cli_given {
+	const struct bm_cli_option *option; /* static */
+	const char *arg;
+};
+
 /* What was given, for all commands. Strings are borrowed from argv. */
 struct bm_cli_options {
 	/* common */
@@ -45,6 +51,11 @@ struct bm_cli_options {
 	bool schema, man;
 	/* keygen */
 	bool public_keys;
+	/* schedule */
+	const char *cron, *on_calendar, *units_dir;
+	bool systemd, install, remove;
+	struct bm_cli_given *given; /* all of the above as it was said, in that order; owned */
+	size_t given_count;
 	/* what is left */
 	char **operands;
 	size_t operand_count;
@@ -64,10 +75,12 @@ enum bm_cli_type {
 /* Which of the common options a command takes. */
 enum bm_cli_group {
 	BM_CLI_RESOURCES = 1, /* --threads --io-depth --memory */
-	BM_CLI_RUNNING = 2,   /* --dry-run --progress --report */
+	BM_CLI_RUNNING = 2,   /* --dry-run --progress */
 	BM_CLI_SETS = 4,      /* --set */
 	BM_CLI_TALK = 8,      /* --quiet --verbose */
 	BM_CLI_STATE = 32,    /* --state */
+	BM_CLI_REPORT = 64,   /* --report */
+	BM_CLI_LOCK = 128,    /* --wait --no-lock */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 
@@ -81,6 +94,7 @@ struct bm_cli_option {
 	unsigned min, max;
 	const char *const *values; /* CHOICE: NULL-terminated */
 	unsigned group;            /* common options: enum bm_cli_group */
+	bool is_path;              /* TEXT: of a file, unless "-" */
 };
 
 struct bm_cli_command {

@@ -25,8 +25,9 @@ enum bm_status bm_lock_take(struct bm_lock *l, bool block, bool *taken, struct b
 /* Writes into a taken lock that this process holds it since now, and text (lines of "key value"; may be ""). What
  * cannot be written is left out: the lock is held all the same. */
 void bm_lock_sign(struct bm_lock *l, const char *text);
-/* Appends who holds it, as far as that is known: "process 4242 since 2026-11-22 03:00:00"; fit for a terminal. */
-void bm_lock_holder(struct bm_lock *l, struct bm_buf *out);
+/* Appends who holds it: "process 4242 since 2026-11-22 03:00:00", fit for a terminal. Where the holder has not signed
+ * (yet): false, and "another process". */
+bool bm_lock_holder(struct bm_lock *l, struct bm_buf *out);
 const char *bm_lock_path(const struct bm_lock *l); /* borrowed; bytes */
 void bm_lock_destroy(struct bm_lock *l);           /* lets it go; NULL is fine */
 

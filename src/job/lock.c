@@ -135,7 +135,7 @@ static const char *find_value(const char *text, const char *key, size_t *len)
 	return NULL;
 }
 
-void bm_lock_holder(struct bm_lock *l, struct bm_buf *out)
+bool bm_lock_holder(struct bm_lock *l, struct bm_buf *out)
 {
 	char text[MAX_TEXT], host[MAX_HOST] = "";
 	const char *value;
@@ -146,7 +146,7 @@ void bm_lock_holder(struct bm_lock *l, struct bm_buf *out)
 	value = find_value(text, "pid", &len);
 	if (value == NULL) {
 		bm_buf_puts(out, "another process");
-		return;
+		return false;
 	}
 	bm_buf_puts(out, "process ");
 	bm_escape_display(out, value, len);
@@ -161,6 +161,7 @@ void bm_lock_holder(struct bm_lock *l, struct bm_buf *out)
 		bm_buf_puts(out, " since ");
 		bm_escape_display(out, value, len);
 	}
+	return true;
 }
 
 const char *bm_lock_path(const struct bm_lock *l)
