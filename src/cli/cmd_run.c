@@ -11,10 +11,15 @@
 #include <string.h>
 
 #include "bm_job.h"
+#include "bm_text.h"
 #include "console.h"
 #include "drive.h"
 #include "hold.h"
 #include "load.h"
+#include "log.h"
+#include "signals.h"
+
+#define MAX_NAMES 20
 
 static bool is_dash(const char *text)
 {
@@ -36,34 +41,75 @@ static bool writes_stdout(const struct bm_jobs *jobs)
 	return false;
 }
 
-static int run(const struct bm_cli_options *o)
+/* The jobs' names, as many as there is room for on a line. */
+static void log_start(const struct bm_jobs *jobs)
 {
-	struct bm_drive_style style = {.command = "run"};
+	struct bm_buf names = {0};
+	size_t i;
+
+	for (i = 0; i < jobs->count && i < MAX_NAMES; i++) {
+		bm_buf_puts(&names, i > 0 ? ", " : "");
+		bm_escape_display(&names, jobs->jobs[i]->p.name, strlen(jobs->jobs[i]->p.name));
+	}
+	if (!names.oom)
+		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "started: %zu job%s: %s%s", jobs->count,
+		                jobs->count == 1 ? "" : "s", names.data, i < jobs->count ? ", ..." : "");
+	bm_buf_fini(&names);
+}
+
+static void log_end(int rc)
+{
+	const char *signal_name = bm_signals_name();
+
+	if (signal_name != NULL)
+		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "ended: by %s", signal_name);
+	else
+		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "ended: exit code %d", rc);
+}
+
+/* With the log open. */
+static int run_logged(const struct bm_cli_options *o, const char *run_id)
+{
+	struct bm_drive_style style = {.command = "run", .run_id = run_id};
 	struct bm_faults faults = {0};
 	struct bm_jobs *jobs = NULL;
 	struct bm_hold hold = {0};
-	char *run_id = bm_run_make_id();
+	int rc = bm_load_jobs("run", o, &faults, &jobs);
+
+	if (rc == 0 && !o->dry_run && !o->no_lock)
+		rc = bm_hold_begin(&hold, jobs, run_id, o);
+	if (rc == 0) {
+		log_start(jobs);
+		style.results_on_stdout = writes_stdout(jobs);
+		rc = bm_drive(jobs, o, &style);
+	}
+	log_end(rc);
+	bm_hold_end(&hold);
+	bm_jobs_destroy(jobs);
+	return rc;
+}
+
+static int run(const struct bm_cli_options *o)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	char *run_id;
 	int rc;
 
+	if (o->no_lock && o->wait_ms > 0)
+		return bm_usage_error("run", "--wait is how long to wait for the lock, and --no-lock does without one");
+	run_id = bm_run_make_id();
 	if (run_id == NULL) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
 		return BM_EXIT_USAGE;
 	}
-	if (o->no_lock && o->wait_ms > 0) {
-		rc = bm_usage_error("run", "--wait is how long to wait for the lock, and --no-lock does without one");
-		goto out;
+	if (o->log != NULL && !o->dry_run && bm_log_open(o->log, run_id, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		rc = BM_EXIT_USAGE;
+	} else {
+		rc = run_logged(o, run_id);
+		bm_log_close();
 	}
-	rc = bm_load_jobs("run", o, &faults, &jobs);
-	if (rc == 0 && !o->dry_run && !o->no_lock)
-		rc = bm_hold_begin(&hold, jobs, run_id, o);
-	if (rc == 0) {
-		style.results_on_stdout = writes_stdout(jobs);
-		style.run_id = run_id;
-		rc = bm_drive(jobs, o, &style);
-	}
-	bm_hold_end(&hold);
-out:
-	bm_jobs_destroy(jobs);
 	free(run_id);
 	return rc;
 }
@@ -75,7 +121,7 @@ const struct bm_cli_command bm_cmd_run = {
 	.about = "Runs all jobs of the job files (\"-\": standard input) over one pool of threads.\n"
 		 "Every fault in the files is told before the first byte is read.",
 	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK | BM_CLI_STATE |
-                  BM_CLI_LOCK,
+                  BM_CLI_TELL | BM_CLI_LOCK,
 	.epilog = "Examples:\n"
 		  "  bytemill run nightly.json\n"
 		  "  bytemill run -n nightly.json                 what would be done\n"

@@ -6,6 +6,8 @@
  * the state directory is named where cron would find another one, or the lock of a run by hand would not be the lock of
  * the run at night.
  *
+ * A crontab line logs to a file, since cron keeps no account of what went well; a service has the journal.
+ *
  * The options of run that make sense there are taken by their rows in the table of options and passed on as they were
  * given: there is no second list of them.
  *
@@ -13,6 +15,7 @@
  */
 #include "commands.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -38,7 +41,7 @@
 #define AT(field) offsetof(struct bm_cli_options, field)
 #define ID_BYTES 8
 /* The groups of run's options that schedule takes and passes on. */
-#define PASSED_ON (BM_CLI_RESOURCES | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_STATE | BM_CLI_LOCK)
+#define PASSED_ON (BM_CLI_RESOURCES | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_STATE | BM_CLI_LOCK | BM_CLI_TELL)
 
 static const struct bm_cli_option options[] = {
 	{
@@ -88,7 +91,8 @@ struct schedule {
 	char **files; /* real paths of the job files; owned, each too */
 	size_t file_count;
 	struct bm_strings words; /* the command */
-	char *state;             /* --state for the run; NULL: what it finds by itself; owned */
+	char *state;             /* the state directory; owned */
+	bool names_state;        /* the run would find another one by itself */
 	char id[2 * ID_BYTES + 1];
 };
 
@@ -236,14 +240,14 @@ static int check_jobs(struct schedule *s, struct bm_jobs **jobs)
 	char **ours = environ, **crons = make_environment();
 	struct bm_faults faults = {0};
 	struct bm_error err = BM_ERROR_INIT;
-	char *now = NULL, *then = NULL;
+	char *then = NULL;
 	int rc;
 
 	if (crons == NULL) {
 		(void)bm_error_set_nomem(&err);
 		return say_failed(&err);
 	}
-	rc = bm_state_dir(s->o->state, &now, &err) == BM_OK ? 0 : say_failed(&err);
+	rc = bm_state_dir(s->o->state, &s->state, &err) == BM_OK ? 0 : say_failed(&err);
 	if (rc == 0) {
 		/* There is only this thread. */
 		environ = crons;
@@ -253,14 +257,11 @@ static int check_jobs(struct schedule *s, struct bm_jobs **jobs)
 				BM_CONSOLE_PLAIN,
 				"(of the environment the job will have HOME, LOGNAME, PATH=/usr/bin:/bin and SHELL; give "
 				"other values with --set)");
-		else if (bm_state_dir(NULL, &then, NULL) != BM_OK || strcmp(now, then) != 0) {
-			s->state = now;
-			now = NULL;
-		}
+		else
+			s->names_state = bm_state_dir(NULL, &then, NULL) != BM_OK || strcmp(s->state, then) != 0;
 		environ = ours;
 	}
 	free_environment(crons);
-	free(now);
 	free(then);
 	return rc;
 }
@@ -279,7 +280,8 @@ static bool add_option(struct schedule *s, const struct bm_cli_given *given)
 	bm_buf_fini(&b);
 	if (!is_good || given->arg == NULL)
 		return is_good;
-	if (!option->is_path || strcmp(given->arg, "-") == 0)
+	if (!option->is_path || strcmp(given->arg, "-") == 0 ||
+	    (option->not_path != NULL && strcmp(given->arg, option->not_path) == 0))
 		return bm_strings_add(&s->words, given->arg);
 	path = absolute_path(given->arg);
 	is_good = path != NULL && bm_strings_add(&s->words, path);
@@ -287,7 +289,42 @@ static bool add_option(struct schedule *s, const struct bm_cli_given *given)
 	return is_good;
 }
 
-static enum bm_status make_words(struct schedule *s, struct bm_error *err)
+/* The job's name, or that of the file where it holds several. */
+static void put_job_name(struct bm_buf *out, const struct schedule *s, const struct bm_jobs *jobs)
+{
+	const char *leaf = strrchr(s->files[0], '/') + 1;
+	size_t len = strlen(leaf);
+
+	if (jobs->count == 1) {
+		bm_buf_puts(out, jobs->jobs[0]->p.name);
+		return;
+	}
+	if (len > 5 && strcmp(leaf + len - 5, ".json") == 0)
+		len -= 5;
+	bm_buf_put(out, leaf, len);
+}
+
+/* --log <state>/logs/NAME.log */
+static bool add_log(struct schedule *s, const struct bm_jobs *jobs)
+{
+	struct bm_buf name = {0}, path = {0};
+	bool is_good;
+
+	put_job_name(&name, s, jobs);
+	bm_buf_printf(&path, "%s/logs/", s->state);
+	for (size_t i = 0; i < name.len; i++) {
+		bool is_plain = isalnum((unsigned char)name.data[i]) || strchr("._-", name.data[i]) != NULL;
+
+		bm_buf_putc(&path, is_plain && !(i == 0 && name.data[i] == '.') ? name.data[i] : '_');
+	}
+	bm_buf_puts(&path, ".log");
+	is_good = !name.oom && !path.oom && bm_strings_add(&s->words, "--log") && bm_strings_add(&s->words, path.data);
+	bm_buf_fini(&name);
+	bm_buf_fini(&path);
+	return is_good;
+}
+
+static enum bm_status make_words(struct schedule *s, const struct bm_jobs *jobs, struct bm_error *err)
 {
 	char *self = realpath("/proc/self/exe", NULL);
 	bool is_good;
@@ -300,8 +337,10 @@ static enum bm_status make_words(struct schedule *s, struct bm_error *err)
 	is_good = bm_strings_add(&s->words, self) && bm_strings_add(&s->words, "run") &&
 	          bm_strings_add(&s->words, "--quiet");
 	free(self);
-	if (s->state != NULL)
+	if (s->names_state)
 		is_good = is_good && bm_strings_add(&s->words, "--state") && bm_strings_add(&s->words, s->state);
+	if (!s->o->systemd && s->o->log == NULL)
+		is_good = is_good && add_log(s, jobs);
 	for (size_t i = 0; i < s->o->given_count && is_good; i++)
 		if ((s->o->given[i].option->group & PASSED_ON & ~(unsigned)BM_CLI_STATE) != 0)
 			is_good = add_option(s, &s->o->given[i]);
@@ -376,21 +415,6 @@ static int take_out(struct schedule *s)
 }
 
 /* ---- systemd ---- */
-
-/* The job's name, or that of the file where it holds several. */
-static void put_job_name(struct bm_buf *out, const struct schedule *s, const struct bm_jobs *jobs)
-{
-	const char *leaf = strrchr(s->files[0], '/') + 1;
-	size_t len = strlen(leaf);
-
-	if (jobs->count == 1) {
-		bm_buf_puts(out, jobs->jobs[0]->p.name);
-		return;
-	}
-	if (len > 5 && strcmp(leaf + len - 5, ".json") == 0)
-		len -= 5;
-	bm_buf_put(out, leaf, len);
-}
 
 static enum bm_status write_file(const char *path, const struct bm_buf *text, struct bm_error *err)
 {
@@ -489,7 +513,7 @@ static int schedule(const struct bm_cli_options *o)
 	}
 	if (rc == 0)
 		rc = check_jobs(&s, &jobs);
-	if (rc == 0 && make_words(&s, &err) != BM_OK)
+	if (rc == 0 && make_words(&s, jobs, &err) != BM_OK)
 		rc = say_failed(&err);
 	if (rc == 0)
 		rc = o->systemd ? by_systemd(&s, jobs, &cron) : by_cron(&s);

@@ -110,12 +110,11 @@ static void say_waiting(const struct held *held, const char *holder, const struc
 	struct bm_buf text = {0};
 	char limit[24];
 
-	if (o->quiet)
-		return;
 	put_name(&text, held);
 	if (!text.oom)
-		bm_console_say(BM_CONSOLE_PLAIN, "%s is already running: waiting up to %s for %s", text.data,
-		               bm_duration_format(o->wait_ms, limit), holder);
+		bm_console_tell(bm_console_unless(o->quiet), BM_CONSOLE_PLAIN,
+		                "%s is already running: waiting up to %s for %s", text.data,
+		                bm_duration_format(o->wait_ms, limit), holder);
 	bm_buf_fini(&text);
 }
 

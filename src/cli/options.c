@@ -76,6 +76,16 @@ static const struct bm_cli_option common[] = {
 		.help = "write JSON Lines, an object a file and a summary, to FILE (\"-\": standard output)",
 	},
 	{
+		.name = "log",
+		.type = BM_CLI_TEXT,
+		.offset = AT(log),
+		.arg = "WHERE",
+		.group = BM_CLI_TELL,
+		.is_path = true,
+		.not_path = "syslog",
+		.help = "append what happens to a file, or give it to \"syslog\"; also with --quiet",
+	},
+	{
 		.name = "state",
 		.type = BM_CLI_TEXT,
 		.offset = AT(state),

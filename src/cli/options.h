@@ -41,6 +41,7 @@ struct bm_cli_options {
 	/* run */
 	uint64_t wait_ms; /* 0: not given */
 	bool no_lock;
+	const char *log;
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
@@ -81,6 +82,7 @@ enum bm_cli_group {
 	BM_CLI_STATE = 32,    /* --state */
 	BM_CLI_REPORT = 64,   /* --report */
 	BM_CLI_LOCK = 128,    /* --wait --no-lock */
+	BM_CLI_TELL = 256,    /* --log */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 
@@ -94,7 +96,8 @@ struct bm_cli_option {
 	unsigned min, max;
 	const char *const *values; /* CHOICE: NULL-terminated */
 	unsigned group;            /* common options: enum bm_cli_group */
-	bool is_path;              /* TEXT: of a file, unless "-" */
+	bool is_path;              /* TEXT: of a file, unless it is "-" or not_path */
+	const char *not_path;
 };
 
 struct bm_cli_command {

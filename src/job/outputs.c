@@ -165,7 +165,7 @@ static enum bm_status check_fixed(const struct outputs *o, struct bm_error *err)
 					err, BM_ERR_CONFLICT,
 					bm_escape_display_buf(path, sizeof(path), o->fixed[i].real,
 				                              strlen(o->fixed[i].real)),
-					"the report or standard output goes here, and so does a manifest or combined "
+					"the report, the log or standard output goes here, and so does a manifest or combined "
 					"output; give one of them another name");
 	}
 	return BM_OK;

@@ -58,7 +58,7 @@ expect_stderr_match '\$\{TARGET\} is not set'
 expect_stderr_match 'of the environment the job will have HOME, LOGNAME, PATH=/usr/bin:/bin and SHELL'
 run_bm schedule --cron @daily --set TARGET=x jobs/env.json
 expect_exit 0
-expect_stdout_match '^@daily /[^ ]*bytemill run --quiet --state [^ ]* --set TARGET=x [^ ]*/jobs/env\.json # bytemill-schedule [0-9a-f]{16}$'
+expect_stdout_match '^@daily /[^ ]*bytemill run --quiet --state ([^ ]*) --log \1/logs/plain\.log --set TARGET=x [^ ]*/jobs/env\.json # bytemill-schedule [0-9a-f]{16}$'
 
 # ---- the line: cron takes the backslash from "\%", the shell the quotes ----
 as_cron() { # as_cron LINE: runs its command as cron does
@@ -76,6 +76,7 @@ unescaped=${line//\\%/}
 as_cron "$line" || fail "the command fails: $line"
 expect_same in/a "jobs/a b%c'd/out/a"
 [ -s "r %.jsonl" ] || fail "the report is not where it was asked for"
+grep -q ' info: 1 file done, ' "$BYTEMILL_STATE/logs/night_ly_.log" || fail "no log"
 # The lock is the one of a run by hand, though cron knows nothing of BYTEMILL_STATE.
 find "$BYTEMILL_STATE" -name '*.lock' | grep -q . || fail "another state directory than here"
 touch $'jobs/line\nbreak.json' 'jobs/back\\slashes.json'
