@@ -11,11 +11,12 @@ SOURCES = find include src tests examples -name '*.[ch]'
 .DEFAULT_GOAL := build
 # Ninja does things in parallel, make in order: first setup, then configure, then build.
 .NOTPARALLEL:
-.PHONY: help setup build run test asan tsan clang minimal bench lint format install clean
+.PHONY: help setup build run test torture asan tsan clang minimal bench lint format install clean
 
 help:
 	@echo 'make run      build, put /usr/include through one job and check the result'
 	@echo 'make test     build and run the tests'
+	@echo 'make torture  build and run the tests that take minutes'
 	@echo 'make build    build only (the default): build/release/src/cli/bytemill'
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan     build and test with ThreadSanitizer'
@@ -71,6 +72,9 @@ build-release: setup-build build/release/build.ninja
 
 test-release: setup-test build-release
 	@ctest --preset release
+
+torture: setup-test build-release
+	@ctest --preset torture
 
 test-asan test-tsan: test-%: setup-sanitize build/%/build.ninja
 	@cmake --build --preset $*

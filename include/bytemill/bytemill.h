@@ -164,6 +164,10 @@ struct bm_run_options {
 	/* Cut the report, where it is a regular file, to nothing once it is known that the run can start: so that a report
 	 * that was named like an input by mistake is refused (BM_ERR_CONFLICT) and not lost. */
 	bool truncate_report;
+	/* Files that the caller writes to while the run goes on, such as a log: never read as inputs; where an input that
+	 * the jobs name, or an output, is one of them, BM_ERR_CONFLICT. Borrowed for bm_run_start. */
+	const char *const *own_files;
+	size_t own_file_count;
 	void *ctx;
 };
 

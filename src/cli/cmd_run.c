@@ -2,15 +2,24 @@
  * cmd_run.c - bytemill run: job files are loaded, checked and driven.
  *
  * The one thing looked up in the checked jobs is whether a step writes to standard output: then the bar must not be on
- * the same terminal, and the report cannot go there too.
+ * the same terminal, and the report cannot go there too. Before anything is opened or made the jobs are locked; that
+ * also keeps a second run's hands off the report of the first.
  */
 #include "commands.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bm_job.h"
+#include "bm_text.h"
+#include "console.h"
 #include "drive.h"
+#include "hold.h"
 #include "load.h"
+#include "log.h"
+#include "signals.h"
+
+#define MAX_NAMES 20
 
 static bool is_dash(const char *text)
 {
@@ -32,18 +41,76 @@ static bool writes_stdout(const struct bm_jobs *jobs)
 	return false;
 }
 
-static int run(const struct bm_cli_options *o)
+/* The jobs' names, as many as there is room for on a line. */
+static void log_start(const struct bm_jobs *jobs)
 {
-	struct bm_drive_style style = {.command = "run"};
+	struct bm_buf names = {0};
+	size_t i;
+
+	for (i = 0; i < jobs->count && i < MAX_NAMES; i++) {
+		bm_buf_puts(&names, i > 0 ? ", " : "");
+		bm_escape_display(&names, jobs->jobs[i]->p.name, strlen(jobs->jobs[i]->p.name));
+	}
+	if (!names.oom)
+		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "started: %zu job%s: %s%s", jobs->count,
+		                jobs->count == 1 ? "" : "s", names.data, i < jobs->count ? ", ..." : "");
+	bm_buf_fini(&names);
+}
+
+static void log_end(int rc)
+{
+	const char *signal_name = bm_signals_name();
+
+	if (signal_name != NULL)
+		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "ended: by %s", signal_name);
+	else
+		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "ended: exit code %d", rc);
+}
+
+/* With the log open. */
+static int run_logged(const struct bm_cli_options *o, const char *run_id)
+{
+	struct bm_drive_style style = {.command = "run", .run_id = run_id};
 	struct bm_faults faults = {0};
 	struct bm_jobs *jobs = NULL;
+	struct bm_hold hold = {0};
 	int rc = bm_load_jobs("run", o, &faults, &jobs);
 
+	if (rc == 0 && !o->dry_run && !o->no_lock)
+		rc = bm_hold_begin(&hold, jobs, run_id, o);
 	if (rc == 0) {
+		log_start(jobs);
 		style.results_on_stdout = writes_stdout(jobs);
 		rc = bm_drive(jobs, o, &style);
 	}
+	log_end(rc);
+	bm_hold_end(&hold);
 	bm_jobs_destroy(jobs);
+	return rc;
+}
+
+static int run(const struct bm_cli_options *o)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	char *run_id;
+	int rc;
+
+	if (o->no_lock && o->wait_ms > 0)
+		return bm_usage_error("run", "--wait is how long to wait for the lock, and --no-lock does without one");
+	run_id = bm_run_make_id();
+	if (run_id == NULL) {
+		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
+		return BM_EXIT_USAGE;
+	}
+	if (o->log != NULL && !o->dry_run && bm_log_open(o->log, run_id, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		rc = BM_EXIT_USAGE;
+	} else {
+		rc = run_logged(o, run_id);
+		bm_log_close();
+	}
+	free(run_id);
 	return rc;
 }
 
@@ -53,7 +120,8 @@ const struct bm_cli_command bm_cmd_run = {
 	.summary = "run job files",
 	.about = "Runs all jobs of the job files (\"-\": standard input) over one pool of threads.\n"
 		 "Every fault in the files is told before the first byte is read.",
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_SETS | BM_CLI_TALK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK | BM_CLI_STATE |
+                  BM_CLI_TELL | BM_CLI_LOCK,
 	.epilog = "Examples:\n"
 		  "  bytemill run nightly.json\n"
 		  "  bytemill run -n nightly.json                 what would be done\n"
@@ -62,6 +130,7 @@ const struct bm_cli_command bm_cmd_run = {
 		  "\n"
 		  "Exit codes:\n"
 		  "  0 all done; 1 finished, but some files failed (each is named on standard error);\n"
-		  "  2 usage or job file wrong, nothing was done; 128+N ended by signal N\n",
+		  "  2 usage or job file wrong, nothing was done; 4 the same job is already running;\n"
+		  "  128+N ended by signal N\n",
 	.run = run,
 };

@@ -17,7 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "log.h"
+
 #define TAKE_BAR_AWAY "\r\033[K"
+
+static const char program[] = "bytemill";
 
 static struct {
 	pthread_mutex_t lock;
@@ -61,21 +65,13 @@ static void hide_controls(char *text, size_t len)
 			text[i] = '?';
 }
 
-static void say(const char *prefix, enum bm_console_tag tag, const char *fmt, va_list args)
+/* The line on standard error, under the lock. */
+static void show_line(const char *prefix, enum bm_console_tag tag, const char *text, size_t len)
 {
 	static const char *const words[] = {"", "error:", "warning:"};
 	static const char *const colours[] = {"", "\033[31m", "\033[33m"};
 	struct bm_buf line = {0};
-	char *text = NULL;
-	int len = vasprintf(&text, fmt, args);
 
-	if (len < 0) {
-		text = NULL;
-		goto out;
-	}
-	hide_controls(text, (size_t)len);
-
-	pthread_mutex_lock(&console.lock);
 	if (console.bar.len > 0)
 		bm_buf_puts(&line, TAKE_BAR_AWAY);
 	bm_buf_printf(&line, "%s: ", prefix);
@@ -83,17 +79,44 @@ static void say(const char *prefix, enum bm_console_tag tag, const char *fmt, va
 		bm_buf_printf(&line, "%s%s\033[0m ", colours[tag], words[tag]);
 	else if (tag != BM_CONSOLE_PLAIN)
 		bm_buf_printf(&line, "%s ", words[tag]);
-	bm_buf_put(&line, text, (size_t)len);
+	bm_buf_put(&line, text, len);
 	bm_buf_putc(&line, '\n');
 	if (console.bar.len > 0)
 		bm_buf_put(&line, console.bar.data, console.bar.len);
 	if (!line.oom)
 		write_all(line.data, line.len);
 	else
-		write_all(text, (size_t)len);
-	pthread_mutex_unlock(&console.lock);
-out:
+		write_all(text, len);
 	bm_buf_fini(&line);
+}
+
+/* ... and in the log, where it has no "bytemill" in front. */
+static void log_line(const char *prefix, enum bm_console_tag tag, const char *text, size_t len)
+{
+	struct bm_buf line = {0};
+
+	if (prefix != program)
+		bm_buf_printf(&line, "%s: ", prefix);
+	bm_buf_put(&line, text, len);
+	if (!line.oom)
+		bm_log_line(tag, line.data, line.len);
+	bm_buf_fini(&line);
+}
+
+static void say(const char *prefix, unsigned where, enum bm_console_tag tag, const char *fmt, va_list args)
+{
+	char *text = NULL;
+	int len = vasprintf(&text, fmt, args);
+
+	if (len < 0)
+		return;
+	hide_controls(text, (size_t)len);
+	pthread_mutex_lock(&console.lock);
+	if ((where & BM_CONSOLE_SHOWN) != 0)
+		show_line(prefix, tag, text, (size_t)len);
+	if ((where & BM_CONSOLE_LOGGED) != 0)
+		log_line(prefix, tag, text, (size_t)len);
+	pthread_mutex_unlock(&console.lock);
 	free(text);
 }
 
@@ -102,16 +125,25 @@ void bm_console_say(enum bm_console_tag tag, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	say("bytemill", tag, fmt, args);
+	say(program, BM_CONSOLE_SHOWN | BM_CONSOLE_LOGGED, tag, fmt, args);
 	va_end(args);
 }
 
-void bm_console_say_at(const char *prefix, enum bm_console_tag tag, const char *fmt, ...)
+void bm_console_tell(unsigned where, enum bm_console_tag tag, const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	say(prefix, tag, fmt, args);
+	say(program, where, tag, fmt, args);
+	va_end(args);
+}
+
+void bm_console_say_at(const char *prefix, unsigned where, enum bm_console_tag tag, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	say(prefix, where, tag, fmt, args);
 	va_end(args);
 }
 

@@ -17,12 +17,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bm_error.h"
 #include "bm_text.h"
 #include "console.h"
 #include "guard.h"
+#include "log.h"
 #include "progress.h"
 #include "signals.h"
 #include "summary.h"
@@ -60,8 +62,9 @@ static void say_warnings(struct drive *d, const struct bm_file_result *file, con
 	while (at != NULL && *at != '\0') {
 		size_t len = strcspn(at, "\n");
 
-		if (len > 0 && (++d->warning_count <= SHOWN_WARNINGS || d->o->verbose) && !d->o->quiet)
-			bm_console_say(BM_CONSOLE_WARNING, "%s: %.*s", name, (int)len, at);
+		if (len > 0 && (++d->warning_count <= SHOWN_WARNINGS || d->o->verbose))
+			bm_console_tell(bm_console_unless(d->o->quiet), BM_CONSOLE_WARNING, "%s: %.*s", name, (int)len,
+			                at);
 		at += len + (at[len] == '\n');
 	}
 }
@@ -122,23 +125,24 @@ static void on_progress(void *ctx, const struct bm_progress *p)
 static void on_message(void *ctx, const char *job, const char *text)
 {
 	struct drive *d = ctx;
+	unsigned where = bm_console_unless(d->o->quiet);
 	struct bm_buf name = {0};
 
-	if (d->o->quiet)
-		return;
 	if (job != NULL && !d->style->is_filter)
 		bm_escape_display(&name, job, strlen(job));
 	if (name.len > 0 && !name.oom)
-		bm_console_say(BM_CONSOLE_PLAIN, "%s: %s", name.data, text);
+		bm_console_tell(where, BM_CONSOLE_PLAIN, "%s: %s", name.data, text);
 	else
-		bm_console_say(BM_CONSOLE_PLAIN, "%s", text);
+		bm_console_tell(where, BM_CONSOLE_PLAIN, "%s", text);
 	bm_buf_fini(&name);
 }
 
-/* Also with --quiet. Of one job it is said at the end, which is near; other jobs may go on for hours. */
+/* Also with --quiet. Of one job it is said at the end, which is near; other jobs may go on for hours. With --quiet it is
+ * said now and not again. */
 static void on_error(void *ctx, const char *job, const struct bm_error *err)
 {
 	struct drive *d = ctx;
+	bool at_once = (job != NULL && d->is_several) || d->o->quiet;
 	struct bm_buf text = {0};
 
 	if (err->status == BM_ERR_CANCELLED)
@@ -150,8 +154,8 @@ static void on_error(void *ctx, const char *job, const struct bm_error *err)
 	if (err->where[0] != '\0')
 		bm_buf_printf(&text, "%s: ", err->where);
 	bm_buf_puts(&text, err->text[0] != '\0' ? err->text : bm_status_text(err->status));
-	if (job != NULL && d->is_several)
-		bm_console_say(BM_CONSOLE_ERROR, "%s", text.oom ? err->text : text.data);
+	bm_console_tell(BM_CONSOLE_LOGGED | (at_once ? BM_CONSOLE_SHOWN : 0), BM_CONSOLE_ERROR, "%s",
+	                text.oom ? err->text : text.data);
 	bm_closing_add_error(&d->closing, text.oom ? err->text : text.data);
 	bm_buf_fini(&text);
 }
@@ -180,7 +184,12 @@ static int open_report(const struct bm_cli_options *o, const struct bm_drive_sty
 		return 0;
 	}
 	/* Not cut to nothing yet: the run does that once it knows that this is none of its inputs. */
+	struct stat st;
 	int fd = open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	if (fd >= 0 && fstat(fd, &st) == 0 && bm_log_is_file(&st)) {
+		close(fd);
+		return bm_usage_error(style->command, "the log and the report are one file; give --report another one");
+	}
 	*report = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (*report == NULL) {
 		say_report_error(o->report, errno);
@@ -262,6 +271,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	FILE *report = NULL;
 	enum bm_status status;
 	bool is_silent = false; /* all was said */
+	bool is_shown;
 	int rc;
 
 	memset(&sum, 0, sizeof(sum));
@@ -272,6 +282,9 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (rc != 0)
 		return rc;
 
+	opt.run_id = style->run_id;
+	opt.own_files = &o->log;
+	opt.own_file_count = o->log != NULL && strcmp(o->log, "syslog") != 0;
 	opt.on_file = on_file;
 	opt.on_message = on_message;
 	opt.on_error = on_error;
@@ -294,16 +307,16 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (has_differences(&sum) && !sum.cancelled)
 		rc = BM_EXIT_DIFFERENT;
 
-	if (d.warning_count > SHOWN_WARNINGS && !o->quiet && !o->verbose)
-		bm_console_say(BM_CONSOLE_WARNING,
-		               "%llu warnings, of which the first %d were shown; --verbose shows all",
-		               (unsigned long long)d.warning_count, SHOWN_WARNINGS);
+	if (d.warning_count > SHOWN_WARNINGS && !o->verbose)
+		bm_console_tell(bm_console_unless(o->quiet), BM_CONSOLE_WARNING,
+		                "%llu warnings, of which the first %d were shown; --verbose shows all",
+		                (unsigned long long)d.warning_count, SHOWN_WARNINGS);
 	if (style->finish != NULL) {
 		rc = style->finish(style->ctx, run, &sum, rc);
 		is_silent = status != BM_ERR_CANCELLED && sum.error.status == BM_OK;
 	}
-	if ((rc != BM_EXIT_DONE && !is_silent) || o->verbose || (!o->quiet && !style->is_filter))
-		bm_closing_print(&d.closing, &sum, bm_signals_name());
+	is_shown = (rc != BM_EXIT_DONE && !is_silent) || o->verbose || (!o->quiet && !style->is_filter);
+	bm_closing_print(&d.closing, &sum, bm_signals_name(), bm_console_unless(!is_shown), o->quiet);
 out:
 	bm_bar_end();
 	bm_run_destroy(run);

@@ -21,8 +21,6 @@ void bm_faults_say(void *faults, const struct bm_diagnostic *d)
 
 	if (!d->is_warning)
 		f->error_count++;
-	else if (f->quiet)
-		return;
 
 	if (d->file != NULL && strcmp(d->file, "-") == 0)
 		bm_buf_puts(&prefix, "standard input");
@@ -43,8 +41,9 @@ void bm_faults_say(void *faults, const struct bm_diagnostic *d)
 	if (d->suggestion != NULL)
 		bm_buf_printf(&text, " (did you mean \"%s\"?)", d->suggestion);
 
-	bm_console_say_at(prefix.oom ? "bytemill" : prefix.data, d->is_warning ? BM_CONSOLE_WARNING : BM_CONSOLE_ERROR,
-	                  "%s", text.oom ? d->message : text.data);
+	bm_console_say_at(prefix.oom ? "bytemill" : prefix.data, bm_console_unless(d->is_warning && f->quiet),
+	                  d->is_warning ? BM_CONSOLE_WARNING : BM_CONSOLE_ERROR, "%s",
+	                  text.oom ? d->message : text.data);
 	bm_buf_fini(&prefix);
 	bm_buf_fini(&text);
 }

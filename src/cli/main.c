@@ -19,8 +19,9 @@
 #include "console.h"
 #include "signals.h"
 
-static const struct bm_cli_command *const commands[] = {&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,  &bm_cmd_audit,
-                                                        &bm_cmd_cat, &bm_cmd_steps,    &bm_cmd_keygen};
+static const struct bm_cli_command *const commands[] = {&bm_cmd_run,    &bm_cmd_validate, &bm_cmd_hash,
+                                                        &bm_cmd_audit,  &bm_cmd_cat,      &bm_cmd_steps,
+                                                        &bm_cmd_keygen, &bm_cmd_schedule};
 
 static const struct bm_cli_command *find_command(const char *name)
 {
@@ -52,7 +53,7 @@ static void print_help(FILE *out)
 	      "\n"
 	      "Exit codes:\n"
 	      "  0 all done; 1 finished, but some files failed; 2 usage or job file wrong, nothing was done;\n"
-	      "  3 files are not as a manifest says; 128+N ended by signal N\n"
+	      "  3 files are not as a manifest says; 4 the same job is already running; 128+N ended by signal N\n"
 	      "\n"
 	      "The manual: man bytemill\n",
 	      out);

@@ -20,7 +20,7 @@
 #include "bm_text.h"
 #include "console.h"
 
-#define MAX_OPTIONS 48
+#define MAX_OPTIONS 64
 #define LONG_BASE 256 /* getopt's value of row i is LONG_BASE + i: no letter is as large */
 
 #define AT(field) offsetof(struct bm_cli_options, field)
@@ -71,8 +71,43 @@ static const struct bm_cli_option common[] = {
 		.type = BM_CLI_TEXT,
 		.offset = AT(report),
 		.arg = "FILE",
-		.group = BM_CLI_RUNNING,
+		.group = BM_CLI_REPORT,
+		.is_path = true,
 		.help = "write JSON Lines, an object a file and a summary, to FILE (\"-\": standard output)",
+	},
+	{
+		.name = "log",
+		.type = BM_CLI_TEXT,
+		.offset = AT(log),
+		.arg = "WHERE",
+		.group = BM_CLI_TELL,
+		.is_path = true,
+		.not_path = "syslog",
+		.help = "append what happens to a file, or give it to \"syslog\"; also with --quiet",
+	},
+	{
+		.name = "state",
+		.type = BM_CLI_TEXT,
+		.offset = AT(state),
+		.arg = "DIR",
+		.group = BM_CLI_STATE,
+		.is_path = true,
+		.help = "where the locks of jobs are kept (default: /var/lib/bytemill, ~/.local/state/bytemill)",
+	},
+	{
+		.name = "wait",
+		.type = BM_CLI_DURATION,
+		.offset = AT(wait_ms),
+		.arg = "TIME",
+		.group = BM_CLI_LOCK,
+		.help = "where the job is already running, wait up to TIME (\"10m\") for it to end",
+	},
+	{
+		.name = "no-lock",
+		.type = BM_CLI_FLAG,
+		.offset = AT(no_lock),
+		.group = BM_CLI_LOCK,
+		.help = "run even while the same job is running: nothing keeps the two apart",
 	},
 	{
 		.name = "set",
@@ -174,6 +209,17 @@ static bool texts_add(struct bm_cli_texts *t, const char *text)
 	return true;
 }
 
+static bool given_add(struct bm_cli_options *o, const struct bm_cli_option *row, const char *arg)
+{
+	struct bm_cli_given *given = bm_realloc_array(o->given, o->given_count + 1, sizeof(*given));
+
+	if (given == NULL)
+		return false;
+	o->given = given;
+	o->given[o->given_count++] = (struct bm_cli_given){row, row->type == BM_CLI_FLAG ? NULL : arg};
+	return true;
+}
+
 static bool is_set(const char *text)
 {
 	const char *p = text;
@@ -242,7 +288,10 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 	case BM_CLI_DURATION:
 		if (bm_duration_parse(arg, at, &err) != BM_OK)
 			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
-		*(bool *)((char *)o + row->given) = true;
+		if (row->given != 0)
+			*(bool *)((char *)o + row->given) = true;
+		else if (*(uint64_t *)at == 0)
+			return bm_usage_error(c->name, "--%s is \"%s\"; allowed: more than 0", row->name, shown);
 		return 0;
 	case BM_CLI_TEXT:
 		if (*arg == '\0')
@@ -360,6 +409,8 @@ int bm_options_parse(const struct bm_cli_command *c, int argc, char **argv, stru
 		rc = store(c, row, optarg, o);
 		if (rc != 0)
 			return rc;
+		if (!given_add(o, row, optarg))
+			return bm_usage_error(c->name, "out of memory");
 	}
 	o->operands = argv + optind;
 	o->operand_count = (size_t)(argc - optind);
@@ -374,6 +425,7 @@ void bm_options_fini(struct bm_cli_options *o)
 	free(o->exclude.items);
 	free(o->identities.items);
 	free(o->under.items);
+	free(o->given);
 	memset(o, 0, sizeof(*o));
 }
 

@@ -12,13 +12,19 @@
 #define BM_CLI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Exit codes, frozen. 128+N: killed by signal N. */
-enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2, BM_EXIT_DIFFERENT = 3 };
+enum bm_exit { BM_EXIT_DONE = 0, BM_EXIT_FAILED = 1, BM_EXIT_USAGE = 2, BM_EXIT_DIFFERENT = 3, BM_EXIT_BUSY = 4 };
 
 enum bm_progress_mode { BM_PROGRESS_AUTO, BM_PROGRESS_ALWAYS, BM_PROGRESS_NEVER };
 
 struct bm_cli_texts {
 	const char **items; /* owned; the strings are argv's */
 	size_t count;
+};
+
+/* One option as it was given; arg is argv's, NULL for flags. */
+struct bm_cli_given {
+	const struct bm_cli_option *option; /* static */
+	const char *arg;
 };
 
 /* What was given, for all commands. Strings are borrowed from argv. */
@@ -31,6 +37,11 @@ struct bm_cli_options {
 	const char *report;
 	struct bm_cli_texts sets;
 	bool help, version;
+	const char *state;
+	/* run */
+	uint64_t wait_ms; /* 0: not given */
+	bool no_lock;
+	const char *log;
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
@@ -51,6 +62,11 @@ struct bm_cli_options {
 	bool schema, man;
 	/* keygen */
 	bool public_keys;
+	/* schedule */
+	const char *cron, *on_calendar, *units_dir;
+	bool systemd, install, remove;
+	struct bm_cli_given *given; /* all of the above as it was said, in that order; owned */
+	size_t given_count;
 	/* what is left */
 	char **operands;
 	size_t operand_count;
@@ -60,7 +76,7 @@ enum bm_cli_type {
 	BM_CLI_FLAG,     /* bool */
 	BM_CLI_UNSIGNED, /* unsigned in [min, max] */
 	BM_CLI_SIZE,     /* uint64_t, "64MiB", not 0 */
-	BM_CLI_DURATION, /* uint64_t of milliseconds, "2h" or seconds */
+	BM_CLI_DURATION, /* uint64_t of milliseconds, "2h" or seconds; not 0 where the row has no given */
 	BM_CLI_TEXT,     /* const char *, not empty */
 	BM_CLI_TEXTS,    /* struct bm_cli_texts, repeatable */
 	BM_CLI_SET,      /* struct bm_cli_texts of NAME=VALUE, repeatable */
@@ -70,9 +86,13 @@ enum bm_cli_type {
 /* Which of the common options a command takes. */
 enum bm_cli_group {
 	BM_CLI_RESOURCES = 1, /* --threads --io-depth --memory */
-	BM_CLI_RUNNING = 2,   /* --dry-run --progress --report */
+	BM_CLI_RUNNING = 2,   /* --dry-run --progress */
 	BM_CLI_SETS = 4,      /* --set */
 	BM_CLI_TALK = 8,      /* --quiet --verbose */
+	BM_CLI_STATE = 32,    /* --state */
+	BM_CLI_REPORT = 64,   /* --report */
+	BM_CLI_LOCK = 128,    /* --wait --no-lock */
+	BM_CLI_TELL = 256,    /* --log */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 
@@ -81,12 +101,14 @@ struct bm_cli_option {
 	char letter;      /* 'j', or 0 */
 	enum bm_cli_type type;
 	size_t offset;   /* in struct bm_cli_options */
-	size_t given;    /* DURATION: of a bool that says that there was one */
+	size_t given;    /* DURATION: of a bool that says that there was one; 0: there is none */
 	const char *arg; /* "N"; NULL for flags */
 	const char *help;
 	unsigned min, max;
 	const char *const *values; /* CHOICE: NULL-terminated */
 	unsigned group;            /* common options: enum bm_cli_group */
+	bool is_path;              /* TEXT: of a file, unless it is "-" or not_path */
+	const char *not_path;
 };
 
 struct bm_cli_command {

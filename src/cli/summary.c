@@ -4,7 +4,8 @@
  * A failed file is named when it happens and again at the end, where it is not lost among thousands of lines. To say it
  * again it must be kept, and a run may fail on millions of files: the first MAX_IN_MEMORY bytes of text stay in memory,
  * the others go to an unnamed temporary file. Where that cannot be had the summary says how many it does not repeat.
- * What fails but is no file (a manifest, a job that is skipped) is kept in the same way.
+ * What fails but is no file (a manifest, a job that is skipped) is kept in the same way. With --quiet nothing stands
+ * between the first time and the end, and once is enough.
  */
 #include "summary.h"
 
@@ -55,14 +56,15 @@ static void print(struct bm_closing_list *c, enum bm_console_tag tag, const char
 	size_t size = 0;
 
 	for (size_t at = 0; at < c->lines.len; at += strlen(c->lines.data + at) + 1)
-		bm_console_say(tag, "%s%s", indent, c->lines.data + at);
+		bm_console_tell(BM_CONSOLE_SHOWN, tag, "%s%s", indent, c->lines.data + at);
 	if (c->spill != NULL && fseeko(c->spill, 0, SEEK_SET) == 0)
 		while (getdelim(&line, &size, '\0', c->spill) > 0)
-			bm_console_say(tag, "%s%s", indent, line);
+			bm_console_tell(BM_CONSOLE_SHOWN, tag, "%s%s", indent, line);
 	free(line);
 	if (c->lost > 0 || (c->spill != NULL && ferror(c->spill)))
-		bm_console_say(BM_CONSOLE_WARNING, "%llu of them could not be kept for this list; they are named above",
-		               (unsigned long long)c->lost);
+		bm_console_tell(BM_CONSOLE_SHOWN, BM_CONSOLE_WARNING,
+		                "%llu of them could not be kept for this list; they are named above",
+		                (unsigned long long)c->lost);
 }
 
 /* Those there are, where something was verified. */
@@ -82,18 +84,22 @@ static void put_verdicts(struct bm_buf *line, const struct bm_summary *sum)
 		              sum->bad_lines == 1 ? "" : "s");
 }
 
-void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const char *signal_name)
+void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const char *signal_name, unsigned where,
+                      bool is_brief)
 {
 	struct bm_buf line = {0};
 	char a[16], b[16], t[24];
 	uint64_t passed_over = sum->passed_over.symlinks + sum->passed_over.special +
 	                       sum->passed_over.other_filesystem + sum->passed_over.own_outputs;
 
-	if (c->files.count > 0)
-		bm_console_say(BM_CONSOLE_PLAIN, "%llu file%s failed:", (unsigned long long)c->files.count,
-		               c->files.count == 1 ? "" : "s");
-	print(&c->files, BM_CONSOLE_PLAIN, "  ");
-	print(&c->errors, BM_CONSOLE_ERROR, "");
+	if (!is_brief && (where & BM_CONSOLE_SHOWN) != 0) {
+		if (c->files.count > 0)
+			bm_console_tell(BM_CONSOLE_SHOWN, BM_CONSOLE_PLAIN,
+			                "%llu file%s failed:", (unsigned long long)c->files.count,
+			                c->files.count == 1 ? "" : "s");
+		print(&c->files, BM_CONSOLE_PLAIN, "  ");
+		print(&c->errors, BM_CONSOLE_ERROR, "");
+	}
 
 	if (signal_name != NULL)
 		bm_buf_printf(&line, "stopped by %s: ", signal_name);
@@ -119,7 +125,7 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 			&line, ", %s/s",
 			bm_size_format((uint64_t)((double)sum->bytes_read * 1000.0 / (double)sum->elapsed_ms), a));
 	if (!line.oom)
-		bm_console_say(BM_CONSOLE_PLAIN, "%s", line.data);
+		bm_console_tell(where, BM_CONSOLE_PLAIN, "%s", line.data);
 	bm_buf_fini(&line);
 }
 

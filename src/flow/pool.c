@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bm_lock.h"
+#include "bm_mutex.h"
 #include "flow_internal.h"
 
 #define UNPAIRED_MOST 4 /* pieces of work that a chunk waits for a partner */
@@ -364,7 +364,7 @@ enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool 
 		free(p);
 		return bm_error_set_nomem(err);
 	}
-	rc = bm_lock_init_short(&p->lock);
+	rc = bm_mutex_init_short(&p->lock);
 	if (rc == 0) {
 		rc = pthread_cond_init(&p->work_cond, NULL);
 		if (rc != 0)

@@ -26,6 +26,13 @@ bool bm_strings_add(struct bm_strings *s, const char *item); /* copies; false on
 /* jobs takes the job over (destroyed by it, also on error). Checks what can be checked without JSON. */
 enum bm_status bm_jobs_adopt(struct bm_jobs *jobs, struct bm_job *job, struct bm_error *err) BM_NODISCARD;
 
+/* xxh128 of the text of the job file that the job stood in, as it was read; NULL where a program built it. Borrowed. */
+#define BM_JOB_TEXT_DIGEST_BYTES 16
+const uint8_t *bm_job_text_digest(const struct bm_job *job);
+
+/* A new run id, as a run makes itself one where bm_run_options has none. malloc'd; NULL: no memory. Any thread. */
+char *bm_run_make_id(void);
+
 /* Text made from the tables. */
 enum bm_status bm_schema_print(FILE *out, struct bm_error *err) BM_NODISCARD; /* JSON Schema, draft 2020-12 or 07 */
 void bm_steps_print(FILE *out, const char *step /* NULL: all, a line each */);

@@ -14,12 +14,14 @@
 #define JOB_MAX_FAULTS 100 /* told of one file, and of the set as a whole; then a line says that there are more */
 #define JOB_MAX_STEPS 64   /* of one job */
 #define JOB_MAX_NAME 255   /* bytes of the NAME in ${NAME} */
+#define JOB_DIGEST_BYTES BM_JOB_TEXT_DIGEST_BYTES
 
 /* The text of one job file, kept until bm_jobs_check has said its last word about it. */
 struct job_source {
 	char *file; /* as the user named it */
 	char *text; /* owned; NULL once it is no longer needed */
 	size_t len;
+	uint8_t digest[JOB_DIGEST_BYTES]; /* xxh128 of the text as it was read */
 };
 
 /* A job with where it was read. Every struct bm_job is the first member of one of these. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_json.h"
 #include "bm_text.h"
@@ -67,6 +68,30 @@ void bm_jobs_destroy(struct bm_jobs *jobs)
 	free(set);
 }
 
+static enum bm_status digest_text(struct job_source *s, struct bm_error *err)
+{
+	uint8_t bytes[BM_DIGEST_MAX_BYTES];
+	struct bm_digest *d = NULL;
+	enum bm_status st = bm_digest_create(bm_digest_find("xxh128"), &d, err);
+
+	if (st == BM_OK)
+		st = bm_digest_update(d, s->text, s->len, err);
+	if (st == BM_OK)
+		st = bm_digest_finish(d, bytes, err);
+	if (st == BM_OK)
+		memcpy(s->digest, bytes, sizeof(s->digest));
+	bm_digest_destroy(d);
+	return st;
+}
+
+const uint8_t *bm_job_text_digest(const struct bm_job *job)
+{
+	/* Every struct bm_job is the first member of a node. */
+	const struct job_node *n = (const struct job_node *)(const void *)job;
+
+	return n->source != NULL ? n->source->digest : NULL;
+}
+
 /* Takes text over, also on failure. */
 static enum bm_status add(struct job_set *set, const char *file, char *text, size_t len, const char *base,
                           struct bm_error *err)
@@ -91,6 +116,10 @@ static enum bm_status add(struct job_set *set, const char *file, char *text, siz
 		return bm_error_set_nomem(err);
 	}
 	sources[set->source_count++] = s;
+	if (digest_text(s, err) != BM_OK) {
+		set->is_faulty = true;
+		return err != NULL ? err->status : BM_ERR_NOMEM;
+	}
 	job_report_init(&r, set, s, s->file, err);
 	job_parse(&r, base);
 	return job_report_fini(&r);

@@ -30,7 +30,7 @@
 #include <stdlib.h>
 
 #include "bm_error.h"
-#include "bm_lock.h"
+#include "bm_mutex.h"
 #include "bm_order.h"
 #include "order_run.h"
 
@@ -440,7 +440,7 @@ enum bm_status bm_order_create(size_t memory_bytes, void (*emit)(void *ctx, cons
 		rc = ENOMEM;
 		goto fail;
 	}
-	rc = bm_lock_init_short(&o->lock);
+	rc = bm_mutex_init_short(&o->lock);
 	if (rc != 0)
 		goto fail;
 	rc = pthread_cond_init(&o->room, NULL);

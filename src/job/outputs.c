@@ -26,7 +26,7 @@
 #include <string.h>
 
 #include "bm_error.h"
-#include "bm_lock.h"
+#include "bm_mutex.h"
 #include "bm_text.h"
 
 /* ---- must the inputs be looked at? ---- */
@@ -166,7 +166,7 @@ static enum bm_status check_fixed(const struct outputs *o, struct bm_error *err)
 					err, BM_ERR_CONFLICT,
 					bm_escape_display_buf(path, sizeof(path), o->fixed[i].real,
 				                              strlen(o->fixed[i].real)),
-					"the report or standard output goes here, and so does a manifest or combined "
+					"the report, the log or standard output goes here, and so does a manifest or combined "
 					"output; give one of them another name");
 	}
 	return BM_OK;
@@ -182,7 +182,7 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err)
 
 	if (o == NULL)
 		return bm_error_set_nomem(err);
-	int rc = bm_lock_init_short(&o->lock);
+	int rc = bm_mutex_init_short(&o->lock);
 	if (rc != 0) {
 		free(o);
 		return bm_error_set_errno(err, rc, NULL, "cannot make a lock");

@@ -135,6 +135,11 @@ bool outputs_collect(struct outputs *o, struct job_run *j)
 		ok = add_descriptor(o, j, STDOUT_FILENO);
 	if (ok && j->run->opt.report != NULL && fileno(j->run->opt.report) > STDOUT_FILENO)
 		ok = add_descriptor(o, j, fileno(j->run->opt.report));
+	for (size_t i = 0; i < j->run->opt.own_file_count && ok; i++) {
+		ok = add_fixed(o, j, j->run->opt.own_files[i]);
+		if (ok)
+			o->fixed[o->fixed_count - 1].is_descriptor = true;
+	}
 	for (size_t i = 0; i < rp->from.count && ok; i++)
 		if (strcmp(rp->from.items[i], "-") != 0)
 			ok = add_root(o, j, i, rp->from.items[i]);

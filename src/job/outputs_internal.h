@@ -29,7 +29,7 @@ struct outputs_root {
 struct outputs_fixed { /* a manifest, a combined output, the report */
 	struct job_run *j;
 	char *real;
-	bool is_descriptor; /* open already: standard output redirected, the report */
+	bool is_descriptor; /* open already: standard output redirected, the report, a log */
 };
 
 struct outputs {

@@ -19,7 +19,7 @@
 
 #include "bm_cpus.h"
 #include "bm_error.h"
-#include "bm_lock.h"
+#include "bm_mutex.h"
 #include "bm_report.h"
 #include "bm_text.h"
 #include "run_internal.h"
@@ -240,7 +240,7 @@ static void start_scout(struct bm_run *run)
 /* ---- making a run ---- */
 
 /* Unique on this machine: one process can start two runs in one second. In UTC, so that ids sort by time. */
-static char *make_run_id(void)
+char *bm_run_make_id(void)
 {
 	struct bm_buf b = {0};
 	struct timespec now;
@@ -339,14 +339,14 @@ static uint64_t wanted_memory(const struct bm_jobs *jobs, const struct bm_run_op
 
 static enum bm_status init_locks(struct bm_run *run, struct bm_error *err)
 {
-	int rc = bm_lock_init_short(&run->lock);
+	int rc = bm_mutex_init_short(&run->lock);
 
 	/* Default mutexes and condition variables cannot fail on Linux; the code is checked all the same, once. */
-	rc = rc != 0 ? rc : bm_lock_init_short(&run->tick_lock);
-	rc = rc != 0 ? rc : bm_lock_init_short(&run->report_lock);
+	rc = rc != 0 ? rc : bm_mutex_init_short(&run->tick_lock);
+	rc = rc != 0 ? rc : bm_mutex_init_short(&run->report_lock);
 	rc = rc != 0 ? rc : pthread_cond_init(&run->done_cond, NULL);
 	for (size_t i = 0; i < run->job_count && rc == 0; i++)
-		rc = bm_lock_init_short(&run->job_runs[i].flow_lock);
+		rc = bm_mutex_init_short(&run->job_runs[i].flow_lock);
 	return rc == 0 ? BM_OK : bm_error_set_errno(err, rc, NULL, "cannot make a lock");
 }
 
@@ -406,7 +406,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 	run->memory = wanted_memory(jobs, &run->opt);
 	localtime_r(&now, &run->date);
 	clock_gettime(CLOCK_MONOTONIC, &run->start);
-	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : make_run_id();
+	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : bm_run_make_id();
 	run->job_count = jobs->count;
 	run->job_runs = bm_calloc_array(jobs->count + 1, sizeof(*run->job_runs));
 	if (run->id == NULL || run->job_runs == NULL) {

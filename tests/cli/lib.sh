@@ -9,6 +9,7 @@
 #   expect_stdout_no_match RE no line does, as expect_stderr_no_match
 #   expect_same FILE FILE     the bytes are equal
 #   expect_no_temp DIR...     no temp file of bytemill's is left
+#   wait_until COMMAND...     until it succeeds, a minute at most (asked again every 20 ms)
 #   at_end COMMAND            is run when the script ends in whatever way, last one first: umount "$tmp/disk"
 #   skip WHY, need_cmd PROG..., need_root, need_unsanitized
 #   fail WHY                  ends the test; shows the last run_bm
@@ -27,7 +28,7 @@ python=/usr/bin/python3
 
 top=$(mktemp -d "${TMPDIR:-/tmp}/bytemill-test.XXXXXX")
 tmp=$top/work stdout=$top/stdout stderr=$top/stderr
-export HOME=$top/home XDG_STATE_HOME=$top/state XDG_RUNTIME_DIR=$top/runtime
+export HOME=$top/home XDG_STATE_HOME=$top/state XDG_RUNTIME_DIR=$top/runtime BYTEMILL_STATE=$top/state/bytemill
 mkdir -m 700 "$tmp" "$HOME" "$XDG_STATE_HOME" "$XDG_RUNTIME_DIR"
 touch "$stdout" "$stderr"
 cd "$tmp"
@@ -69,6 +70,14 @@ fail() {
 		head -n 40 "$stderr" | cat -v
 	} >&2
 	exit 1
+}
+
+wait_until() {
+	local tries=3000
+	until "$@"; do
+		[ $((tries -= 1)) -gt 0 ] || fail "waited in vain for: $*"
+		sleep 0.02
+	done
 }
 
 skip() {

@@ -1,7 +1,7 @@
-/* lock.c - mutexes for short sections: glibc's adaptive kind, the default kind elsewhere. */
-#include "bm_lock.h"
+/* mutex.c - mutexes for short sections: glibc's adaptive kind, the default kind elsewhere. */
+#include "bm_mutex.h"
 
-int bm_lock_init_short(pthread_mutex_t *lock)
+int bm_mutex_init_short(pthread_mutex_t *lock)
 {
 #ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP /* a macro, where the kind itself is an enumerator */
 	pthread_mutexattr_t attr;

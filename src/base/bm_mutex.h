@@ -1,6 +1,6 @@
-/* bm_lock.h - mutexes whose critical sections are shorter than a sleep. */
-#ifndef BM_LOCK_H
-#define BM_LOCK_H
+/* bm_mutex.h - mutexes whose critical sections are shorter than a sleep. */
+#ifndef BM_MUTEX_H
+#define BM_MUTEX_H
 
 #include <pthread.h>
 
@@ -11,6 +11,6 @@
  * still has to do, and two workers that once met at such a lock would go on meeting there. The caller destroys it with
  * pthread_mutex_destroy. Returns 0 or an error number, as pthread_mutex_init does.
  */
-int bm_lock_init_short(pthread_mutex_t *lock);
+int bm_mutex_init_short(pthread_mutex_t *lock);
 
 #endif

@@ -1,0 +1,19 @@
+/* units.h - the systemd units of a scheduled job. No state; any thread. */
+#ifndef BM_CLI_UNITS_H
+#define BM_CLI_UNITS_H
+
+#include "bm_mem.h"
+
+struct bm_units {
+	const char *what;     /* the job, for people; bytes */
+	char *const *words;   /* the command, NULL-terminated; the first is absolute */
+	const char *calendar; /* whole lines for [Timer], "OnCalendar=...\n" */
+};
+
+/* Appends "bytemill-NAME" with every byte that a unit name cannot have as \xHH, as systemd-escape(1) does. */
+void bm_units_put_name(struct bm_buf *out, const char *name);
+/* Append the text of the service, and of the timer. Fail only by out->oom. */
+void bm_units_put_service(struct bm_buf *out, const struct bm_units *u);
+void bm_units_put_timer(struct bm_buf *out, const struct bm_units *u);
+
+#endif
