@@ -48,7 +48,8 @@ static bool outputs_exist(struct bm_file *f)
 	return all;
 }
 
-static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, struct bm_chunk *out,
+/* *filled: the first bytes are in out already. */
+static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, struct bm_chunk *out, bool *filled,
                                      const struct bm_blocker *b, struct bm_error *err)
 {
 	if (f->entry->kind == BM_ENTRY_ERROR) {
@@ -61,7 +62,13 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		out->last = true;
 		return BM_FILL_EMIT;
 	}
-	if (bm_source_open(f->entry, rs->follow, b, &f->source, err) != BM_OK) {
+	size_t len = 0;
+	bool last = false;
+	enum bm_status status = f->plan->kernel_copy
+	                                ? bm_source_open(f->entry, rs->follow, b, &f->source, err)
+	                                : bm_source_open_read(f->entry, rs->follow, out->data, f->plan->chunk_bytes,
+	                                                      &len, &last, b, &f->source, err);
+	if (status != BM_OK) {
 		f->read_failed = true;
 		return BM_FILL_ERROR;
 	}
@@ -79,6 +86,11 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		out->last = true;
 		return BM_FILL_EMIT;
 	}
+	*filled = len > 0;
+	if (*filled) {
+		out->len = len;
+		out->last = last;
+	}
 	return BM_FILL_MORE;
 }
 
@@ -89,15 +101,16 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 	struct bm_file *f = stream;
 	struct bm_blocker b = bm_blocker_of(f->ctx, w);
 	enum bm_fill_result r;
+	bool filled = false;
 
 	(void)in;
 	if (f->source == NULL) {
-		r = read_open(rs, f, out, &b, err);
+		r = read_open(rs, f, out, &filled, &b, err);
 		if (r != BM_FILL_MORE)
 			return r;
 	}
-	if (bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b, err) !=
-	    BM_OK) {
+	if (!filled && bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b,
+	                              err) != BM_OK) {
 		f->read_failed = true;
 		return BM_FILL_ERROR;
 	}
