@@ -44,6 +44,7 @@ struct bm_audit_options {
 	enum bm_manifest_kind kind;
 	const char *algorithm, *strip; /* as those of the step verify; NULL: not given; so the rest */
 	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe;
+	bool nul; /* the list of bm_audit_list_job is NUL-ended; otherwise that is found out */
 	bool has_max_duration;
 	uint64_t max_duration_ms;
 	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
@@ -51,6 +52,11 @@ struct bm_audit_options {
 };
 /* The job, read and verify; the caller's, for bm_jobs_adopt. NULL: no memory. */
 struct bm_job *bm_audit_job(const struct bm_audit_options *o);
+/* The same for a list as sha256sum -c has it: each entry, in its order and also twice, under the name that stands there,
+ * from the working directory; files may be anywhere. Results: OK, CHANGED, UNREADABLE, CHANGED_WHILE_READING or
+ * NOT_CHECKED. Of o only manifest, kind, nul, algorithm and on_bad_line count; with an algorithm, lines that say
+ * another one are bad. */
+struct bm_job *bm_audit_list_job(const struct bm_audit_options *o);
 
 /* ---- what is said ---- */
 
