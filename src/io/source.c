@@ -197,6 +197,9 @@ static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks
 	}
 	if (e->kind == BM_ENTRY_STREAM) {
 		s->mode = STREAM;
+	} else if (e->may_be_device && (S_ISCHR(s->st.st_mode) || S_ISBLK(s->st.st_mode))) {
+		s->mode = STREAM;
+		(void)fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_NONBLOCK);
 	} else if (!S_ISREG(s->st.st_mode)) {
 		status = bm_io_refuse(err, BM_ERR_CHANGED, s->name, s->name_len,
 		                      "was listed as a regular file and is now %s: not read",

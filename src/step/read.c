@@ -185,7 +185,7 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 	/* A list of names is relative to the one directory that `from` names, where it does. */
 	if (p->files_from != NULL && p->from.count == 1)
 		rs->list_base = p->from.items[0];
-	rs->root_count = rs->list_base != NULL ? 0 : p->from.count;
+	rs->root_count = rs->list_base != NULL || p->nothing ? 0 : p->from.count;
 	for (size_t i = 0; i < rs->root_count; i++) {
 		rs->roots[i].path = p->from.items[i];
 		rs->roots[i].is_glob = !p->literal && bm_glob_has_magic(p->from.items[i]);
