@@ -20,6 +20,7 @@
 #include "bm_template.h"
 
 struct bm_age_identities;
+struct bm_known_source; /* bm_known.h */
 
 enum bm_option_type {
 	BM_OPTION_STRING,   /* char * */
@@ -110,7 +111,8 @@ struct bm_verify_params {
 	/* Each bad line, while the manifest is read, in place of a message; the texts are borrowed and fit for a terminal. */
 	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
 	void *ctx;
-	uint64_t device; /* st_dev that the read root must have, or nothing is checked; 0: any */
+	uint64_t device;                     /* st_dev that the read root must have, or nothing is checked; 0: any */
+	const struct bm_known_source *known; /* in place of the manifest, which is then a name for messages; borrowed */
 };
 struct bm_write_params { /* copy and write */
 	char *to;
