@@ -153,6 +153,20 @@ static enum bm_known_next judge_walked(struct bm_audit_catalog *a, const struct 
 	return row != NULL ? BM_KNOWN_READ : BM_KNOWN_NEW;
 }
 
+/* A record without an entry in the walk: it is missing, or it stands behind a link that is not followed, and is then
+ * passed over like any other file, or left. */
+static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+{
+	struct stat st;
+
+	if (a->source.gone != NULL || fstatat(a->root_fd, row->path, &st, 0) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	if (row->state != BM_CATALOG_OK || !is_same(row, &st))
+		return !has_room(a, (uint64_t)st.st_size);
+	a->stats.passed++;
+	return true;
+}
+
 static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct bm_entry *walked,
                                       const struct bm_known_ask *ask, struct bm_known *known, struct bm_error *err)
 {
@@ -174,7 +188,7 @@ static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct b
 		a->row = NULL;
 		if (order == 0)
 			return judge_walked(a, walked, row, known);
-		if (!ask->takes(ask->arg, row->path, row->path_len))
+		if (!ask->takes(ask->arg, row->path, row->path_len) || is_behind_link(a, row))
 			continue;
 		fill(known, row);
 		return BM_KNOWN_EXTRA;
@@ -194,16 +208,17 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 			return BM_KNOWN_FAILED;
 		if (row == NULL)
 			return BM_KNOWN_END;
-		if (!ask->takes(ask->arg, row->path, row->path_len) ||
-		    fstatat(a->root_fd, row->path, &st, a->o.follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0 ||
-		    !is_same(row, &st))
+		if (!ask->takes(ask->arg, row->path, row->path_len))
 			continue;
-		a->stats.passed -= a->stats.passed > 0;
-		if (a->due_bytes >= a->due_budget) {
+		if (a->due_bytes >= a->due_budget || time_is_out(a)) { /* a million may follow: they are but counted */
 			a->stats.left.files++;
 			a->stats.left.bytes += row->size;
+			a->stats.passed -= a->stats.passed > 0;
 			continue;
 		}
+		if (fstatat(a->root_fd, row->path, &st, 0) != 0 || !is_same(row, &st))
+			continue;
+		a->stats.passed -= a->stats.passed > 0;
 		if (!has_room(a, row->size))
 			continue;
 		a->due_bytes += row->size;
@@ -326,7 +341,7 @@ static void found(void *ctx, const struct bm_known_found *f)
 			status = mark(a, f->path, f->path_len, BM_CATALOG_UNREADABLE, f->error, &err);
 		break;
 	case BM_VERDICT_NOT_CHECKED:
-		if (f->st != NULL)
+		if (f->is_cut)
 			atomic_fetch_add(&a->cut, 1);
 		break;
 	case BM_VERDICT_NONE:

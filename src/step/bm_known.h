@@ -46,6 +46,7 @@ struct bm_known_found {
 	const struct stat *st;   /* when it was opened; NULL: it was not */
 	bool is_touched;         /* st is not as on record */
 	bool was_damaged;
+	bool is_cut;           /* NOT_CHECKED: the time was up */
 	const char *algorithm; /* NULL: it was not read to its end; so digest */
 	const uint8_t *digest;
 	size_t digest_len;

@@ -148,6 +148,7 @@ void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, 
 		.st = f->source != NULL ? bm_source_stat(f->source) : NULL,
 		.is_touched = vf->is_touched,
 		.was_damaged = vf->was_damaged,
+		.is_cut = f->verdict == BM_VERDICT_NOT_CHECKED && err->status == BM_ERR_LIMIT,
 		.is_sure = !vf->is_unsure,
 		.error = err->status != BM_OK ? err->text : NULL,
 	};
