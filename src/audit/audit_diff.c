@@ -447,7 +447,8 @@ static enum bm_status keep(struct diff *d, const struct side *s, enum join_kind 
 	return join_add(d->join, &item, err);
 }
 
-static void give(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other)
+static void give(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
+                 const char *other)
 {
 	struct diff *d = ctx;
 	struct bm_error why;
@@ -455,6 +456,7 @@ static void give(void *ctx, const void *record, size_t len, enum bm_verdict verd
 	struct digest digests[DIGESTS_MAX];
 	const char *at = record;
 
+	(void)name;
 	(void)len;
 	memcpy(&f, at, sizeof(f)); /* the record is not aligned */
 	at += sizeof(f);

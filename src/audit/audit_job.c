@@ -150,6 +150,7 @@ static bool fill_verify(struct bm_verify_params *p, const struct bm_audit_option
 	p->max_duration.ms = o->max_duration_ms;
 	p->on_bad_line = o->on_bad_line;
 	p->ctx = o->ctx;
+	p->known = o->known;
 	return p->manifest != NULL && set_text(&p->algorithm, o->algorithm) && set_text(&p->strip, o->strip);
 }
 

@@ -49,6 +49,8 @@ struct bm_audit_options {
 	uint64_t max_duration_ms;
 	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
 	void *ctx;
+	const struct bm_known_source
+		*known; /* in place of the manifest, which is then a name for messages; NULL: none */
 };
 /* The job, read and verify; the caller's, for bm_jobs_adopt. NULL: no memory. */
 struct bm_job *bm_audit_job(const struct bm_audit_options *o);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_catalog_cli.h"
 #include "bm_audit.h"
 #include "bm_glob.h"
 #include "bm_job.h"
@@ -43,6 +44,42 @@ static const char *const kinds[] = {
 };
 
 static const struct bm_cli_option options[] = {
+	{
+		.name = "catalog",
+		.type = BM_CLI_FLAG,
+		.offset = AT(catalog),
+		.help = "compare ROOT with the catalog, and bring that up to date; --state names its directory",
+	},
+	{
+		.name = "older-than",
+		.type = BM_CLI_DURATION,
+		.offset = AT(older_than_ms),
+		.given = AT(has_older_than),
+		.arg = "TIME",
+		.help = "--catalog: due is what was verified longer ago (default 30d; with a limit: all)",
+	},
+	{
+		.name = "max-bytes",
+		.type = BM_CLI_SIZE,
+		.offset = AT(max_bytes),
+		.arg = "SIZE",
+		.help = "--catalog: read no more than SIZE, and leave the rest for later",
+	},
+	{
+		.name = "percent",
+		.type = BM_CLI_UNSIGNED,
+		.offset = AT(percent),
+		.arg = "N",
+		.min = 1,
+		.max = 100,
+		.help = "--catalog: of what is due read N % of all bytes on record",
+	},
+	{
+		.name = "new-place",
+		.type = BM_CLI_FLAG,
+		.offset = AT(new_place),
+		.help = "--catalog: ROOT is on another file system than before, and that is right",
+	},
 	{
 		.name = "format",
 		.type = BM_CLI_CHOICE,
@@ -96,7 +133,7 @@ static const struct bm_cli_option options[] = {
 		.offset = AT(max_duration_ms),
 		.given = AT(has_max_duration),
 		.arg = "TIME",
-		.help = "stop reading after TIME, such as 90s or 2h: what is left is not-checked",
+		.help = "stop reading after TIME, such as 90s or 2h: what is left is not-checked (--catalog: left for later)",
 	},
 	{
 		.name = "kind",
@@ -314,6 +351,9 @@ static int check(struct audit *a)
 	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_FAILURES | BM_AUDIT_BIT(BM_VERDICT_OK);
 	int rc;
 
+	if (o->has_older_than || o->max_bytes > 0 || o->percent > 0 || o->new_place)
+		return bm_usage_error(COMMAND,
+		                      "--older-than, --max-bytes, --percent and --new-place are for --catalog");
 	if (o->operand_count < 1 || o->operand_count > 2)
 		return bm_usage_error(COMMAND, "wanted is MANIFEST, and perhaps ROOT; given %s",
 		                      o->operand_count == 0 ? "was nothing" : "was more");
@@ -392,8 +432,11 @@ static int audit(const struct bm_cli_options *o)
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_jobs *jobs = NULL;
 	struct bm_job *job;
-	int rc = check(&a);
+	int rc;
 
+	if (o->catalog)
+		return bm_audit_with_catalog(o);
+	rc = check(&a);
 	if (rc != 0)
 		return rc;
 	rc = BM_EXIT_USAGE;
@@ -428,8 +471,8 @@ out:
 
 const struct bm_cli_command bm_cmd_audit = {
 	.name = COMMAND,
-	.operands = "MANIFEST [ROOT]",
-	.summary = "compare a directory with a manifest of digests",
+	.operands = "MANIFEST [ROOT]  or  --catalog ROOT",
+	.summary = "compare a directory with a manifest of digests, or with the catalog",
 	.about = "Compares every file below ROOT (without it: the directory of MANIFEST) with its digest in\n"
 		 "MANIFEST, and gives each file one verdict:\n"
 		 "  ok           as the manifest says\n"
@@ -442,18 +485,24 @@ const struct bm_cli_command bm_cmd_audit = {
 		 "  unreadable, changed-while-reading, not-checked: nothing can be said\n"
 		 "A digest that is wrong is read again past the page cache before it is believed. MANIFEST is\n"
 		 "what sha256sum and its kin, hashdeep, BagIt, rclone, xxhsum and bytemill write; \"-\" is standard\n"
-		 "input.",
+		 "input.\n"
+		 "With --catalog the catalog takes the manifest's place, and learns: what is new or was written\n"
+		 "since is read and put on record; of the rest only what is due, the oldest first. What is rotted\n"
+		 "or missing stays on record as it was until --update says otherwise.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_TALK | BM_CLI_REPORT | BM_CLI_STATE,
 	.epilog = "Examples:\n"
 		  "  bytemill audit /srv/photos/SHA256SUMS\n"
 		  "  bytemill audit SHA256SUMS /srv/photos --only changed,rotted,missing\n"
 		  "  bytemill audit SHA256SUMS /srv/photos --update new,moved\n"
 		  "  bytemill audit sums.json /mnt/archive --max-duration 2h --report audit.jsonl\n"
+		  "  bytemill audit --catalog /mnt/archive --max-duration 2h --older-than 30d\n"
 		  "\n"
 		  "Exit codes:\n"
 		  "  0 all is as the manifest says; 3 differences; 1 no differences, but some files could not be\n"
-		  "  checked, or lines of the manifest not be read; 2 usage, or no manifest; 128+N signal N\n",
+		  "  checked, or lines of the manifest not be read; 2 usage, or no manifest; 4 the same root is\n"
+		  "  being audited already; 128+N signal N. --catalog: what it put on record is no difference\n"
+		  "  that is left; rotted and missing files are\n",
 	.run = audit,
 };

@@ -293,7 +293,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	opt.ctx = &d;
 	if (bm_bar_begin(o, style->results_on_stdout || report == stdout)) {
 		opt.on_progress = on_progress;
-		opt.count_first = true;
+		opt.count_first = !style->no_totals;
 	}
 	if (bm_signals_begin(o->quiet, &err) != BM_OK || bm_run_start(jobs, &opt, &run, &err) != BM_OK) {
 		rc = say_not_started(&err);

@@ -19,9 +19,10 @@
 #include "console.h"
 #include "signals.h"
 
-static const struct bm_cli_command *const commands[] = {&bm_cmd_run,   &bm_cmd_validate, &bm_cmd_hash,
-                                                        &bm_cmd_audit, &bm_cmd_diff,     &bm_cmd_cat,
-                                                        &bm_cmd_steps, &bm_cmd_keygen,   &bm_cmd_schedule};
+static const struct bm_cli_command *const commands[] = {
+	&bm_cmd_run,  &bm_cmd_validate, &bm_cmd_hash,  &bm_cmd_audit,  &bm_cmd_catalog,
+	&bm_cmd_diff, &bm_cmd_cat,      &bm_cmd_steps, &bm_cmd_keygen, &bm_cmd_schedule,
+};
 
 static const struct bm_cli_command *find_command(const char *name)
 {
@@ -47,6 +48,7 @@ static void print_help(FILE *out)
 	      "Examples:\n"
 	      "  bytemill hash /srv/photos > SHA256SUMS\n"
 	      "  bytemill audit SHA256SUMS /srv/photos\n"
+	      "  bytemill audit --catalog /srv/photos\n"
 	      "  bytemill validate nightly.json && bytemill run nightly.json\n"
 	      "  bytemill steps compress\n"
 	      "  bytemill cat --range 1000000-1000999 large.csv.gz\n"

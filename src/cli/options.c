@@ -92,7 +92,7 @@ static const struct bm_cli_option common[] = {
 		.arg = "DIR",
 		.group = BM_CLI_STATE,
 		.is_path = true,
-		.help = "where the locks of jobs are kept (default: /var/lib/bytemill, ~/.local/state/bytemill)",
+		.help = "where locks and the catalog are kept (default: /var/lib/bytemill, ~/.local/state/bytemill)",
 	},
 	{
 		.name = "wait",

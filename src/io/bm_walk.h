@@ -97,6 +97,9 @@ struct bm_entry *bm_entry_create(enum bm_entry_kind kind, const char *path, size
 
 /* Is there nothing of that name? For entries made by hand. May sleep. */
 bool bm_entry_is_absent(const struct bm_entry *e);
+struct stat;
+/* lstat(2) of an entry, stat(2) with follow: 0, or errno. May sleep. */
+int bm_entry_stat(const struct bm_entry *e, bool follow, struct stat *st);
 
 /* BM_ERR_NOMEM, BM_ERR_USAGE. A missing root is no error here but an entry later. */
 enum bm_status bm_walk_create(const struct bm_walk_options *opt, struct bm_walk **out, struct bm_error *err)

@@ -143,6 +143,17 @@ bool bm_entry_is_absent(const struct bm_entry *e)
 	return bm_io_stat(AT_FDCWD, e->display, e->display_len, &st, 0) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
+int bm_entry_stat(const struct bm_entry *e, bool follow, struct stat *st)
+{
+	bool is_below = e->dir != NULL && e->dir->fd >= 0;
+	const char *name = is_below ? e->leaf : e->display;
+	size_t len = is_below ? strlen(e->leaf) : e->display_len;
+
+	return bm_io_stat(is_below ? e->dir->fd : AT_FDCWD, name, len, st, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0
+	               ? 0
+	               : errno;
+}
+
 void bm_entry_destroy(struct bm_entry *e)
 {
 	if (!e)

@@ -20,6 +20,7 @@
 #include "bm_template.h"
 
 struct bm_age_identities;
+struct bm_known_source; /* bm_known.h */
 
 enum bm_option_type {
 	BM_OPTION_STRING,   /* char * */
@@ -114,8 +115,9 @@ struct bm_verify_params {
 	/* Not a directory, but each entry of the manifest in its order, under its name as it stands there, from the working
 	 * directory: as sha256sum -c. With read's nothing. No verdicts NEW or MISSING then. */
 	bool is_list;
-	bool is_nul;     /* the manifest's lines end in NUL; else that is found out */
-	uint64_t device; /* st_dev that the read root must have, or nothing is checked; 0: any */
+	bool is_nul;                         /* the manifest's lines end in NUL; else that is found out */
+	uint64_t device;                     /* st_dev that the read root must have, or nothing is checked; 0: any */
+	const struct bm_known_source *known; /* in place of the manifest, which is then a name for messages; borrowed */
 };
 struct bm_write_params { /* copy and write */
 	char *to;

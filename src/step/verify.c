@@ -89,6 +89,10 @@ static void verify_describe(void *shared, struct bm_buf *out)
 		bm_buf_puts(out, ", read when the job starts");
 		return;
 	}
+	if (vs->p->known != NULL) {
+		bm_buf_printf(out, "%s %s", m->says, m->shown);
+		return;
+	}
 	bm_buf_printf(out, "%s: %s, %" PRIu64 " entr%s", m->shown, bm_manifest_kind_name(m->kind), m->entry_count,
 	              m->entry_count == 1 ? "y" : "ies");
 	for (size_t i = 0; i < m->algorithm_count; i++)
@@ -108,7 +112,11 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 
 	if (!vf->is_listed)
 		return BM_OK;
-	if (vf->has_size && !vs->p->always_read && f->has_mtime && (uint64_t)st->st_size != vf->size_bytes) {
+	vf->is_touched = (uint64_t)st->st_size != vf->size_bytes || f->mtime_ns != vf->mtime_ns ||
+	                 (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec != vf->ctime_ns ||
+	                 (uint64_t)st->st_ino != vf->inode;
+	if (vf->has_size && vs->p->known == NULL && !vs->p->always_read && f->has_mtime &&
+	    (uint64_t)st->st_size != vf->size_bytes) {
 		vf->verdict = BM_VERDICT_CHANGED;
 		return bm_error_set(err, BM_ERR_MISMATCH, NULL,
 		                    "has %lld bytes, the manifest says %" PRIu64 "; not read", (long long)st->st_size,
@@ -116,6 +124,9 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 	}
 	if (vf->digest_count == 0) {
 		vf->verdict = BM_VERDICT_NOT_CHECKED;
+		if (vf->unknown != NULL && vs->p->known != NULL)
+			return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "its digest is %s: --algorithm %s",
+			                    vf->unknown, vf->unknown);
 		if (vf->unknown != NULL)
 			return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "its digest is %s, which is not known here",
 			                    vf->unknown);
@@ -146,20 +157,27 @@ static bool same_mtime(const struct verify_file *vf, const struct bm_file *f)
 	       (vf->mtime_ns % 1000000000 == 0 && vf->mtime_ns / 1000000000 == f->mtime_ns / 1000000000);
 }
 
+static bool is_as_before(const struct bm_file *f, const struct verify_file *vf)
+{
+	return vf->has_mtime && f->has_mtime && same_mtime(vf, f) && vf->has_size && vf->size_bytes == vf->d.length;
+}
+
 static enum bm_verdict say_wrong(const struct verify_shared *vs, const struct bm_file *f, const struct verify_file *vf,
                                  const struct verify_digest *wrong, const char *more, struct bm_error *err)
 {
 	const struct bm_digest_algorithm *a = vs->set.algorithms[wrong->algorithm];
-	bool rotted =
-		vf->has_mtime && f->has_mtime && same_mtime(vf, f) && vf->has_size && vf->size_bytes == vf->d.length;
+	bool rotted = is_as_before(f, vf);
 	struct bm_buf text = {0};
 
 	bm_buf_printf(&text, "%s is ", a->name);
 	put_short(&text, vf->d.value[wrong->algorithm].out, a->size_bytes);
-	bm_buf_puts(&text, ", the manifest says ");
+	bm_buf_printf(&text, ", %s says ", vs->m->says);
 	put_short(&text, wrong->bytes, a->size_bytes);
 	if (rotted)
 		bm_buf_puts(&text, "; size and time of change are as they were");
+	else if (vf->was_damaged)
+		bm_buf_puts(&text, "; it was found damaged before");
+	rotted = rotted || vf->was_damaged;
 	bm_buf_puts(&text, more);
 	(void)bm_error_set(err, BM_ERR_MISMATCH, NULL, "%s",
 	                   text.oom ? "its digest is not that of the manifest" : text.data);
@@ -173,6 +191,9 @@ static enum bm_verdict judge_wrong(struct verify_shared *vs, struct bm_file *f, 
 	struct bm_error second;
 	const char *more = "";
 
+	/* Somebody wrote it, so other bytes are no surprise. */
+	if (vs->p->known != NULL && !is_as_before(f, vf) && !vf->was_damaged)
+		return say_wrong(vs, f, vf, wrong, "", err);
 	bm_error_clear(&second);
 	switch (verify_read_again(vs, f, vf, w, &second)) {
 	case VERIFY_SECOND_RIGHT:
@@ -185,6 +206,7 @@ static enum bm_verdict judge_wrong(struct verify_shared *vs, struct bm_file *f, 
 	case VERIFY_SECOND_NONE:
 		break;
 	case VERIFY_SECOND_OTHER:
+		vf->is_unsure = true;
 		more = "; read again it gave other bytes, which are not right either: memory, cable or disk are not to be "
 		       "trusted";
 		break;
@@ -282,6 +304,8 @@ static enum bm_status verify_close(void *shared, struct bm_file *f, bool good, s
 		f->verdict = BM_VERDICT_NOT_CHECKED;
 	if (err->status != BM_ERR_CANCELLED)
 		add_digests(vs, f, vf);
+	if (err->status != BM_ERR_CANCELLED && vs->p->known != NULL)
+		verify_known_tell(vs, f, vf, err);
 	digest_file_end(&vs->set, &vf->d);
 	free(vf);
 	f->state[vs->set.index] = NULL;
@@ -325,6 +349,9 @@ static enum bm_status verify_hold(void *shared, const struct bm_file_result *r, 
 		return BM_OK; /* nothing is compared in the end */
 	if (item.kind != JOIN_NOT_OK)
 		item.digest_count = list_digests(vs, r, digests);
+	/* A source knows by itself which of its files are not well, and they do not come in order. */
+	if (item.kind == JOIN_NOT_OK && vs->p->known != NULL)
+		return BM_OK;
 	return join_add(vs->join, &item, err);
 }
 
@@ -357,17 +384,40 @@ static bool list_next(void *ctx, const char **name, size_t *name_len, const stru
 	return true;
 }
 
+static bool list_next_known(void *ctx, const char **name, size_t *name_len, const struct join_digest **digests,
+                            size_t *digest_count, struct bm_error *err)
+{
+	struct lister *l = ctx;
+	const struct bm_known_source *s = l->vs->p->known;
+	struct bm_known k;
+
+	if (!s->list(s->ctx, &k, err))
+		return false;
+	*digest_count = 0;
+	for (unsigned i = 0; i < l->vs->set.count; i++)
+		if (strcmp(l->vs->set.algorithms[i]->name, k.algorithm) == 0)
+			l->digests[(*digest_count)++] = (struct join_digest){i, k.digest, k.digest_len};
+	*name = k.path;
+	*name_len = k.path_len;
+	*digests = l->digests;
+	return true;
+}
+
 struct giver {
+	const struct bm_known_source *known; /* or NULL */
 	bm_release_fn *give;
 	void *ctx;
 	const struct bm_error *gone; /* NULL: the directory is there */
 };
 
-static void give_one(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other)
+static void give_one(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
+                     const char *other)
 {
 	const struct giver *g = ctx;
 	bool untold = verdict == BM_VERDICT_MISSING && g->gone != NULL;
 
+	if (g->known != NULL && !untold)
+		g->known->settled(g->known->ctx, verdict, name, other);
 	g->give(g->ctx, record, len, untold ? BM_VERDICT_NOT_CHECKED : verdict, other, untold ? g->gone : NULL);
 }
 
@@ -376,7 +426,8 @@ static enum bm_status verify_release(void *shared, bool good, bm_release_fn *giv
 	struct verify_shared *vs = shared;
 	struct lister *l = NULL;
 	struct bm_error gone = BM_ERROR_INIT;
-	struct giver g = {give, ctx, NULL};
+	const struct bm_known_source *known = vs->p->known;
+	struct giver g = {known, give, ctx, NULL};
 	const char *why;
 	enum bm_status status = BM_OK, each;
 
@@ -390,10 +441,11 @@ static enum bm_status verify_release(void *shared, bool good, bm_release_fn *giv
 		if (l == NULL)
 			status = bm_error_set_nomem(err);
 		else
-			status = bm_manifest_sorted_rewind(vs->m->sorted, err);
+			status = known != NULL ? known->rewind(known->ctx, err)
+			                       : bm_manifest_sorted_rewind(vs->m->sorted, err);
 		if (status == BM_OK) {
 			l->vs = vs;
-			status = join_run(vs->join, list_next, l, err);
+			status = join_run(vs->join, known != NULL ? list_next_known : list_next, l, err);
 		}
 		free(l);
 	}

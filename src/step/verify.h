@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "bm_known.h"
 #include "bm_manifest.h"
 #include "bm_manifest_sorted.h"
 #include "bm_names.h"
@@ -16,6 +17,7 @@ struct verify_manifest { /* constant once it is loaded, but for sorted, which be
 	enum bm_manifest_kind kind;
 	char *path;       /* as the job says it, placeholders put in */
 	char shown[256];  /* the same for messages */
+	const char *says; /* "the manifest"; static, or the source's */
 	const char *root; /* the read step's; borrowed from the job */
 	char *own;        /* the manifest's own name below the root; NULL: it is not there */
 	uint64_t entry_count, bad_line_count;
@@ -52,6 +54,12 @@ struct verify_file {
 	bool has_size, has_mtime;
 	uint64_t size_bytes;
 	int64_t mtime_ns;
+	/* The rest up to verdict where there is a source. */
+	int64_t ctime_ns;
+	uint64_t inode;
+	bool was_damaged;
+	bool is_touched;         /* found when it was opened: not as on record */
+	bool is_unsure;          /* its digest: two readings gave two */
 	enum bm_verdict verdict; /* known before the bytes are; else NONE */
 	size_t digest_count;
 	struct verify_digest *digests; /* that it should have; part of the same allocation */
@@ -75,11 +83,31 @@ struct verify_shared {
 	struct verify_cursor *cursor; /* the listing's only */
 	struct join *join;            /* hold's, then release's */
 	uint64_t deadline_ms;         /* 0: none; set by the listing before the first file */
+	bool has_begun;               /* the listing's only, where there is a source */
 };
+
+/* The part of the step in a file. file and its digests are copied but for what begins with d; NULL: it is not listed. NULL:
+ * no memory. */
+struct verify_file *verify_file_create(const struct verify_shared *vs, const struct verify_file *file,
+                                       const struct verify_digest *digests);
+/* An entry for a name below the root, which the walk has not given; NULL: no memory. */
+struct bm_entry *verify_make_entry(const struct verify_shared *vs, const char *name, size_t len);
+/* What is decided before a file is opened; false: no memory. */
+bool verify_judge_early(const struct verify_shared *vs, struct bm_entry *e, struct verify_file *vf);
 
 enum bm_expect verify_expect(void *shared, struct bm_entry *walked, struct bm_entry **extra, void **state,
                              struct bm_worker *w, struct bm_error *err);
 uint64_t verify_now_ms(void);
+
+/* ---- the same with a source in place of the manifest (verify_known.c) ---- */
+
+enum bm_status verify_known_load(struct verify_manifest *m, const struct bm_known_source *s, struct bm_error *err)
+	BM_NODISCARD;
+enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *walked, struct bm_entry **extra,
+                                   void **state, struct bm_worker *w, struct bm_error *err);
+/* The file is through, f->verdict is set. */
+void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, const struct verify_file *vf,
+                       const struct bm_error *err);
 
 /* ---- reading again (verify_again.c) ---- */
 

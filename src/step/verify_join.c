@@ -610,8 +610,8 @@ enum bm_status join_run(struct join *j, join_listed_fn *listed, void *ctx, struc
 }
 
 enum bm_status join_each(struct join *j,
-                         void (*give)(void *ctx, const void *record, size_t len, enum bm_verdict verdict,
-                                      const char *other),
+                         void (*give)(void *ctx, const char *name, const void *record, size_t len,
+                                      enum bm_verdict verdict, const char *other),
                          void *ctx, struct bm_error *err)
 {
 	struct bm_error local = BM_ERROR_INIT;
@@ -628,7 +628,7 @@ enum bm_status join_each(struct join *j,
 				*err = local;
 			return local.status;
 		}
-		give(ctx, v.record, v.h.record_len, (enum bm_verdict)r->verdict,
+		give(ctx, v.name, v.record, v.h.record_len, (enum bm_verdict)r->verdict,
 		     r->other != NOTHING ? other.name : NULL);
 	}
 	return BM_OK;

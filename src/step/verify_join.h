@@ -60,8 +60,8 @@ enum bm_status join_run(struct join *j, join_listed_fn *listed, void *ctx, struc
 /* Calls give for each item, in the order in which they were added, but for those that are NOT_OK, and MISSING ones whose
  * file MOVED. other: bytemill.h. All borrowed for the call. */
 enum bm_status join_each(struct join *j,
-                         void (*give)(void *ctx, const void *record, size_t len, enum bm_verdict verdict,
-                                      const char *other),
+                         void (*give)(void *ctx, const char *name, const void *record, size_t len,
+                                      enum bm_verdict verdict, const char *other),
                          void *ctx, struct bm_error *err) BM_NODISCARD;
 
 #endif

@@ -140,26 +140,32 @@ uint64_t verify_now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* The part of the step in a file; known may be NULL: it is not in the manifest. */
-static struct verify_file *make_state(const struct verify_shared *vs, const struct verify_cursor *known)
+struct verify_file *verify_file_create(const struct verify_shared *vs, const struct verify_file *file,
+                                       const struct verify_digest *digests)
 {
-	size_t count = known != NULL ? known->file.digest_count : 0, n = vs->set.count;
+	size_t count = file != NULL ? file->digest_count : 0, n = vs->set.count;
 	struct verify_file *vf =
 		(struct verify_file *)(void *)digest_file_create(&vs->set, sizeof(*vf), count * sizeof(vf->digests[0]));
 	struct digest_file d;
 	uint32_t wanted = 0;
 
-	if (vf == NULL || known == NULL)
+	if (vf == NULL || file == NULL)
 		return vf;
 	d = vf->d;
-	*vf = known->file;
+	*vf = *file;
 	vf->d = d;
 	vf->digests = (struct verify_digest *)(void *)(vf->d.value + n);
-	memcpy(vf->digests, known->digests, count * sizeof(vf->digests[0]));
+	memcpy(vf->digests, digests, count * sizeof(vf->digests[0]));
 	for (size_t i = 0; i < count; i++)
-		wanted |= UINT32_C(1) << known->digests[i].algorithm;
+		wanted |= UINT32_C(1) << digests[i].algorithm;
 	vf->d.skip = ~wanted;
 	return vf;
+}
+
+/* known may be NULL: it is not in the manifest. */
+static struct verify_file *make_state(const struct verify_shared *vs, const struct verify_cursor *known)
+{
+	return verify_file_create(vs, known != NULL ? &known->file : NULL, known != NULL ? known->digests : NULL);
 }
 
 /* The entry is not to be read. */
@@ -182,37 +188,36 @@ static bool time_is_out(const struct verify_shared *vs)
 	return vs->deadline_ms > 0 && verify_now_ms() >= vs->deadline_ms;
 }
 
-/* What is decided before a file is opened. */
-static bool judge_early(const struct verify_shared *vs, struct bm_entry *e, struct verify_file *vf)
+bool verify_judge_early(const struct verify_shared *vs, struct bm_entry *e, struct verify_file *vf)
 {
 	if (vs->m->root_is_gone)
 		return refuse(e, vf, BM_ERR_FAILED, vs->m->gone_text);
-	if (time_is_out(vs))
+	/* A source leaves for later what it has no time for. */
+	if (vs->p->known == NULL && time_is_out(vs))
 		return refuse(e, vf, BM_ERR_LIMIT, "not read: the time for this run was up");
 	return true;
 }
 
-static struct bm_entry *make_entry(const struct verify_shared *vs, const struct bm_buf *name)
+struct bm_entry *verify_make_entry(const struct verify_shared *vs, const char *name, size_t len)
 {
 	const char *root = vs->m->root;
 	struct bm_buf display = {0};
 	struct bm_entry *e = NULL;
 
 	if (vs->m->is_list) { /* as it stands there; "-" is standard input */
-		e = bm_entry_create(strcmp(name->data, "-") == 0 ? BM_ENTRY_STREAM : BM_ENTRY_FILE, name->data,
-		                    name->len, name->data, name->len);
+		e = bm_entry_create(strcmp(name, "-") == 0 ? BM_ENTRY_STREAM : BM_ENTRY_FILE, name, len, name, len);
 		if (e != NULL)
 			e->may_be_device = true;
 		return e;
 	}
-	if (name->data[0] != '/') {
+	if (name[0] != '/') {
 		bm_buf_puts(&display, root);
 		if (root[strlen(root) - 1] != '/')
 			bm_buf_putc(&display, '/');
 	}
-	bm_buf_put(&display, name->data, name->len);
+	bm_buf_put(&display, name, len);
 	if (!display.oom)
-		e = bm_entry_create(BM_ENTRY_FILE, name->data, name->len, display.data, display.len);
+		e = bm_entry_create(BM_ENTRY_FILE, name, len, display.data, display.len);
 	bm_buf_fini(&display);
 	return e;
 }
@@ -261,7 +266,7 @@ static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *wal
 {
 	struct verify_file *vf = make_state(vs, known);
 
-	if (vf == NULL || !judge_early(vs, walked, vf)) {
+	if (vf == NULL || !verify_judge_early(vs, walked, vf)) {
 		free(vf);
 		return fail_nomem(err);
 	}
@@ -272,9 +277,9 @@ static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *wal
 static enum bm_expect give_extra(struct verify_shared *vs, struct bm_entry **extra, void **state, struct bm_error *err)
 {
 	struct verify_file *vf = make_state(vs, vs->cursor);
-	struct bm_entry *e = make_entry(vs, &vs->cursor->name);
+	struct bm_entry *e = verify_make_entry(vs, vs->cursor->name.data, vs->cursor->name.len);
 
-	if (vf == NULL || e == NULL || !judge_early(vs, e, vf)) {
+	if (vf == NULL || e == NULL || !verify_judge_early(vs, e, vf)) {
 		bm_entry_destroy(e);
 		free(vf);
 		return fail_nomem(err);
@@ -288,7 +293,7 @@ static enum bm_expect give_extra(struct verify_shared *vs, struct bm_entry **ext
 /* Not to be told of, where that is asked for: looked at here, so that it takes no place in the listing. */
 static bool is_absent(const struct verify_shared *vs, struct bm_worker *w)
 {
-	struct bm_entry *e = make_entry(vs, &vs->cursor->name);
+	struct bm_entry *e = verify_make_entry(vs, vs->cursor->name.data, vs->cursor->name.len);
 	struct bm_error err;
 	bool absent;
 
@@ -309,6 +314,8 @@ enum bm_expect verify_expect(void *shared, struct bm_entry *walked, struct bm_en
 	struct verify_cursor *c;
 	enum bm_expect expect;
 
+	if (vs->p->known != NULL)
+		return verify_known_expect(vs, walked, extra, state, w, err);
 	if (vs->cursor == NULL) {
 		if (verify_cursor_create(vs->m, &vs->cursor, err) != BM_OK)
 			return BM_EXPECT_FAILED;

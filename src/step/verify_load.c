@@ -307,6 +307,8 @@ static enum bm_status look_at_root(struct load *l, struct bm_error *err)
 	struct stat st;
 
 	bm_escape_display_buf(shown, sizeof(shown), m->root, strlen(m->root));
+	if (m->root_is_gone)
+		return BM_OK;
 	if (stat(m->root, &st) != 0) {
 		int why = errno;
 		struct bm_error e = BM_ERROR_INIT;
@@ -321,6 +323,8 @@ static enum bm_status look_at_root(struct load *l, struct bm_error *err)
 		                    "is not a directory; verify compares a directory with its manifest");
 	m->dev = st.st_dev;
 	m->ino = st.st_ino;
+	if (l->p->known != NULL)
+		return BM_OK; /* it has looked for itself */
 	if (l->p->device != 0 && l->p->device != st.st_dev) {
 		snprintf(m->gone_text, sizeof(m->gone_text),
 		         "the directory %s is on another device than before: is the right disk mounted?", shown);
@@ -443,6 +447,15 @@ static enum bm_status expand_path(struct load *l, struct bm_error *err)
 	return status == BM_OK && l->m->path == NULL ? bm_error_set_nomem(err) : status;
 }
 
+/* There is no manifest. */
+static enum bm_status load_known(struct load *l, struct bm_error *err)
+{
+	enum bm_status status = verify_known_load(l->m, l->p->known, err);
+
+	bm_escape_display_buf(l->m->shown, sizeof(l->m->shown), l->p->manifest, strlen(l->p->manifest));
+	return status == BM_OK ? look_at_root(l, err) : status;
+}
+
 enum bm_status verify_load(struct bm_job_context *ctx, const struct bm_step *step, struct bm_error *err)
 {
 	struct load l = {.ctx = ctx, .p = &step->p.verify};
@@ -453,6 +466,9 @@ enum bm_status verify_load(struct bm_job_context *ctx, const struct bm_step *ste
 	if (l.m == NULL)
 		return bm_error_set_nomem(err);
 	l.m->root = ctx->job->steps[0].p.read.from.items[0];
+	l.m->says = "the manifest";
+	if (l.p->known != NULL)
+		return load_known(&l, err);
 	status = expand_path(&l, err);
 	if (status == BM_OK)
 		status = bm_name_map_init(&l.map, l.m->root, l.p->strip, l.p->allow_unsafe, err);

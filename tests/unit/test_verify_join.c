@@ -76,11 +76,13 @@ static bool next_listed(void *ctx, const char **name, size_t *name_len, const st
 
 static char *found; /* "name verdict other\n" ... */
 
-static void note(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other)
+static void note(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
+                 const char *other)
 {
 	char *now = NULL;
 
 	(void)ctx;
+	(void)name;
 	assert_true(asprintf(&now, "%s%.*s %d %s\n", found != NULL ? found : "", (int)len, (const char *)record,
 	                     verdict, other != NULL ? other : "-") > 0);
 	free(found);
@@ -273,11 +275,13 @@ struct seen {
 	size_t next;
 };
 
-static void count_one(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other)
+static void count_one(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
+                      const char *other)
 {
 	struct seen *seen = ctx;
 	size_t at, from;
 
+	(void)name;
 	assert_true(len > 5);
 	assert_int_equal(sscanf(record, "<dir/%zu/", &at), 1);
 	assert_true(at < MANY && at >= seen->next); /* in the order in which they came */

@@ -1,0 +1,67 @@
+/*
+ * bm_audit_catalog.h - an audit against the catalog: what is known of a directory's files, in place of a manifest, and
+ * what the catalog learns of them. One audit of a root at a time (the caller holds a lock); one thread, but for the job.
+ *
+ * What each verdict does to the catalog:
+ *	ok                      verified now; where only times or inode are others, these are put on record too
+ *	new, duplicate          on record from now on
+ *	changed                 somebody wrote it (size or mtime is another): its new digest is on record from now on
+ *	moved                   the old record goes on under the new name
+ *	rotted                  stays on record with the old digest, as damaged, until it has that digest again; with
+ *	                        update ROTTED the new digest takes its place. A file on record as damaged that has yet
+ *	                        other bytes is rotted too, whatever its times are by now
+ *	missing                 stays on record, as missing, until it is back; with update MISSING it goes
+ *	unreadable              stays on record, as unreadable, and is tried again every time
+ *	changed-while-reading, not-checked   nothing
+ * All but moved and missing, which only the end can tell, as soon as the file is through.
+ */
+#ifndef BM_AUDIT_CATALOG_H
+#define BM_AUDIT_CATALOG_H
+
+#include "bm_catalog_files.h"
+#include "bm_known.h"
+
+struct bm_audit_catalog;
+
+/* Borrowed until destroy, all of it. */
+struct bm_audit_catalog_options {
+	const char *dir;       /* of the catalog: absolute */
+	const char *root;      /* the directory as given */
+	const char *algorithm; /* of new files; NULL: sha256 */
+	bool follow;
+	bool is_partial; /* not all of the root is looked at: patterns */
+	bool new_place;  /* the root may be on another file system than before, and belongs there from now on */
+	bool dry_run;    /* the catalog is not opened */
+	unsigned update; /* bits of verdicts: ROTTED, MISSING count */
+	bool has_older_than;
+	uint64_t
+		older_than_ms; /* due is what was verified longer ago; without it: all, or, where no limit is given, 30 days */
+	bool has_max_duration;
+	uint64_t max_duration_ms; /* no file is begun after that */
+	uint64_t max_bytes;       /* nor beyond these, together; 0: no limit */
+	unsigned percent;         /* of the bytes on record: so much of what is due is read; 0: all */
+};
+
+/* Real path of a root, or where there is nothing, its absolute path, which the caller frees. */
+enum bm_status bm_audit_catalog_root(const char *root, char **out, struct bm_error *err) BM_NODISCARD;
+/* Opens or makes the catalog. BM_ERR_USAGE: the root is not there, and not on record either; it is no directory. Else as
+ * bm_catalog_open. */
+enum bm_status bm_audit_catalog_create(const struct bm_audit_catalog_options *o, struct bm_audit_catalog **out,
+                                       struct bm_error *err) BM_NODISCARD;
+/* For struct bm_verify_params; valid until destroy. */
+const struct bm_known_source *bm_audit_catalog_source(const struct bm_audit_catalog *a);
+
+struct bm_audit_catalog_stats {
+	uint64_t passed;                   /* files that were not due */
+	struct bm_catalog_count read;      /* given out to be read */
+	struct bm_catalog_count left;      /* new, changed or due, and left for later: a limit */
+	struct bm_catalog_count too_large; /* of these: larger than max_bytes alone */
+	uint64_t cut;                      /* given up in the middle, since the time was up */
+};
+/* After the run: all is in the database when this returns, also what failed. complete: it came to its end. BM_OK, or the
+ * first error that the catalog had. */
+enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete, struct bm_audit_catalog_stats *stats,
+                                       struct bm_error *err) BM_NODISCARD;
+void bm_audit_catalog_destroy(struct bm_audit_catalog *a); /* NULL is fine */
+
+#endif

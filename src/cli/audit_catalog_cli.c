@@ -1,0 +1,346 @@
+/*
+ * audit_catalog_cli.c - bytemill audit --catalog ROOT: a directory compared with what the catalog has on record of it.
+ *
+ * What the catalog learns of each verdict is src/audit's (bm_audit_catalog.h). Here: the options, one audit of a root at
+ * a time (a lock in the state directory, exit code 4), the exit code, and the closing lines on standard error.
+ *
+ * The exit code says what is left to be done, as that of an audit against a manifest does: what was put on record (new,
+ * changed, moved, duplicate) is settled; rotted and missing files are 3, unless --update settled them; what could not be
+ * read is 1. What a limit left for later is no failure, since that is what a limit is for: it is told.
+ *
+ * The state directory changes while the audit goes on, so it is left out where it lies below ROOT.
+ */
+#include "audit_catalog_cli.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_audit.h"
+#include "bm_audit_catalog.h"
+#include "bm_catalog.h"
+#include "bm_digest.h"
+#include "bm_error.h"
+#include "bm_glob.h"
+#include "bm_job.h"
+#include "bm_lock.h"
+#include "bm_state.h"
+#include "bm_text.h"
+#include "console.h"
+#include "drive.h"
+#include "load.h"
+
+#define COMMAND "audit"
+#define TAKEN_UP                                                                                                       \
+	(BM_AUDIT_BIT(BM_VERDICT_NEW) | BM_AUDIT_BIT(BM_VERDICT_CHANGED) | BM_AUDIT_BIT(BM_VERDICT_MOVED) |            \
+	 BM_AUDIT_BIT(BM_VERDICT_DUPLICATE))
+
+struct audit {
+	const struct bm_cli_options *o;
+	enum bm_audit_format format;
+	unsigned only, update;
+	char *dir;  /* the state directory */
+	char *root; /* real */
+	struct bm_lock *lock;
+	struct bm_audit_printer *printer;
+	struct bm_audit_catalog *catalog;
+};
+
+static void on_file(void *ctx, const struct bm_file_result *file)
+{
+	const struct audit *a = ctx;
+
+	bm_audit_print_file(a->printer, file);
+}
+
+/* ---- the end ---- */
+
+static void put_count(struct bm_buf *out, const struct bm_catalog_count *c)
+{
+	char size[16];
+
+	bm_buf_printf(out, "%" PRIu64 " file%s, %s", c->files, c->files == 1 ? "" : "s",
+	              bm_size_format(c->bytes, size));
+}
+
+static void say_stats(const struct audit *a, const struct bm_summary *sum, const struct bm_audit_catalog_stats *s)
+{
+	struct bm_buf text = {0};
+	char size[16];
+
+	bm_buf_printf(&text, "%s read, %" PRIu64 " file%s not due", bm_size_format(sum->bytes_read, size), s->passed,
+	              s->passed == 1 ? "" : "s");
+	if (s->left.files > 0) {
+		bm_buf_puts(&text, "; left for later: ");
+		put_count(&text, &s->left);
+	}
+	if (!text.oom)
+		bm_console_tell(bm_console_unless(a->o->quiet), BM_CONSOLE_PLAIN, "%s", text.data);
+	bm_buf_reset(&text);
+	if (s->too_large.files > 0) {
+		put_count(&text, &s->too_large);
+		if (!text.oom)
+			bm_console_say(BM_CONSOLE_WARNING,
+			               "larger than --max-bytes alone, and so never read with it: %s", text.data);
+	}
+	if (s->cut > 0)
+		bm_console_say(BM_CONSOLE_WARNING,
+		               "%" PRIu64 " file%s begun and not read to the end when the time was up, and will be "
+		               "begun anew next time",
+		               s->cut, s->cut == 1 ? " was" : "s were");
+	bm_buf_fini(&text);
+}
+
+static bool any_of(const struct bm_summary *sum, unsigned bits)
+{
+	for (int v = 0; v < BM_VERDICT_COUNT; v++)
+		if ((bits & BM_AUDIT_BIT(v)) != 0 && sum->verdicts[v] > 0)
+			return true;
+	return false;
+}
+
+static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, int rc)
+{
+	struct audit *a = ctx;
+	unsigned left = a->only & BM_AUDIT_DIFFERENCES & ~(a->update | TAKEN_UP);
+	bool good = sum->error.status == BM_OK && !sum->cancelled;
+	struct bm_audit_catalog_stats stats;
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_summary judged = *sum;
+
+	(void)rc;
+	if (bm_audit_catalog_finish(a->catalog, good, &stats, &err) != BM_OK) {
+		if (sum->error.status == BM_OK)
+			bm_console_say_error(&err);
+		good = false;
+	}
+	/* Files that a limit cut short are left for later, like those that were not begun. */
+	judged.verdicts[BM_VERDICT_NOT_CHECKED] -= stats.cut < judged.verdicts[BM_VERDICT_NOT_CHECKED]
+	                                                   ? stats.cut
+	                                                   : judged.verdicts[BM_VERDICT_NOT_CHECKED];
+	if (any_of(&judged, left) && !sum->cancelled)
+		rc = BM_EXIT_DIFFERENT;
+	else
+		rc = good && !any_of(&judged, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
+		return rc; /* cron: nothing to say */
+	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
+		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
+		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
+	}
+	say_stats(a, sum, &stats);
+	return rc;
+}
+
+/* ---- the beginning ---- */
+
+static int check(struct audit *a)
+{
+	const struct bm_cli_options *o = a->o;
+	struct bm_error err = BM_ERROR_INIT;
+	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_FAILURES | BM_AUDIT_BIT(BM_VERDICT_OK);
+	const struct bm_cli_texts *const globs[] = {&o->include, &o->exclude};
+	struct bm_glob *glob;
+
+	if (o->operand_count != 1)
+		return bm_usage_error(COMMAND, "with --catalog wanted is ROOT; given %s",
+		                      o->operand_count == 0 ? "was nothing" : "was more");
+	if (o->kind > 0 || o->strip != NULL || o->strict || o->allow_unsafe || o->ignore_new || o->ignore_missing ||
+	    o->always_read)
+		return bm_usage_error(COMMAND,
+		                      "--kind, --strip, --strict, --allow-unsafe, --ignore-new, --ignore-missing "
+		                      "and --always-read are for manifests, and do not go with --catalog");
+	if (o->under.count > 0 && o->include.count > 0)
+		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
+	for (size_t i = 0; i < o->under.count; i++)
+		if (o->under.items[i][0] == '/')
+			return bm_usage_error(COMMAND,
+			                      "--under wants a name below ROOT, not one that begins with \"/\"");
+	for (size_t g = 0; g < BM_CLI_COUNT(globs); g++)
+		for (size_t i = 0; i < globs[g]->count; i++) {
+			if (bm_glob_compile(globs[g]->items[i], &glob, &err) != BM_OK)
+				return bm_usage_error(COMMAND, "--%s: %s", g == 0 ? "include" : "exclude", err.text);
+			bm_glob_destroy(glob);
+		}
+	if (o->algorithm != NULL &&
+	    (bm_digest_find(o->algorithm) == NULL || strcmp(bm_digest_find(o->algorithm)->name, o->algorithm) != 0))
+		return bm_usage_error(COMMAND, "--algorithm: %s is no algorithm; \"bytemill hash --help\" names them",
+		                      o->algorithm);
+	a->only = all;
+	if (o->only != NULL && bm_audit_parse_verdicts(o->only, all, &a->only, &err) != BM_OK)
+		return bm_usage_error(COMMAND, "--only: %s", err.text);
+	if (o->update != NULL && bm_audit_parse_verdicts(o->update, BM_AUDIT_DIFFERENCES, &a->update, &err) != BM_OK)
+		return bm_usage_error(COMMAND, "--update: %s", err.text);
+	a->format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
+	return 0;
+}
+
+static int take_lock(struct audit *a)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_buf key = {0}, holder = {0};
+	bool taken = false;
+	int rc = BM_EXIT_USAGE;
+
+	bm_buf_puts(&key, "catalog audit ");
+	bm_buf_puts(&key, a->root);
+	if (key.oom)
+		(void)bm_error_set_nomem(&err);
+	else if (bm_lock_open(a->dir, key.data, key.len, &a->lock, &err) == BM_OK &&
+	         bm_lock_take(a->lock, false, &taken, &err) == BM_OK)
+		rc = taken ? 0 : BM_EXIT_BUSY;
+	if (rc == 0) {
+		bm_buf_reset(&key);
+		bm_buf_puts(&key, "root ");
+		bm_escape_display(&key, a->root, strlen(a->root));
+		bm_buf_putc(&key, '\n');
+		bm_lock_sign(a->lock, key.oom ? "" : key.data);
+	} else if (rc == BM_EXIT_BUSY) {
+		(void)bm_lock_holder(a->lock, &holder);
+		bm_buf_reset(&key);
+		bm_escape_display(&key, a->root, strlen(a->root));
+		bm_console_say(BM_CONSOLE_ERROR, "%s is being audited already: %s", key.oom ? "the root" : key.data,
+		               holder.oom || holder.len == 0 ? "another process" : holder.data);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+	} else {
+		bm_console_say_error(&err);
+	}
+	bm_buf_fini(&key);
+	bm_buf_fini(&holder);
+	return rc;
+}
+
+/* The pattern that leaves out the state directory, where that is below the root; NULL: it is not, or no memory. */
+static char *exclude_state(const struct audit *a)
+{
+	char *real = realpath(a->dir, NULL);
+	size_t n = strlen(a->root);
+	struct bm_buf out = {0};
+
+	if (n == 1)
+		n = 0; /* "/" */
+	if (real != NULL && strncmp(real, a->root, n) == 0 && real[n] == '/') {
+		bm_buf_putc(&out, '/');
+		for (const char *p = real + n + 1; *p != '\0'; p++) {
+			if (strchr("*?[]\\", *p) != NULL)
+				bm_buf_putc(&out, '\\');
+			bm_buf_putc(&out, *p);
+		}
+	}
+	free(real);
+	return out.len > 0 ? bm_buf_take(&out) : NULL;
+}
+
+static enum bm_status add_job(struct audit *a, struct bm_jobs *jobs, struct bm_error *err)
+{
+	const struct bm_cli_options *o = a->o;
+	char *own = exclude_state(a);
+	const char **exclude = calloc(o->exclude.count + 1, sizeof(*exclude));
+	struct bm_buf path = {0};
+	struct bm_job *job = NULL;
+
+	bm_buf_printf(&path, "%s/%s", a->dir, BM_CATALOG_FILE);
+	if (exclude != NULL && !path.oom) {
+		struct bm_audit_options ao = {
+			.manifest = path.data,
+			.root = o->operands[0],
+			.under = o->under.items,
+			.under_count = o->under.count,
+			.include = o->include.items,
+			.include_count = o->include.count,
+			.exclude = exclude,
+			.exclude_count = o->exclude.count + (own != NULL),
+			.no_hidden = o->no_hidden,
+			.follow = o->follow,
+			.one_file_system = o->one_file_system,
+			.has_max_duration = o->has_max_duration,
+			.max_duration_ms = o->max_duration_ms,
+			.known = bm_audit_catalog_source(a->catalog),
+		};
+
+		for (size_t i = 0; i < o->exclude.count; i++)
+			exclude[i] = o->exclude.items[i];
+		exclude[o->exclude.count] = own;
+		job = bm_audit_job(&ao);
+	}
+	free(exclude);
+	free(own);
+	bm_buf_fini(&path);
+	if (job == NULL)
+		return bm_error_set_nomem(err);
+	if (bm_jobs_adopt(jobs, job, err) != BM_OK)
+		return err->status;
+	return bm_jobs_check(jobs, err);
+}
+
+static enum bm_status open_catalog(struct audit *a, struct bm_error *err)
+{
+	const struct bm_cli_options *o = a->o;
+	struct bm_audit_catalog_options co = {
+		.dir = a->dir,
+		.root = o->operands[0],
+		.algorithm = o->algorithm,
+		.follow = o->follow,
+		.is_partial = o->under.count + o->include.count + o->exclude.count > 0 || o->no_hidden,
+		.new_place = o->new_place,
+		.dry_run = o->dry_run,
+		.update = a->update,
+		.has_older_than = o->has_older_than,
+		.older_than_ms = o->older_than_ms,
+		.has_max_duration = o->has_max_duration,
+		.max_duration_ms = o->max_duration_ms,
+		.max_bytes = o->max_bytes,
+		.percent = o->percent,
+	};
+
+	return bm_audit_catalog_create(&co, &a->catalog, err);
+}
+
+int bm_audit_with_catalog(const struct bm_cli_options *o)
+{
+	struct audit a = {.o = o};
+	struct bm_drive_style style = {
+		.command = COMMAND,
+		.results_on_stdout = true,
+		.is_filter = true,
+		.no_totals = true,
+		.on_file = on_file,
+		.finish = finish,
+		.ctx = &a,
+	};
+	struct bm_faults faults = {.quiet = o->quiet};
+	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_jobs *jobs = NULL;
+	int rc = check(&a);
+
+	if (rc != 0)
+		return rc;
+	rc = BM_EXIT_USAGE;
+	if (bm_state_dir(o->state, &a.dir, &err) != BM_OK ||
+	    bm_audit_catalog_root(o->operands[0], &a.root, &err) != BM_OK)
+		goto fail;
+	if (!o->dry_run) {
+		rc = take_lock(&a);
+		if (rc != 0)
+			goto out;
+		rc = BM_EXIT_USAGE;
+	}
+	if (open_catalog(&a, &err) != BM_OK || bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK ||
+	    add_job(&a, jobs, &err) != BM_OK ||
+	    bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
+		goto fail;
+	rc = bm_drive(jobs, o, &style);
+	goto out;
+fail:
+	if (faults.error_count == 0)
+		bm_console_say_error(&err);
+out:
+	bm_audit_printer_destroy(a.printer);
+	bm_jobs_destroy(jobs);
+	bm_audit_catalog_destroy(a.catalog);
+	bm_lock_destroy(a.lock);
+	free(a.dir);
+	free(a.root);
+	return rc;
+}

@@ -1,0 +1,338 @@
+/*
+ * cmd_catalog.c - bytemill catalog: what is on record of each root, and --export: a manifest of it.
+ *
+ * Without --export: how much of a root was verified within 30 days, when the oldest was, and every file that is damaged,
+ * missing or unreadable. The exit code is 3 where there are damaged or missing ones, so that a script can ask.
+ * With --export: the files of a root that are well, in byte order, with names below it. A damaged, missing or unreadable
+ * file has its line too: its digest on record is what it should have.
+ */
+#include "commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bm_audit_catalog.h"
+#include "bm_catalog_files.h"
+#include "bm_digest.h"
+#include "bm_error.h"
+#include "bm_manifest.h"
+#include "bm_state.h"
+#include "bm_text.h"
+#include "console.h"
+
+#define COMMAND "catalog"
+#define AT(field) offsetof(struct bm_cli_options, field)
+#define DAY_NS (INT64_C(24) * 3600 * 1000000000)
+#define RECENT_DAYS 30
+#define FLUSH_BYTES ((size_t)64 << 10)
+
+static const struct bm_cli_option options[] = {
+	{
+		.name = "export",
+		.type = BM_CLI_FLAG,
+		.offset = AT(export),
+		.help = "print a manifest of ROOT (of the only one there is): for sha256sum -c and bytemill audit",
+	},
+	{
+		.name = "format",
+		.type = BM_CLI_CHOICE,
+		.offset = AT(format),
+		.arg = "FORMAT",
+		.values = bm_cli_formats,
+		.help = "of --export: gnu (default), bsd, json",
+	},
+	{
+		.name = "json",
+		.type = BM_CLI_FLAG,
+		.offset = AT(json),
+		.help = "an object a root, and one for each file that is not well (with --export: as --format json)",
+	},
+};
+
+struct show {
+	struct bm_catalog *c;
+	const struct bm_cli_options *o;
+	const char *only; /* the path of a root; NULL: all */
+	uint64_t roots, bad;
+	int64_t first; /* root; --export */
+	int64_t now_ns;
+	struct bm_buf line;
+	struct bm_error *err;
+	enum bm_status status;
+};
+
+static const char *const states[] = {
+	[BM_CATALOG_OK] = "ok",
+	[BM_CATALOG_DAMAGED] = "damaged",
+	[BM_CATALOG_MISSING] = "missing",
+	[BM_CATALOG_UNREADABLE] = "unreadable",
+};
+
+static void flush_line(struct show *s)
+{
+	if (s->line.oom)
+		s->status = bm_error_set_nomem(s->err);
+	else if (s->line.len > 0)
+		fwrite(s->line.data, 1, s->line.len, stdout); /* a failed write is seen by main */
+	bm_buf_reset(&s->line);
+}
+
+static uint64_t percent_of(uint64_t part, uint64_t all)
+{
+	/* Rounded down: 100 is all of it. */
+	return all > 0 ? (uint64_t)((double)part * 100 / (double)all) : 100;
+}
+
+static void put_date(struct bm_buf *out, int64_t ns)
+{
+	time_t t = (time_t)(ns / 1000000000);
+	struct tm tm;
+	char text[40];
+
+	if (gmtime_r(&t, &tm) != NULL && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+		bm_buf_puts(out, text);
+}
+
+static void put_root(struct show *s, const struct bm_catalog_root *r, const struct bm_catalog_coverage *sum)
+{
+	struct bm_buf *out = &s->line;
+	uint64_t percent = percent_of(sum->age[0].bytes, sum->all.bytes);
+	int64_t days = sum->all.files > 0 ? (s->now_ns - sum->oldest_ns) / DAY_NS : 0;
+	char size[16];
+
+	if (s->o->json) {
+		bm_buf_puts(out, "{\"type\":\"root\",");
+		bm_json_put_name(out, "path", r->path, r->path_len);
+		bm_buf_printf(out, ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64, sum->all.files, sum->all.bytes);
+		for (size_t i = 0; i < BM_CLI_COUNT(states); i++)
+			bm_buf_printf(out, ",\"%s\":%" PRIu64, states[i], sum->state[i].files);
+		bm_buf_printf(out, ",\"verified_30d_files\":%" PRIu64 ",\"verified_30d_bytes\":%" PRIu64,
+		              sum->age[0].files, sum->age[0].bytes);
+		if (sum->all.files > 0) {
+			bm_buf_puts(out, ",\"oldest_verified\":\"");
+			put_date(out, sum->oldest_ns);
+			bm_buf_putc(out, '"');
+		}
+		if (r->audited_ns != 0) {
+			bm_buf_puts(out, ",\"audited\":\"");
+			put_date(out, r->audited_ns);
+			bm_buf_putc(out, '"');
+		}
+		bm_buf_puts(out, "}\n");
+		return;
+	}
+	bm_escape_display(out, r->path, r->path_len);
+	bm_buf_printf(out, "\n  %" PRIu64 " file%s, %s", sum->all.files, sum->all.files == 1 ? "" : "s",
+	              bm_size_format(sum->all.bytes, size));
+	if (sum->all.files > 0)
+		bm_buf_printf(out, "; %" PRIu64 " %% verified within %d days, oldest %" PRId64 " day%s", percent,
+		              RECENT_DAYS, days, days == 1 ? "" : "s");
+	bm_buf_putc(out, '\n');
+	if (r->audited_ns != 0) {
+		bm_buf_puts(out, "  last complete audit ");
+		put_date(out, r->audited_ns);
+		bm_buf_putc(out, '\n');
+	}
+}
+
+static void put_bad(struct show *s, const struct bm_catalog_root *r, const struct bm_catalog_file *f)
+{
+	struct bm_buf *out = &s->line;
+
+	if (s->o->json) {
+		bm_buf_puts(out, "{\"type\":\"file\",");
+		bm_json_put_name(out, "root", r->path, r->path_len);
+		bm_buf_putc(out, ',');
+		bm_json_put_name(out, "path", f->path, f->path_len);
+		bm_buf_printf(out, ",\"state\":\"%s\",\"found\":\"", states[f->state]);
+		put_date(out, f->found_ns);
+		bm_buf_putc(out, '"');
+		if (f->note != NULL) {
+			bm_buf_puts(out, ",\"note\":");
+			bm_json_put_string(out, f->note, strlen(f->note));
+		}
+		bm_buf_puts(out, "}\n");
+		return;
+	}
+	bm_buf_printf(out, "  %-10s  ", states[f->state]);
+	bm_escape_display(out, f->path, f->path_len);
+	bm_buf_puts(out, " (since ");
+	put_date(out, f->found_ns);
+	bm_buf_putc(out, ')');
+	if (f->note != NULL) {
+		char shown[300];
+
+		bm_buf_printf(out, ": %s", bm_escape_message_buf(shown, sizeof(shown), f->note, strlen(f->note)));
+	}
+	bm_buf_putc(out, '\n');
+}
+
+static bool show_root(void *ctx, const struct bm_catalog_root *r)
+{
+	struct show *s = ctx;
+	int64_t since = s->now_ns - RECENT_DAYS * DAY_NS;
+	struct bm_catalog_coverage *sum;
+	struct bm_catalog_files *files = NULL;
+	const struct bm_catalog_file *f = NULL;
+
+	if (s->only != NULL && strcmp(s->only, r->path) != 0)
+		return true;
+	s->roots++;
+	s->first = r->id;
+	if (s->o->export)
+		return true;
+	sum = calloc(1, sizeof(*sum));
+	if (sum == NULL) {
+		s->status = bm_error_set_nomem(s->err);
+		return false;
+	}
+	s->status = bm_catalog_coverage(s->c, r->id, &since, 1, sum, s->err);
+	if (s->status == BM_OK) {
+		put_root(s, r, sum);
+		flush_line(s);
+	}
+	if (s->status == BM_OK)
+		s->status = bm_catalog_files_open_bad(s->c, r->id, &files, s->err);
+	while (s->status == BM_OK) {
+		s->status = bm_catalog_files_next(files, &f, s->err);
+		if (s->status != BM_OK || f == NULL)
+			break;
+		s->bad += f->state == BM_CATALOG_DAMAGED || f->state == BM_CATALOG_MISSING;
+		put_bad(s, r, f);
+		flush_line(s);
+	}
+	bm_catalog_files_close(files);
+	free(sum);
+	return s->status == BM_OK;
+}
+
+/* False: the line's kind cannot hold the name, which was told. */
+static bool put_line(struct show *s, const struct bm_manifest_style *style, const struct bm_catalog_file *f)
+{
+	struct bm_manifest_digest d = {.algorithm = bm_digest_find(f->algorithm),
+	                               .name = f->algorithm,
+	                               .bytes = f->digest,
+	                               .len = f->digest_len};
+	struct bm_manifest_entry e = {
+		.name = f->path,
+		.name_len = f->path_len,
+		.digests = &d,
+		.digest_count = 1,
+		.has_size = true,
+		.size_bytes = f->size,
+		.has_mtime = true,
+		.mtime_ns = f->mtime_ns,
+	};
+	struct bm_error err = BM_ERROR_INIT;
+	char shown[200];
+
+	if (bm_manifest_put_entry(&s->line, style, &e, &err) == BM_OK)
+		return true;
+	bm_console_say(BM_CONSOLE_ERROR, "%s: %s", bm_escape_display_buf(shown, sizeof(shown), f->path, f->path_len),
+	               err.text);
+	return false;
+}
+
+static int export_root(struct show *s)
+{
+	static const enum bm_manifest_kind kinds[] = {BM_MANIFEST_KIND_GNU, BM_MANIFEST_KIND_BSD,
+	                                              BM_MANIFEST_KIND_JSON};
+	struct bm_manifest_style style = {.kind = kinds[s->o->json ? 2 : s->o->format < 0 ? 0 : s->o->format]};
+	struct bm_catalog_files *files = NULL;
+	const struct bm_catalog_file *f = NULL;
+	int rc = BM_EXIT_DONE;
+
+	s->status = bm_catalog_files_open(s->c, s->first, NULL, 0, &files, s->err);
+	while (s->status == BM_OK) {
+		s->status = bm_catalog_files_next(files, &f, s->err);
+		if (s->status != BM_OK || f == NULL)
+			break;
+		if (f->digest_len > 0 && !put_line(s, &style, f))
+			rc = BM_EXIT_FAILED;
+		if (s->line.len >= FLUSH_BYTES)
+			flush_line(s);
+	}
+	flush_line(s);
+	bm_catalog_files_close(files);
+	return rc;
+}
+
+static int show_all(struct show *s)
+{
+	char shown[256];
+	int rc = BM_EXIT_DONE;
+	enum bm_status status = bm_catalog_root_list(s->c, show_root, s, s->err);
+
+	if (status != BM_OK || s->status != BM_OK)
+		return BM_EXIT_FAILED;
+	if (s->only != NULL && s->roots == 0)
+		return bm_usage_error(COMMAND, "nothing is on record of %s",
+		                      bm_escape_display_buf(shown, sizeof(shown), s->only, strlen(s->only)));
+	if (s->o->export && s->roots != 1)
+		return bm_usage_error(COMMAND, "--export wants a ROOT: there %s on record",
+		                      s->roots == 0 ? "is none" : "are several");
+	if (s->o->export)
+		rc = export_root(s);
+	else if (s->bad > 0)
+		rc = BM_EXIT_DIFFERENT;
+	return s->status == BM_OK ? rc : BM_EXIT_FAILED;
+}
+
+static int catalog(const struct bm_cli_options *o)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct show s = {.o = o, .err = &err, .now_ns = bm_catalog_now()};
+	struct bm_catalog_options co = {.must_exist = true};
+	char *dir = NULL, *root = NULL;
+	int rc = BM_EXIT_FAILED;
+
+	if (o->operand_count > 1)
+		return bm_usage_error(COMMAND, "wanted is one ROOT at most; given was more");
+	if (o->format >= 0 && !o->export)
+		return bm_usage_error(COMMAND, "--format is for --export");
+	if (bm_state_dir(o->state, &dir, &err) != BM_OK)
+		goto out;
+	if (o->operand_count > 0 && bm_audit_catalog_root(o->operands[0], &root, &err) != BM_OK)
+		goto out;
+	co.dir = dir;
+	s.only = root;
+	if (bm_catalog_open(&co, &s.c, &err) == BM_OK)
+		rc = show_all(&s);
+	if (s.c != NULL && bm_catalog_close(s.c, &err) != BM_OK && rc == BM_EXIT_DONE)
+		rc = BM_EXIT_FAILED;
+out:
+	if (err.status == BM_ERR_SYSTEM && err.sys_errno == ENOENT && s.c == NULL) {
+		bm_console_say(BM_CONSOLE_ERROR, "there is no catalog yet: bytemill audit --catalog ROOT begins one");
+		rc = BM_EXIT_USAGE;
+	} else if (err.status != BM_OK) {
+		bm_console_say_error(&err);
+	}
+	bm_buf_fini(&s.line);
+	free(dir);
+	free(root);
+	return rc;
+}
+
+const struct bm_cli_command bm_cmd_catalog = {
+	.name = COMMAND,
+	.operands = "[ROOT]",
+	.summary = "what is on record of directories: coverage, damage, manifests",
+	.about =
+		"Lists the directories that \"bytemill audit --catalog\" has looked at: how much of each was verified\n"
+		"within 30 days, how long ago the oldest file was, and which files are damaged, missing or\n"
+		"unreadable. Reads the catalog alone, no file.",
+	.options = options,
+	.option_count = BM_CLI_COUNT(options),
+	.groups = BM_CLI_STATE | BM_CLI_ALWAYS,
+	.epilog = "Examples:\n"
+		  "  bytemill catalog\n"
+		  "  bytemill catalog --export /srv/photos > SHA256SUMS\n"
+		  "\n"
+		  "Exit codes:\n"
+		  "  0 done; 1 the catalog cannot be read, or a line not be written; 2 usage, or there is no\n"
+		  "  catalog; 3 files are damaged or missing\n",
+	.run = catalog,
+};
