@@ -45,10 +45,10 @@ struct bm_cli_options {
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
+	bool check, status, warn; /* and strict, ignore_missing as of audit */
 	int format; /* enum bm_manifest_format; -1: not given */
 	const char *files_from;
 	const char *output;
-	bool check, status, warn; /* and strict, ignore_missing as of audit */
 	/* cat */
 	const char *range;
 	struct bm_cli_texts identities;
@@ -69,8 +69,8 @@ struct bm_cli_options {
 	/* keygen */
 	bool public_keys;
 	/* schedule */
-	const char *cron, *on_calendar, *units_dir;
 	bool systemd, install, remove;
+	const char *cron, *on_calendar, *units_dir;
 	struct bm_cli_given *given; /* all of the above as it was said, in that order; owned */
 	size_t given_count;
 	/* what is left */

@@ -5,6 +5,7 @@
 #   tree     sha256 of a source tree, all in the page cache, against openssl and hashdeep
 #   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
 #   audit    a tree against its manifest, warm, against bytemill hash, sha256sum -c, hashdeep -a and rclone checksum
+#   diff     two manifests of a million lines each, unsorted: nearly the same, and with every file moved; time, peak memory
 #   digests  four digests of one large file in one read, against four runs with one each
 #   gzip6    gzip -6 of source text and of binaries, time and size, against pigz
 #   gzip1    gzip -1, likewise
@@ -36,7 +37,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
+readonly cases=(tree cold audit diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -70,9 +71,9 @@ runs=${BM_BENCH_RUNS:-$([ -n "$quick" ] && echo 3 || echo 5)}
 bytemill=$(realpath "$bytemill")
 cpus=$(nproc)
 # How much data.
-large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000 range_times=16
-if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000 range_times=4; fi
-readonly large_mib text_mib sparse small_files engine_chunks range_times
+large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000 range_times=16 diff_lines=1000000
+if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000 range_times=4 diff_lines=20000; fi
+readonly large_mib text_mib sparse small_files engine_chunks range_times diff_lines
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bytemill-bench.XXXXXX")
 ram=$tmp # a directory in memory, where there is one with room
@@ -292,6 +293,46 @@ case_audit() {
 	[ -z "${median[audit_hashdeep]:-}" ] || compare "$name hashdeep -a" audit_ours audit_hashdeep 0.25
 	[ -z "${median[audit_rclone]:-}" ] || compare "$name rclone checksum" audit_ours audit_rclone 0.2
 	rm -f audit.*
+}
+
+diff_lists() { # of $diff_lines names, in no order; a digest of each that is none, but as good as one
+	awk -v n="$diff_lines" -v stride=777767 'BEGIN {
+		for (i = 0; i < n; i++) {
+			k = i * stride % n
+			digest = sprintf("%08x%08x%08x%08x%08x%08x%08x%08x", k * 2654435761 % 4294967291, k * 40503 % 4294967291,
+				k * 69069 % 4294967291, k, k * 16807 % 4294967291, k * 48271 % 4294967291, n - k, k * 1103515 % 4294967291)
+			name = sprintf("archive/%03d/%03d/a file with a name of some length %d.jpg", k % 977, int(k / 977) % 1000, k)
+			print digest "  " name >"diff.before"
+			print digest "  moved/" name >"diff.moved"
+			if (k % 1000 == 1) digest = "f" substr(digest, 2)
+			if (k % 1000 == 1 && substr(digest, 1, 1) == "f") digest = substr(digest, 1, 63) (substr(digest, 64) == "0" ? "1" : "0")
+			if (k % 1000 == 2) name = "moved/" name
+			if (k % 1000 != 3) print digest "  " name >"diff.now"
+		}
+	}'
+}
+diff_some() { "$bytemill" diff -q diff.before diff.now || [ $? = 3 ]; }
+diff_all() { "$bytemill" diff -q diff.before diff.moved || [ $? = 3 ]; }
+case_diff() {
+	local kib f thousandth=$((diff_lines / 1000))
+	diff_lists
+	diff_some >diff.out
+	awk -v n="$thousandth" '/^$/ { exit } { gsub(",", ""); if ($2 != ($1 == "ok" ? n * 997 : n)) exit 1; seen++ }
+		END { exit seen != 4 }' diff.out || die "a thousandth each is changed, moved, missing, and: $(head -n 5 diff.out)"
+	diff_all >diff.out
+	[ "$(awk '/^moved / { print $2; exit }' diff.out | tr -d ,)" = "$diff_lines" ] || die "all moved, and: $(head -n 5 diff.out)"
+	race "$runs" diff_some diff_all
+	for f in some all; do
+		verdict "${median[diff_$f]}" 3000000
+		line "two manifests of $diff_lines lines, $f moved" "$(seconds "${median[diff_$f]}")" - - "<= 3 s" "$result"
+	done
+	if have "  peak memory" python3; then
+		python3 "$here/peak_rss.py" peak.kib "$bytemill" diff -q diff.before diff.moved >/dev/null || true
+		kib=$(<peak.kib)
+		verdict "$kib" $((400 * 1024))
+		line "  peak memory" "$(mebibytes $((kib * 1024)))" - - "<= 400 MiB" "$result"
+	fi
+	rm -f diff.*
 }
 
 four_at_once() { "$bytemill" hash -q -a md5,sha1,sha256,sha512 large; }
