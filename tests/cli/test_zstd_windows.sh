@@ -62,10 +62,16 @@ END
 	unpack $((one + 256)) '{"step": "decompress", "depth": 2}, {"step": "hash", "manifest": "SUMS"}' -j 8
 	hashed SUMS
 fi
-# From pipes that one program fills in turn: none may wait for the other's end.
+# From pipes that one program fills in turn, with more than fits anywhere: neither may wait for the other's end.
+$python - <<'END' | zstd -q -1 --long=27 -c >noise.zst
+import random, sys
+for i in range(60):
+    sys.stdout.buffer.write(random.Random(i).randbytes(1 << 20))
+END
+zstd -qdc --long=27 noise.zst | sha256sum | cut -c 1-64 >want
 mkfifo a b
-echo '{"memory": "192MiB", "steps": [{"step": "read", "from": ["a", "b"]}, {"step": "decompress"}, {"step": "hash", "manifest": "SUMS"}]}' >job.json
-$python - long.zst <<'END' &
+echo '{"memory": "48MiB", "steps": [{"step": "read", "from": ["a", "b"]}, {"step": "decompress"}, {"step": "hash", "manifest": "SUMS"}]}' >job.json
+$python - noise.zst <<'END' &
 import sys
 data = open(sys.argv[1], "rb").read()
 a, b = open("a", "wb", 0), open("b", "wb", 0)
