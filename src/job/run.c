@@ -22,6 +22,7 @@
 #include "bm_mutex.h"
 #include "bm_report.h"
 #include "bm_text.h"
+#include "bm_windows.h"
 #include "run_internal.h"
 
 static uint64_t ms_since(const struct timespec *start)
@@ -374,6 +375,7 @@ static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job 
 	j->ctx.values.date = run->date;
 	j->ctx.sinks = run->sinks;
 	j->ctx.cancel_fd = run->cancel_fd;
+	j->ctx.windows = run->windows;
 	j->ctx.bytes_read = &run->bytes_read;
 	j->ctx.bytes_written = &run->bytes_written;
 	j->ctx.tick = run_tick;
@@ -424,6 +426,8 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		status = bm_error_set(err, BM_ERR_USAGE, NULL, "bm_jobs_check has not been called");
 	if (status == BM_OK)
 		status = init_locks(run, err);
+	if (status == BM_OK)
+		status = bm_windows_create(run->memory, &run->windows, err);
 	for (size_t i = 0; i < run->job_count; i++)
 		init_job(run, &run->job_runs[i], jobs->jobs[i]);
 	for (int d = 0; d <= BM_DURABLE_FILE && status == BM_OK; d++)
@@ -599,6 +603,7 @@ void bm_run_destroy(struct bm_run *run)
 		free(j->before);
 		pthread_mutex_destroy(&j->flow_lock);
 	}
+	bm_windows_destroy(run->windows);
 	for (int d = 0; d <= BM_DURABLE_FILE; d++)
 		bm_sink_set_destroy(run->sinks[d]);
 	outputs_destroy(run->outputs);

@@ -68,6 +68,7 @@ struct bm_run {
 	struct outputs *outputs;
 	unsigned permits, io_depth;
 	uint64_t memory;
+	struct bm_windows *windows; /* zstd's, of all jobs: as much again as memory */
 	struct job_run *job_runs;
 	size_t job_count;
 	struct timespec start;

@@ -14,6 +14,7 @@
 #   zstd     zstd -3, time and size, against zstd
 #   unzstd   decompression of our .zst against zstd
 #   age      encrypting and decrypting one large file in memory, against age
+#   pass     read, sha256, gzip -6, sha256, age, write: one job against the programs in a pipe
 #   range    cat --range of 1 MiB in the middle of 4 GiB, for every layout that can be sought in: time and peak memory
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
@@ -37,7 +38,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
+readonly cases=(tree cold audit diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -512,6 +513,51 @@ case_age() {
 	cd "$tmp"
 }
 
+# The whole way in one pass over the file. What the substitutions say must not go down the pipe, so it goes to files.
+pass_ours() { "$bytemill" run -q pass.json; }
+pass_shell() {
+	# shellcheck disable=SC2002
+	cat data | tee >(openssl dgst -r -sha256 >shell.plain) | pigz -6 |
+		tee >(openssl dgst -r -sha256 >shell.packed) | age -r "$recipient" >out.age
+}
+pass_digest() { sha256sum "$@" | cut -c 1-64; }
+case_pass() {
+	local case="hash, gzip -6, hash, age in one pass:" what
+	have "$case" openssl pigz age age-keygen || return 0
+	cd "$ram"
+	age-keygen -o key 2>/dev/null
+	recipient=$(age-keygen -y key)
+	cat >pass.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "data" },
+		  { "step": "hash", "manifest": "plain.sums" },
+		  { "step": "compress", "level": 6 },
+		  { "step": "hash", "manifest": "packed.sums" },
+		  { "step": "encrypt", "recipients": "$recipient" },
+		  { "step": "write", "to": "out.age", "durability": "none" }
+		] }
+	END
+	for what in text binaries; do
+		codec_data "$what"
+		pass_ours
+		age -d -i key out.age >packed
+		gzip -dc packed | cmp -s - data || die "$case what age and gzip make of the $what is not what was read"
+		[ "$(cut -c 1-64 plain.sums)" = "$(pass_digest data)" ] || die "$case wrong digest of the $what"
+		[ "$(cut -c 1-64 packed.sums)" = "$(pass_digest packed)" ] || die "$case wrong digest of the packed $what"
+		drop_outputs
+		pass_shell
+		age -d -i key out.age | gzip -dc | cmp -s - data || die "$case the pipe does not keep the $what"
+		rm packed
+		before_each=drop_outputs
+		race "$runs" pass_ours pass_shell
+		before_each=:
+		compare "${case%:} of $what: a pipe" pass_ours pass_shell 0.45
+		drop_outputs
+	done
+	rm -f key ./*.sums shell.*
+	cd "$tmp"
+}
+
 range_keys=() range_bytes= range_file=
 range_cat() { "$bytemill" cat -q "${range_keys[@]}" --range "$range_bytes" "$range_file"; }
 range_pack() { # range_pack OUT OPTIONS-OF-JOB STEP...
@@ -680,9 +726,9 @@ for program in openssl hashdeep rhash rclone pigz igzip bgzip zstd age; do
 	case $program in
 	openssl) version=$(openssl version | cut -d ' ' -f 1,2) ;;
 	hashdeep) version="hashdeep $(hashdeep -V)" ;;
-	rhash) version=$(rhash --version 2>&1 | head -n 1) ;;
-	rclone) version=$(rclone version 2>/dev/null | head -n 1 | tr -d '\n') ;;
-	pigz) version=$(pigz --version 2>&1 | head -n 1) ;;
+	rhash) version=$(rhash --version 2>&1 | sed -n 1p) ;;
+	rclone) version=$(rclone version 2>/dev/null | sed -n 1p) ;;
+	pigz) version=$(pigz --version 2>&1 | sed -n 1p) ;;
 	igzip) version=igzip\ $(igzip --version 2>&1 | sed -n '1s/.* //p') ;;
 	bgzip) version=$(bgzip --version | sed -n '1s/[()]//gp') ;;
 	zstd) version=zstd\ $(zstd --version | sed -n 's/.* v\([0-9.]*\).*/\1/p') ;;
