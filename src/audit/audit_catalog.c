@@ -409,6 +409,8 @@ static bool list(void *ctx, struct bm_known *known, struct bm_error *err)
 	struct bm_audit_catalog *a = ctx;
 	const struct bm_catalog_file *row;
 
+	if (!a->source.has_files)
+		return false;
 	do {
 		if (bm_catalog_files_next(a->listed, &row, err) != BM_OK || row == NULL)
 			return false;
