@@ -10,7 +10,8 @@
  * What is found goes into the catalog's queue as soon as a file is through, from whatever thread, and into the database
  * half a second later: a kill loses that, and the files in flight. What moved is only known in the end, when all that is
  * new and all that is missing is known: a new file has a record of its own by then, which the old one is put over. An
- * audit that was killed before that leaves the old record as missing.
+ * audit that was killed before that has left both. So where something is missing, files that came on record since the last
+ * complete audit and have the digest of one that is missing are read once more, as new ones (the strays).
  *
  * Limits: nothing is begun once the time is up, nor what would go beyond max_bytes; what is larger than max_bytes by
  * itself is left and told. percent bounds the due alone.
@@ -36,6 +37,13 @@
 
 #define DAY_MS ((uint64_t)24 * 3600 * 1000)
 #define DEFAULT_ALGORITHM "sha256"
+#define MISSING_MOST 100000 /* digests that are kept to look for strays; what is more stays missing */
+
+struct missing {
+	uint8_t digest[64];
+	uint8_t len;
+	const char *algorithm; /* the catalog's */
+};
 
 struct bm_audit_catalog {
 	struct bm_audit_catalog_options o;
@@ -53,6 +61,12 @@ struct bm_audit_catalog {
 	const struct bm_catalog_file *row; /* files' present one, not yet used up */
 	bool rows_over, walk_over, due_over;
 	struct bm_catalog_files *due;
+	struct missing *missing;
+	size_t missing_count;
+	struct bm_buf strays; /* paths, each with a NUL */
+	size_t next_stray;    /* where it begins */
+	size_t last_stray;    /* likewise, the one before it */
+	bool strays_known;
 	int root_fd;
 	uint64_t due_bytes;
 	struct bm_audit_catalog_stats stats;
@@ -153,6 +167,86 @@ static enum bm_known_next judge_walked(struct bm_audit_catalog *a, const struct 
 	return row != NULL ? BM_KNOWN_READ : BM_KNOWN_NEW;
 }
 
+/* False: no memory. */
+static bool keep_missing(struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+{
+	struct missing *more, *m;
+	size_t n = a->missing_count;
+
+	if (n == MISSING_MOST || row->size == 0 || row->digest_len == 0 || row->digest_len > sizeof(m->digest))
+		return true;
+	if ((n & (n - 1)) == 0) { /* full */
+		more = bm_realloc_array(a->missing, n == 0 ? 1 : n * 2, sizeof(*more));
+		if (more == NULL)
+			return false;
+		a->missing = more;
+	}
+	m = &a->missing[a->missing_count++];
+	m->algorithm = row->algorithm;
+	m->len = (uint8_t)row->digest_len;
+	memcpy(m->digest, row->digest, row->digest_len);
+	return true;
+}
+
+static bool add_stray(void *ctx, size_t index, int64_t root, const struct bm_catalog_file *f)
+{
+	struct bm_audit_catalog *a = ctx;
+
+	(void)index;
+	(void)root;
+	if (f->state == BM_CATALOG_OK && f->first_seen_ns > a->root.audited_ns && f->first_seen_ns < a->started_ns) {
+		bm_buf_put(&a->strays, f->path, f->path_len);
+		bm_buf_putc(&a->strays, '\0');
+	}
+	return !a->strays.oom;
+}
+
+static enum bm_status find_strays(struct bm_audit_catalog *a, struct bm_error *err)
+{
+	struct bm_catalog_digest *wanted = NULL;
+	enum bm_status status = BM_OK;
+
+	a->strays_known = true;
+	if (a->missing_count == 0)
+		return BM_OK;
+	wanted = bm_calloc_array(a->missing_count, sizeof(*wanted));
+	if (wanted == NULL)
+		return bm_error_set_nomem(err);
+	for (size_t i = 0; i < a->missing_count; i++)
+		wanted[i] =
+			(struct bm_catalog_digest){a->missing[i].algorithm, a->missing[i].digest, a->missing[i].len};
+	status = bm_catalog_files_match(a->c, a->root.id, wanted, a->missing_count, add_stray, a, err);
+	if (status == BM_OK && a->strays.oom)
+		status = bm_error_set_nomem(err);
+	free(wanted);
+	return status;
+}
+
+static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm_known_ask *ask, struct bm_known *known,
+                                     struct bm_error *err)
+{
+	struct stat st;
+
+	if (!a->strays_known && find_strays(a, err) != BM_OK)
+		return BM_KNOWN_FAILED;
+	while (a->next_stray < a->strays.len) {
+		const char *path = a->strays.data + a->next_stray;
+		size_t len = strlen(path);
+		bool again = a->next_stray > 0 && a->next_stray > a->last_stray &&
+		             strcmp(path, a->strays.data + a->last_stray) == 0;
+
+		a->last_stray = a->next_stray;
+		a->next_stray += len + 1;
+		if (again || !ask->takes(ask->arg, path, len) || fstatat(a->root_fd, path, &st, 0) != 0 ||
+		    !S_ISREG(st.st_mode) || !has_room(a, (uint64_t)st.st_size))
+			continue;
+		a->stats.passed -= a->stats.passed > 0;
+		*known = (struct bm_known){.path = path, .path_len = len};
+		return BM_KNOWN_EXTRA;
+	}
+	return BM_KNOWN_END;
+}
+
 /* A record without an entry in the walk: it is missing, or it stands behind a link that is not followed, and is then
  * passed over like any other file, or left. */
 static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_file *row)
@@ -190,6 +284,10 @@ static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct b
 			return judge_walked(a, walked, row, known);
 		if (!ask->takes(ask->arg, row->path, row->path_len) || is_behind_link(a, row))
 			continue;
+		if (a->source.gone == NULL && !keep_missing(a, row)) {
+			(void)bm_error_set_nomem(err);
+			return BM_KNOWN_FAILED;
+		}
 		fill(known, row);
 		return BM_KNOWN_EXTRA;
 	}
@@ -264,6 +362,8 @@ static enum bm_known_next next(void *ctx, const struct bm_entry *walked, const s
 	}
 	a->due_over = a->source.gone != NULL || a->root_fd < 0;
 	if (!a->due_over)
+		n = next_stray(a, ask, known, err);
+	if (!a->due_over && n == BM_KNOWN_END)
 		n = next_due(a, ask, known, err);
 	a->due_over = a->due_over || n == BM_KNOWN_END;
 	return n;
@@ -408,13 +508,17 @@ static bool list(void *ctx, struct bm_known *known, struct bm_error *err)
 {
 	struct bm_audit_catalog *a = ctx;
 	const struct bm_catalog_file *row;
+	int64_t before_ns = a->started_ns;
 
+	/* Strays are new ones. */
+	if (a->strays.len > 0)
+		before_ns = a->root.audited_ns + 1;
 	if (!a->source.has_files)
 		return false;
 	do {
 		if (bm_catalog_files_next(a->listed, &row, err) != BM_OK || row == NULL)
 			return false;
-	} while (row->state != BM_CATALOG_OK || row->first_seen_ns >= a->started_ns || row->algorithm == NULL);
+	} while (row->state != BM_CATALOG_OK || row->first_seen_ns >= before_ns || row->algorithm == NULL);
 	fill(known, row);
 	return true;
 }
@@ -611,6 +715,8 @@ void bm_audit_catalog_destroy(struct bm_audit_catalog *a)
 	bm_catalog_files_close(a->listed);
 	bm_catalog_files_close(a->fresh);
 	bm_catalog_root_fini(&a->root);
+	free(a->missing);
+	bm_buf_fini(&a->strays);
 	(void)!bm_catalog_close(a->c, &ignored);
 	if (a->root_fd >= 0)
 		close(a->root_fd);
