@@ -3,9 +3,9 @@
  *
  * The listing (audit_catalog_next.c) goes through the root's records side by side with the walk. A file that is as on
  * record (size, mtime, ctime, inode: one stat) is passed over; one that is new or is not as on record is read at once; a
- * record without a file is given out too, since only the attempt to open it tells what is missing from what cannot be reached. When the walk is
- * over comes what is due, the oldest first. A due file is looked at once more before it is given out: one that was found
- * missing or changed in the first part has had its turn.
+ * record without a file is given out too, since only the attempt to open it tells what is missing from what cannot be
+ * reached. When the walk is over comes what is due, the oldest first. A due file is looked at once more before it is
+ * given out: one that was found missing or changed in the first part has had its turn.
  *
  * What is found goes into the catalog's queue as soon as a file is through, from whatever thread, and into the database
  * half a second later: a kill loses that, and the files in flight. What moved is only known in the end, when all that is

@@ -103,7 +103,7 @@ void audit_catalog_found(void *ctx, const struct bm_known_found *f)
 }
 
 /* The old record, and with it since when the file is known, under the new name; what was just found out of it stays. */
-static enum bm_status move(struct bm_audit_catalog *a, const char *path, const char *from, struct bm_error *err)
+static enum bm_status move(struct bm_audit_catalog *a, const char *to, const char *from, struct bm_error *err)
 {
 	const struct bm_catalog_file *row = NULL;
 	struct bm_catalog_file copy;
@@ -113,14 +113,14 @@ static enum bm_status move(struct bm_audit_catalog *a, const char *path, const c
 	if (a->fresh == NULL)
 		status = bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->fresh, err);
 	if (status == BM_OK)
-		status = bm_catalog_files_find(a->fresh, path, strlen(path), &row, err);
+		status = bm_catalog_files_find(a->fresh, to, strlen(to), &row, err);
 	if (status != BM_OK || row == NULL || row->digest_len > sizeof(digest))
 		return status;
 	copy = *row;
 	memcpy(digest, row->digest, row->digest_len);
-	copy.path = path;
+	copy.path = to;
 	copy.digest = digest;
-	status = bm_catalog_file_move(a->c, a->root.id, from, strlen(from), path, strlen(path), err);
+	status = bm_catalog_file_move(a->c, a->root.id, from, strlen(from), to, strlen(to), err);
 	if (status == BM_OK)
 		status = bm_catalog_file_put(a->c, a->root.id, &copy, NULL, err);
 	return status;
