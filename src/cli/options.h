@@ -59,9 +59,9 @@ struct bm_cli_options {
 	struct bm_cli_texts under;
 	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe, has_max_duration;
 	uint64_t max_duration_ms;
-	bool catalog, new_place, has_older_than;
 	uint64_t older_than_ms, max_bytes; /* 0: not given */
 	unsigned percent;                  /* likewise */
+	bool catalog, new_place, has_older_than;
 	/* catalog */
 	bool export, json;
 	/* steps */

@@ -187,8 +187,8 @@ static int read_names(struct bm_walk *w, const struct frame *f)
 /* Sorts the top frame's items. A name that getdents gave twice (the directory changed meanwhile) is listed once. */
 static void sort_items(struct bm_walk *w, struct frame *f)
 {
-	struct item *v = w->items + f->first;
 	size_t n = w->items_len - f->first, kept = n ? 1 : 0;
+	struct item *v = n ? w->items + f->first : NULL; /* there may be no items at all */
 	if (n > 1)
 		qsort_r(v, n, sizeof *v, compare_items, w->names.data);
 	for (size_t i = 1; i < n; i++)

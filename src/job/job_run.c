@@ -92,7 +92,8 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 /* What becomes of it is known at the end only. */
 static bool is_held(const struct job_run *j, const struct bm_file_result *r)
 {
-	return j->plan->verifier > 0 && (r->verdict == BM_VERDICT_NEW || r->verdict == BM_VERDICT_MISSING);
+	return j->plan->verifier > 0 && !j->plan->holds_nothing &&
+	       (r->verdict == BM_VERDICT_NEW || r->verdict == BM_VERDICT_MISSING);
 }
 
 static void count_result(struct job_run *j, const struct bm_file_result *r)

@@ -24,10 +24,11 @@ struct bm_known {
 };
 
 enum bm_known_next {
-	BM_KNOWN_NEW,   /* the walk's entry, of which nothing is on record: read it */
-	BM_KNOWN_READ,  /* the walk's entry: read it and compare it with *known */
-	BM_KNOWN_PASS,  /* the walk's entry needs no reading, or not now */
-	BM_KNOWN_EXTRA, /* *known, which the walk did not give, or which was passed over before */
+	BM_KNOWN_NEW,  /* the walk's entry, of which nothing is on record: read it */
+	BM_KNOWN_READ, /* the walk's entry: read it and compare it with *known */
+	BM_KNOWN_PASS, /* the walk's entry needs no reading, or not now */
+	/* *known, which the walk did not give, or which was passed over before. Without a digest: as if it were NEW. */
+	BM_KNOWN_EXTRA,
 	BM_KNOWN_END,
 	BM_KNOWN_FAILED
 };

@@ -159,7 +159,8 @@ struct bm_plan {
 	void **shared;      /* one a step */
 	bool *broken;       /* one a step: its emit has failed; by emit only */
 	size_t step_count;
-	size_t verifier; /* the step that has expect and hold; 0: none */
+	size_t verifier;    /* the step that has expect and hold; 0: none */
+	bool holds_nothing; /* ... and of a file that is NEW there is no more to find out */
 };
 
 /* Wipes and frees a job's keys. After its plan is gone. NULL is fine. */

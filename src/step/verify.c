@@ -54,6 +54,8 @@ static enum bm_status verify_prepare(struct bm_plan *plan, const struct bm_step 
 	vs->p = &step->p.verify;
 	vs->plan = plan;
 	vs->m = plan->ctx->loaded != NULL ? plan->ctx->loaded[step->index] : NULL;
+	/* Where nothing is on record, what is new has no other name there. */
+	plan->holds_nothing = vs->p->known != NULL && !vs->p->known->has_files;
 	vs->set.index = step->index;
 	vs->set.is_selective = true;
 	for (size_t i = 0; vs->m != NULL && i < vs->m->algorithm_count && status == BM_OK; i++)
@@ -347,6 +349,8 @@ static enum bm_status verify_hold(void *shared, const struct bm_file_result *r, 
 
 	if (vs->m->is_list)
 		return BM_OK; /* nothing is compared in the end */
+	if (vs->plan->holds_nothing)
+		return BM_OK;
 	if (item.kind != JOIN_NOT_OK)
 		item.digest_count = list_digests(vs, r, digests);
 	/* A source knows by itself which of its files are not well, and they do not come in order. */

@@ -90,7 +90,7 @@ static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *wal
 static enum bm_expect give_extra(struct verify_shared *vs, const struct bm_known *known, struct bm_entry **extra,
                                  void **state, struct bm_error *err)
 {
-	struct verify_file *vf = make_state(vs, known);
+	struct verify_file *vf = make_state(vs, known->digest_len > 0 ? known : NULL);
 	struct bm_entry *e = verify_make_entry(vs, known->path, known->path_len);
 
 	if (vf == NULL || e == NULL || !verify_judge_early(vs, e, vf)) {

@@ -6,6 +6,8 @@
 #   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
 #   audit    a tree against its manifest, warm, against bytemill hash, sha256sum -c, hashdeep -a and rclone checksum
 #   diff     two manifests of a million lines each, unsorted: nearly the same, and with every file moved; time, peak memory
+#   catalog  audits against the catalog: the first one, against bytemill hash; one with nothing changed and nothing due;
+#            one with everything due
 #   digests  four digests of one large file in one read, against four runs with one each
 #   gzip6    gzip -6 of source text and of binaries, time and size, against pigz
 #   gzip1    gzip -1, likewise
@@ -38,7 +40,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start)
+readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -341,6 +343,28 @@ four_alone() {
 	local a
 	for a in "${four[@]}"; do "$bytemill" hash -q -a "$a" large || return; done
 }
+catalog_first() {
+	rm -rf catalog.state
+	"$bytemill" audit -q --state "$tmp/catalog.state" --catalog "${trees[0]}"
+}
+catalog_again() { "$bytemill" audit -q --state "$tmp/catalog.state" --catalog "${trees[0]}"; }
+catalog_due() { "$bytemill" audit -q --state "$tmp/catalog.state" --catalog --older-than 0 "${trees[0]}"; }
+case_catalog() {
+	local files
+	find_trees
+	files=$(find "${trees[0]}" -type f -printf x | wc -c)
+	catalog_first
+	"$bytemill" catalog --state "$tmp/catalog.state" --export "${trees[0]}" | sha256_of_lines >catalog.digests
+	(cd "${trees[0]}" && "$bytemill" hash -q .) | sha256_of_lines | cmp -s - catalog.digests ||
+		die "what is on record of ${trees[0]} is not what bytemill hash finds"
+	race "$runs" catalog_first catalog_again catalog_due audit_hash
+	compare "a first audit with the catalog, warm: bytemill hash" catalog_first audit_hash 1.2
+	compare "all due, warm: bytemill hash" catalog_due audit_hash 1.3
+	verdict "$(quotient "${median[catalog_again]}" "$files")" 5
+	line "a catalog audit with nothing to read, per file" "$(quotient "${median[catalog_again]}" "$files") us" - - "<= 5 us" "$result"
+	rm -rf catalog.*
+}
+
 case_digests() {
 	local a
 	gather large $((large_mib * mib)) /usr/lib --

@@ -180,6 +180,19 @@ run_bm audit --catalog tree --older-than 0
 expect_exit 0
 expect_count ok 10
 
+# An audit that did not come to where it could tell: the next one can.
+fresh
+mv tree/f6 tree/d/g6
+run_bm audit -q --catalog tree --exclude f6
+expect_exit 0
+[ "$(record f6)" = "$(record d/g6)" ] || fail "both are to be on record"
+run_bm audit --catalog tree
+expect_exit 0
+expect_listed <<<'moved       d/g6 (was f6)'
+expect_exported
+run_bm audit --catalog tree
+expect_stdout <<<'ok                                 0'
+
 # All at once, the same at any number of threads.
 for j in 1 8; do
 	fresh

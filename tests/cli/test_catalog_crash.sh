@@ -77,7 +77,7 @@ expect_exit 3
 check "changes, the end"
 [ "$(sqlite3 "$db" "SELECT hex(digest) || state FROM files WHERE path = CAST('c/0001' AS BLOB)")" = "${good}1" ] ||
 	fail "the digest of the rotted file is not what it was"
-expect_stdout_match '^missing  *[0-9]+$'
+expect_stdout_match '^missing  *10$' # and no b/: what moved is known to have moved, however often the audit was killed
 run_bm audit -q --catalog tree --update missing,rotted
 expect_exit 0
 run_bm audit -q --catalog tree

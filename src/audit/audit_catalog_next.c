@@ -1,0 +1,284 @@
+/*
+ * audit_catalog_next.c - which file an audit against the catalog looks at next; see audit_catalog.c.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit_catalog.h"
+#include "bm_error.h"
+#include "bm_walk.h"
+
+#define MISSING_MOST 100000 /* digests that are kept to look for strays; what is more stays missing */
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void audit_catalog_fill(struct bm_known *k, const struct bm_catalog_file *f)
+{
+	*k = (struct bm_known){
+		.path = f->path,
+		.path_len = f->path_len,
+		.algorithm = f->algorithm != NULL ? f->algorithm : "",
+		.digest = f->digest,
+		.digest_len = f->digest_len,
+		.size = f->size,
+		.mtime_ns = f->mtime_ns,
+		.ctime_ns = f->ctime_ns,
+		.inode = f->inode,
+		.was_damaged = f->state == BM_CATALOG_DAMAGED,
+	};
+}
+
+static bool is_same(const struct bm_catalog_file *f, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == f->size &&
+	       audit_catalog_ns(st->st_mtim) == f->mtime_ns && audit_catalog_ns(st->st_ctim) == f->ctime_ns &&
+	       (uint64_t)st->st_ino == f->inode;
+}
+
+static int compare(const struct bm_catalog_file *f, const struct bm_entry *e)
+{
+	size_t n = f->path_len < e->path_len ? f->path_len : e->path_len;
+	int order = memcmp(f->path, e->path, n);
+
+	return order != 0 ? order : (f->path_len > e->path_len) - (f->path_len < e->path_len);
+}
+
+static bool time_is_out(const struct bm_audit_catalog *a)
+{
+	return a->deadline_ms > 0 && now_ms() >= a->deadline_ms;
+}
+
+/* May a file of that size be read? If so it is counted as read, else as left. */
+static bool has_room(struct bm_audit_catalog *a, uint64_t size)
+{
+	uint64_t max = a->o.max_bytes;
+
+	if (a->source.gone != NULL)
+		return true;
+	if (max > 0 && size > max) {
+		a->stats.too_large.files++;
+		a->stats.too_large.bytes += size;
+	} else if (!time_is_out(a) && (max == 0 || size <= max - a->stats.read.bytes)) {
+		a->stats.read.files++;
+		a->stats.read.bytes += size;
+		return true;
+	}
+	a->stats.left.files++;
+	a->stats.left.bytes += size;
+	return false;
+}
+
+static enum bm_known_next judge_walked(struct bm_audit_catalog *a, const struct bm_entry *e,
+                                       const struct bm_catalog_file *row, struct bm_known *known)
+{
+	struct stat st = {0};
+	bool has_stat = false;
+
+	if (e->kind != BM_ENTRY_ERROR && (row != NULL || a->o.max_bytes > 0))
+		has_stat = bm_entry_stat(e, a->o.follow, &st) == 0;
+	if (row != NULL)
+		audit_catalog_fill(known, row);
+	if (row != NULL && row->state == BM_CATALOG_OK && has_stat && is_same(row, &st) && a->source.gone == NULL) {
+		a->stats.passed++;
+		return BM_KNOWN_PASS;
+	}
+	if (!has_room(a, has_stat ? (uint64_t)st.st_size : 0))
+		return BM_KNOWN_PASS;
+	return row != NULL ? BM_KNOWN_READ : BM_KNOWN_NEW;
+}
+
+/* False: no memory. */
+static bool keep_missing(struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+{
+	struct missing *more, *m;
+	size_t n = a->missing_count;
+
+	if (n == MISSING_MOST || row->size == 0 || row->digest_len == 0 || row->digest_len > sizeof(m->digest))
+		return true;
+	if ((n & (n - 1)) == 0) { /* full */
+		more = bm_realloc_array(a->missing, n == 0 ? 1 : n * 2, sizeof(*more));
+		if (more == NULL)
+			return false;
+		a->missing = more;
+	}
+	m = &a->missing[a->missing_count++];
+	m->algorithm = row->algorithm;
+	m->len = (uint8_t)row->digest_len;
+	memcpy(m->digest, row->digest, row->digest_len);
+	return true;
+}
+
+static bool add_stray(void *ctx, size_t index, int64_t root, const struct bm_catalog_file *f)
+{
+	struct bm_audit_catalog *a = ctx;
+
+	(void)index;
+	(void)root;
+	if (f->state == BM_CATALOG_OK && f->first_seen_ns > a->root.audited_ns && f->first_seen_ns < a->started_ns) {
+		bm_buf_put(&a->strays, f->path, f->path_len);
+		bm_buf_putc(&a->strays, '\0');
+	}
+	return !a->strays.oom;
+}
+
+static enum bm_status find_strays(struct bm_audit_catalog *a, struct bm_error *err)
+{
+	struct bm_catalog_digest *wanted = NULL;
+	enum bm_status status = BM_OK;
+
+	a->strays_known = true;
+	if (a->missing_count == 0)
+		return BM_OK;
+	wanted = bm_calloc_array(a->missing_count, sizeof(*wanted));
+	if (wanted == NULL)
+		return bm_error_set_nomem(err);
+	for (size_t i = 0; i < a->missing_count; i++)
+		wanted[i] =
+			(struct bm_catalog_digest){a->missing[i].algorithm, a->missing[i].digest, a->missing[i].len};
+	status = bm_catalog_files_match(a->c, a->root.id, wanted, a->missing_count, add_stray, a, err);
+	if (status == BM_OK && a->strays.oom)
+		status = bm_error_set_nomem(err);
+	free(wanted);
+	return status;
+}
+
+static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm_known_ask *ask, struct bm_known *known,
+                                     struct bm_error *err)
+{
+	struct stat st;
+
+	if (!a->strays_known && find_strays(a, err) != BM_OK)
+		return BM_KNOWN_FAILED;
+	while (a->next_stray < a->strays.len) {
+		const char *path = a->strays.data + a->next_stray;
+		size_t len = strlen(path);
+		bool again = a->next_stray > 0 && a->next_stray > a->last_stray &&
+		             strcmp(path, a->strays.data + a->last_stray) == 0;
+
+		a->last_stray = a->next_stray;
+		a->next_stray += len + 1;
+		if (again || !ask->takes(ask->arg, path, len) || fstatat(a->root_fd, path, &st, 0) != 0 ||
+		    !S_ISREG(st.st_mode) || !has_room(a, (uint64_t)st.st_size))
+			continue;
+		a->stats.passed -= a->stats.passed > 0;
+		*known = (struct bm_known){.path = path, .path_len = len};
+		return BM_KNOWN_EXTRA;
+	}
+	return BM_KNOWN_END;
+}
+
+/* A record without an entry in the walk: it is missing, or it stands behind a link that is not followed, and is then
+ * passed over like any other file, or left. */
+static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+{
+	struct stat st;
+
+	if (a->source.gone != NULL || fstatat(a->root_fd, row->path, &st, 0) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	if (row->state != BM_CATALOG_OK || !is_same(row, &st))
+		return !has_room(a, (uint64_t)st.st_size);
+	a->stats.passed++;
+	return true;
+}
+
+static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct bm_entry *walked,
+                                      const struct bm_known_ask *ask, struct bm_known *known, struct bm_error *err)
+{
+	for (;;) {
+		const struct bm_catalog_file *row = a->row;
+		int order;
+
+		if (row == NULL && !a->rows_over) {
+			if (bm_catalog_files_next(a->files, &a->row, err) != BM_OK)
+				return BM_KNOWN_FAILED;
+			a->rows_over = a->row == NULL;
+			row = a->row;
+		}
+		if (row == NULL && walked == NULL)
+			return BM_KNOWN_END;
+		order = row == NULL ? 1 : walked == NULL ? -1 : compare(row, walked);
+		if (order > 0)
+			return judge_walked(a, walked, NULL, known);
+		a->row = NULL;
+		if (order == 0)
+			return judge_walked(a, walked, row, known);
+		if (!ask->takes(ask->arg, row->path, row->path_len) || is_behind_link(a, row))
+			continue;
+		if (a->source.gone == NULL && !keep_missing(a, row)) {
+			(void)bm_error_set_nomem(err);
+			return BM_KNOWN_FAILED;
+		}
+		audit_catalog_fill(known, row);
+		return BM_KNOWN_EXTRA;
+	}
+}
+
+static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_known_ask *ask, struct bm_known *known,
+                                   struct bm_error *err)
+{
+	const struct bm_catalog_file *row;
+	struct stat st;
+
+	if (a->due == NULL && bm_catalog_files_open_due(a->c, a->root.id, a->before_ns, &a->due, err) != BM_OK)
+		return BM_KNOWN_FAILED;
+	for (;;) {
+		if (bm_catalog_files_next(a->due, &row, err) != BM_OK)
+			return BM_KNOWN_FAILED;
+		if (row == NULL)
+			return BM_KNOWN_END;
+		if (!ask->takes(ask->arg, row->path, row->path_len))
+			continue;
+		if (a->due_bytes >= a->due_budget || time_is_out(a)) { /* a million may follow: they are but counted */
+			a->stats.left.files++;
+			a->stats.left.bytes += row->size;
+			a->stats.passed -= a->stats.passed > 0;
+			continue;
+		}
+		if (fstatat(a->root_fd, row->path, &st, 0) != 0 || !is_same(row, &st))
+			continue;
+		a->stats.passed -= a->stats.passed > 0;
+		if (!has_room(a, row->size))
+			continue;
+		a->due_bytes += row->size;
+		audit_catalog_fill(known, row);
+		return BM_KNOWN_EXTRA;
+	}
+}
+
+enum bm_known_next audit_catalog_next(void *ctx, const struct bm_entry *walked, const struct bm_known_ask *ask,
+                                      struct bm_known *known, struct bm_error *err)
+{
+	struct bm_audit_catalog *a = ctx;
+	enum bm_known_next n = BM_KNOWN_END;
+
+	if (audit_catalog_has_failed(a, err))
+		return BM_KNOWN_FAILED;
+	if (a->files == NULL && !a->walk_over) {
+		a->deadline_ms = a->o.has_max_duration ? now_ms() + a->o.max_duration_ms : 0;
+		if (bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->files, err) != BM_OK)
+			return BM_KNOWN_FAILED;
+	}
+	if (!a->walk_over)
+		n = next_walked(a, walked, ask, known, err);
+	if (n != BM_KNOWN_END || a->due_over)
+		return n;
+	if (!a->walk_over) {
+		a->walk_over = true;
+		bm_catalog_files_close(a->files);
+		a->files = NULL;
+	}
+	a->due_over = a->source.gone != NULL || a->root_fd < 0;
+	if (!a->due_over)
+		n = next_stray(a, ask, known, err);
+	if (!a->due_over && n == BM_KNOWN_END)
+		n = next_due(a, ask, known, err);
+	a->due_over = a->due_over || n == BM_KNOWN_END;
+	return n;
+}
