@@ -7,6 +7,7 @@
  */
 #include "commands.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "hold.h"
 #include "load.h"
 #include "log.h"
+#include "notify.h"
 #include "signals.h"
 
 #define MAX_NAMES 20
@@ -74,17 +76,35 @@ static int run_logged(const struct bm_cli_options *o, const char *run_id)
 	struct bm_faults faults = {0};
 	struct bm_jobs *jobs = NULL;
 	struct bm_hold hold = {0};
+	struct bm_outcome outcome = {0};
+	struct bm_notify *notify = NULL;
+	struct bm_error err = BM_ERROR_INIT;
 	int rc = bm_load_jobs("run", o, &faults, &jobs);
 
+	if (rc == 0 && !o->dry_run && bm_notify_begin(jobs, run_id, &notify, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		rc = BM_EXIT_USAGE;
+	}
 	if (rc == 0 && !o->dry_run && !o->no_lock)
 		rc = bm_hold_begin(&hold, jobs, run_id, o);
 	if (rc == 0) {
 		log_start(jobs);
 		style.results_on_stdout = writes_stdout(jobs);
-		rc = bm_drive(jobs, o, &style);
+		rc = bm_drive(jobs, o, &style, &outcome);
 	}
+	/* Results that do not get out are a failure too, and main would find it only when all was told. */
+	if (rc == BM_EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+		bm_outcome_fail_all(&outcome, "standard output could not be written");
+		rc = BM_EXIT_FAILED;
+	}
+	outcome.is_refused = rc == BM_EXIT_BUSY;
+	outcome.exit_code = bm_signals_number() != 0 ? 128 + bm_signals_number() : rc;
+	bm_notify_send(notify, &outcome);
+	bm_notify_end(notify);
 	log_end(rc);
 	bm_hold_end(&hold);
+	bm_outcome_fini(&outcome);
 	bm_jobs_destroy(jobs);
 	return rc;
 }

@@ -561,6 +561,33 @@ enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum)
 	return s.jobs_failed + s.jobs_skipped + s.files_failed > 0 || s.error.status != BM_OK ? BM_ERR_FAILED : BM_OK;
 }
 
+bool bm_run_get_job(struct bm_run *run, size_t index, struct bm_job_summary *out)
+{
+	const struct job_run *j = index < run->job_count ? &run->job_runs[index] : NULL;
+	enum job_state state = JOB_FAILED;
+
+	pthread_mutex_lock(&run->lock);
+	bool is_over = run->is_over;
+	if (j != NULL)
+		state = j->state;
+	pthread_mutex_unlock(&run->lock);
+	if (j == NULL || !is_over)
+		return false;
+	*out = (struct bm_job_summary){
+		.name = j->job->p.name,
+		.state = state == JOB_DONE      ? BM_JOB_DONE
+	                 : state == JOB_SKIPPED ? BM_JOB_SKIPPED
+	                                        : BM_JOB_FAILED,
+		.files_done = atomic_load(&j->fine) - atomic_load(&j->kept),
+		.files_failed = atomic_load(&j->failed),
+		.files_skipped = atomic_load(&j->kept),
+		.differences = j->ctx.bad_lines,
+	};
+	for (int v = BM_VERDICT_CHANGED; v <= BM_VERDICT_MISSING; v++)
+		out->differences += j->verdicts[v];
+	return true;
+}
+
 const char *bm_run_id(const struct bm_run *run)
 {
 	return run->id;

@@ -52,6 +52,7 @@ struct job_run {
 	struct bm_buf line;                  /* emit only */
 	uint64_t verdicts[BM_VERDICT_COUNT]; /* emit; read when the run is over */
 	atomic_uint_fast64_t failed, fine;   /* files */
+	atomic_uint_fast64_t kept;           /* of the fine ones those that were skipped */
 	atomic_bool order_told;              /* the order's failure */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
