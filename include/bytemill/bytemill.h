@@ -143,7 +143,8 @@ struct bm_progress {
 struct bm_run_options {
 	unsigned threads;      /* CPU permits, 1 ... 1024; 0: the CPUs this process may use (affinity, cgroup quota) */
 	unsigned io_depth;     /* further threads for slow reads and fsync, 1 ... 1024; 0: 16 */
-	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB */
+	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB,
+	                          or half of the memory that this process may use where that is less */
 	const char
 		*run_id;  /* for {run} and temp names; NULL: made from time and pid ("20261122T030000.123456Z-4242") */
 	bool count_first; /* list all inputs beforehand in the background, so that progress has totals */
@@ -199,6 +200,8 @@ struct bm_job_summary {
 	const char *name; /* borrowed from the jobs */
 	enum bm_job_state state;
 	uint64_t files_done, files_failed, files_skipped;
+	uint64_t bytes_read, bytes_written;
+	uint64_t elapsed_ms;  /* between its start and its end */
 	uint64_t differences; /* from its manifest: files and bad lines; 0 where it verifies nothing */
 };
 
