@@ -297,6 +297,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 {
 	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1, .outcome = outcome};
 	struct bm_run_options opt = run_options(o);
+	const char *own_files[2];
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
 	struct bm_run *run = NULL;
@@ -315,8 +316,11 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		return rc;
 
 	opt.run_id = style->run_id;
-	opt.own_files = &o->log;
-	opt.own_file_count = o->log != NULL && strcmp(o->log, "syslog") != 0;
+	if (o->log != NULL && strcmp(o->log, "syslog") != 0)
+		own_files[opt.own_file_count++] = o->log;
+	if (o->metrics != NULL)
+		own_files[opt.own_file_count++] = o->metrics;
+	opt.own_files = own_files;
 	opt.on_file = on_file;
 	opt.on_message = on_message;
 	opt.on_error = on_error;
