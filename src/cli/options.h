@@ -42,6 +42,7 @@ struct bm_cli_options {
 	uint64_t wait_ms; /* 0: not given */
 	bool no_lock;
 	const char *log;
+	const char *metrics;
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
@@ -98,7 +99,7 @@ enum bm_cli_group {
 	BM_CLI_STATE = 32,    /* --state */
 	BM_CLI_REPORT = 64,   /* --report */
 	BM_CLI_LOCK = 128,    /* --wait --no-lock */
-	BM_CLI_TELL = 256,    /* --log */
+	BM_CLI_TELL = 256,    /* --log --metrics */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 
