@@ -161,21 +161,32 @@ expect_stderr_match '^bytemill: error: bad/cut-gzip-text-15.gz: .*unexpected end
 expect_stderr_match '^bytemill: error: bad/plain.gz: .*not .*gzip'
 
 # Caps.
-head -c 50000000 /dev/zero | gzip -1 >zeros.gz
+head -c 50000000 /dev/zero >zeros
+gzip -1 <zeros >zeros.gz
+layouts=
+for layout in indexed bgzf; do
+	layouts+=${layouts:+,}'{"name": "'$layout'", "steps": [{"step": "read", "from": "zeros"}, {"step": "compress", "layout": "'$layout'"},
+		{"step": "write", "to": "zeros-{job}.gz"}]}'
+done
+echo '{"jobs": ['"$layouts"']}' >cap.json
+run_bm run -q cap.json
+expect_exit 0
 for cap in '"max_size": "1MiB"' '"max_ratio": 100'; do
-	echo '{"steps": [{"step": "read", "from": ["zeros.gz", "gz/gzip-text.gz"]}, {"step": "decompress", '"$cap"'}, {"step": "write",
+	echo '{"steps": [{"step": "read", "from": ["zeros.gz", "zeros-indexed.gz", "zeros-bgzf.gz", "gz/gzip-text.gz"]}, {"step": "decompress", '"$cap"'}, {"step": "write",
 		"to": "capped/{stem}"}]}' >cap.json
 	rm -rf capped
 	run_bm run cap.json
 	expect_exit 1
-	expect_stderr_match "^bytemill: error: zeros.gz: decodes to more than $(cut -d'"' -f2 <<<"$cap")"
-	[ ! -e capped/zeros ] || fail "the capped file was written"
+	for name in zeros zeros-indexed zeros-bgzf; do
+		expect_stderr_match "^bytemill: error: $name.gz: decodes to more than $(cut -d'"' -f2 <<<"$cap")"
+		[ ! -e capped/$name ] || fail "the capped file was written"
+	done
 	expect_no_temp .
 done
 [ "$(stat -c %s text)" -gt 1048576 ] || fail "text is too small to tell"
 expect_same text capped/gzip-text
-echo '{"steps": [{"step": "read", "from": "zeros.gz"}, {"step": "decompress", "max_size": 50000000, "max_ratio": 2000}, {"step": "write",
+echo '{"steps": [{"step": "read", "from": ["zeros.gz", "zeros-indexed.gz", "zeros-bgzf.gz"]}, {"step": "decompress", "max_size": 50000000, "max_ratio": 2000}, {"step": "write",
 	"to": "capped/{stem}"}]}' >cap.json
 run_bm run -q cap.json
 expect_exit 0
-[ "$(stat -c %s capped/zeros)" = 50000000 ] || fail "size"
+for name in zeros zeros-indexed zeros-bgzf; do expect_same zeros capped/$name; done
