@@ -167,3 +167,26 @@ struct bm_job *bm_audit_job(const struct bm_audit_options *o)
 	bm_job_destroy(job);
 	return NULL;
 }
+
+struct bm_job *bm_audit_list_job(const struct bm_audit_options *o)
+{
+	struct bm_job *job = bm_job_create("check");
+	union bm_step_params *p = job != NULL ? bm_job_add_step(job, "read") : NULL;
+	bool ok = p != NULL && bm_strings_add(&p->read.from, ".");
+
+	if (ok) {
+		p->read.literal = true;
+		p->read.nothing = true;
+	}
+	p = ok ? bm_job_add_step(job, "verify") : NULL;
+	ok = p != NULL && fill_verify(&p->verify, o);
+	if (ok) {
+		p->verify.is_list = true;
+		p->verify.is_nul = o->nul;
+		p->verify.allow_unsafe = true;
+		p->verify.report_missing = true;
+		return job;
+	}
+	bm_job_destroy(job);
+	return NULL;
+}

@@ -44,6 +44,7 @@ struct bm_audit_options {
 	enum bm_manifest_kind kind;
 	const char *algorithm, *strip; /* as those of the step verify; NULL: not given; so the rest */
 	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe;
+	bool nul; /* the list of bm_audit_list_job is NUL-ended; otherwise that is found out */
 	bool has_max_duration;
 	uint64_t max_duration_ms;
 	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
@@ -53,6 +54,11 @@ struct bm_audit_options {
 };
 /* The job, read and verify; the caller's, for bm_jobs_adopt. NULL: no memory. */
 struct bm_job *bm_audit_job(const struct bm_audit_options *o);
+/* The same for a list as sha256sum -c has it: each entry, in its order and also twice, under the name that stands there,
+ * from the working directory; files may be anywhere. Results: OK, CHANGED, UNREADABLE, CHANGED_WHILE_READING or
+ * NOT_CHECKED. Of o only manifest, kind, nul, algorithm and on_bad_line count; with an algorithm, lines that say
+ * another one are bad. */
+struct bm_job *bm_audit_list_job(const struct bm_audit_options *o);
 
 /* ---- what is said ---- */
 
@@ -72,6 +78,27 @@ void bm_audit_printer_destroy(struct bm_audit_printer *p); /* NULL is fine */
 void bm_audit_print_file(struct bm_audit_printer *p, const struct bm_file_result *file);
 /* The end: counts and lists of the table, the summary of JSON. False: something could not be told for want of memory. */
 bool bm_audit_print_end(struct bm_audit_printer *p, const char *run_id, const struct bm_summary *sum);
+
+/* ---- two manifests ---- */
+
+/* Borrowed for the call. */
+struct bm_audit_diff_options {
+	const char *before, *now; /* manifests of any kind; one of them may be "-": standard input */
+	const char *const *under; /* names: only these files and directories; none: all */
+	size_t under_count;
+	/* Each name's result; see bm_run_options. Error: why it is not ok; what is known of the file is what `now` says, of one
+	 * that is MISSING what `before` says. Verdicts as of an audit, without UNREADABLE and CHANGED_WHILE_READING;
+	 * NOT_CHECKED: the two have no algorithm in common. */
+	void (*on_file)(void *ctx, const struct bm_file_result *file);
+	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
+	void (*on_message)(void *ctx, const char *text);
+	void *ctx;
+};
+/* Compares them; no other file is read. Memory: some 200 MiB, and 48 bytes for each name that is in one only; temporary
+ * files have the rest. Blocks. The counts go to *sum. BM_ERR_SYSTEM, BM_ERR_FORMAT (no manifest), BM_ERR_NOMEM;
+ * BM_ERR_LIMIT: see verify_join.h. sum->jobs_done is 0 where nothing was compared. */
+enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_summary *sum, struct bm_error *err)
+	BM_NODISCARD;
 
 /* ---- bringing the manifest up to date ---- */
 

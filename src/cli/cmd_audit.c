@@ -27,7 +27,7 @@
 #define SHOWN_BAD_LINES 20
 #define AT(field) offsetof(struct bm_cli_options, field)
 
-static const char *const formats[] = {
+const char *const bm_cli_audit_formats[] = {
 	[BM_AUDIT_TABLE] = "table",
 	[BM_AUDIT_GNU] = "gnu",
 	[BM_AUDIT_RCLONE] = "rclone",
@@ -85,7 +85,7 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_CHOICE,
 		.offset = AT(audit_format),
 		.arg = "FORMAT",
-		.values = formats,
+		.values = bm_cli_audit_formats,
 		.help = "table (default), gnu (\"name: OK\"), rclone (\"= name\"), json (an object a file and a summary)",
 	},
 	{
@@ -271,7 +271,7 @@ static void say_gnu_counts(uint64_t n, const char *one, const char *many)
 		bm_console_say(BM_CONSOLE_WARNING, "%" PRIu64 " %s", n, n == 1 ? one : many);
 }
 
-static void say_gnu(const struct bm_summary *s)
+void bm_audit_say_gnu(const struct bm_summary *s)
 {
 	say_gnu_counts(s->bad_lines, "line is improperly formatted", "lines are improperly formatted");
 	say_gnu_counts(s->verdicts[BM_VERDICT_MISSING] + s->verdicts[BM_VERDICT_MOVED] +
@@ -282,7 +282,7 @@ static void say_gnu(const struct bm_summary *s)
 	               "computed checksum did NOT match", "computed checksums did NOT match");
 }
 
-static bool any_of(const struct bm_summary *sum, unsigned bits)
+bool bm_audit_any_of(const struct bm_summary *sum, unsigned bits)
 {
 	for (int v = 0; v < BM_VERDICT_COUNT; v++)
 		if ((bits & BM_AUDIT_BIT(v)) != 0 && sum->verdicts[v] > 0)
@@ -305,10 +305,11 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		good = write_update(a, &left);
 	else if (a->update != NULL)
 		bm_console_say(BM_CONSOLE_WARNING, "the manifest was left as it is, since the audit is not complete");
-	if (any_of(sum, left) && !sum->cancelled)
+	if (bm_audit_any_of(sum, left) && !sum->cancelled)
 		rc = BM_EXIT_DIFFERENT;
 	else
-		rc = good && sum->bad_lines == 0 && !any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+		rc = good && sum->bad_lines == 0 && !bm_audit_any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE
+		                                                                             : BM_EXIT_FAILED;
 	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
 		return rc; /* cron: nothing to say */
 	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
@@ -316,18 +317,18 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
 	}
 	if (a->format == BM_AUDIT_GNU && !a->o->quiet)
-		say_gnu(sum);
+		bm_audit_say_gnu(sum);
 	return rc;
 }
 
 /* ---- the beginning ---- */
 
-static int parse_list(const char *option, const char *text, unsigned allowed, unsigned *bits)
+int bm_audit_parse_option(const char *command, const char *option, const char *text, unsigned allowed, unsigned *bits)
 {
 	struct bm_error err = BM_ERROR_INIT;
 
 	if (text != NULL && bm_audit_parse_verdicts(text, allowed, bits, &err) != BM_OK)
-		return bm_usage_error(COMMAND, "--%s: %s", option, err.text);
+		return bm_usage_error(command, "--%s: %s", option, err.text);
 	return 0;
 }
 
@@ -359,9 +360,9 @@ static int check(struct audit *a)
 	if (o->under.count > 0 && o->include.count > 0)
 		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
 	a->only = all;
-	rc = parse_list("only", o->only, all, &a->only);
+	rc = bm_audit_parse_option(COMMAND, "only", o->only, all, &a->only);
 	if (rc == 0)
-		rc = parse_list("update", o->update, BM_AUDIT_DIFFERENCES, &a->update_bits);
+		rc = bm_audit_parse_option(COMMAND, "update", o->update, BM_AUDIT_DIFFERENCES, &a->update_bits);
 	if (rc == 0)
 		rc = check_globs("include", &o->include);
 	if (rc == 0)

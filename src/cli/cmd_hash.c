@@ -64,6 +64,38 @@ static const struct bm_cli_option options[] = {
 		.help = "write to FILE, which appears or is replaced only once it is complete",
 	},
 	{
+		.name = "check",
+		.letter = 'c',
+		.type = BM_CLI_FLAG,
+		.offset = AT(check),
+		.help = "each PATH is a list of digests: check the files in it, as sha256sum -c does",
+	},
+	{
+		.name = "ignore-missing",
+		.type = BM_CLI_FLAG,
+		.offset = AT(ignore_missing),
+		.help = "with --check: say nothing of files that are not there",
+	},
+	{
+		.name = "status",
+		.type = BM_CLI_FLAG,
+		.offset = AT(status),
+		.help = "with --check: print nothing, the exit code says it",
+	},
+	{
+		.name = "strict",
+		.type = BM_CLI_FLAG,
+		.offset = AT(strict),
+		.help = "with --check: exit code 1 for lines that are none, too",
+	},
+	{
+		.name = "warn",
+		.letter = 'w',
+		.type = BM_CLI_FLAG,
+		.offset = AT(warn),
+		.help = "with --check: name each line that is none",
+	},
+	{
 		.name = "include",
 		.type = BM_CLI_TEXTS,
 		.offset = AT(include),
@@ -299,6 +331,14 @@ static int hash(const struct bm_cli_options *o)
 	struct bm_job *job = NULL;
 	int format, rc;
 
+	if (o->check)
+		return bm_hash_check(o);
+	if (o->ignore_missing || o->status || o->strict || o->warn)
+		return bm_usage_error(COMMAND, "--%s goes with --check only",
+		                      o->ignore_missing ? "ignore-missing"
+		                      : o->status       ? "status"
+		                      : o->strict       ? "strict"
+		                                        : "warn");
 	rc = fill_algorithms(&algorithms, &o->algorithms);
 	if (rc == 0)
 		rc = check(o, &algorithms, &format);
@@ -342,7 +382,7 @@ const struct bm_cli_command bm_cmd_hash = {
 	.about = "Prints a digest for every PATH as given, and for every file below a directory in the order of\n"
 		 "LC_ALL=C sort; each file is read once, whatever the number of algorithms. Without PATH and\n"
 		 "--files-from, or where PATH is \"-\", it reads standard input. The lines are those of sha256sum,\n"
-		 "which can check them: sha256sum -c.",
+		 "which can check them, as bytemill hash -c can.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
 	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
@@ -354,10 +394,12 @@ const struct bm_cli_command bm_cmd_hash = {
 		  "  bytemill hash /srv/photos > SHA256SUMS\n"
 		  "  bytemill hash -o SHA256SUMS --exclude '*.tmp' .\n"
 		  "  bytemill hash -a md5,sha256 image.iso        both in one read\n"
+		  "  bytemill hash -c --quiet SHA256SUMS\n"
 		  "  find . -newer stamp -print0 | bytemill hash --files-from - --from0\n"
 		  "\n"
 		  "Exit codes:\n"
-		  "  0 all done; 1 some files could not be read (each is named on standard error); 2 usage;\n"
+		  "  0 all done; 1 some files could not be read (each is named on standard error), or with --check\n"
+		  "  are not as the list says; 2 usage;\n"
 		  "  128+N ended by signal N\n",
 	.run = hash,
 };

@@ -155,6 +155,8 @@ enum bm_status bm_signals_begin(bool quiet, struct bm_error *err)
 	enum bm_status status = BM_OK;
 	int rc;
 
+	if (signals.is_begun) /* by a run before */
+		return BM_OK;
 	signals.quiet = quiet;
 	signals.signal_fd = -1;
 	signals.stop_fd = -1;

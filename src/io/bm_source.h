@@ -37,6 +37,11 @@ struct bm_blocker {
 /* Opens. The entry is borrowed for this call only. */
 enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
                               struct bm_source **out, struct bm_error *err) BM_NODISCARD;
+/* The same, and reads the first up to cap bytes into buf where that can be had for one call less: *len is then not 0, and
+ * *last as of bm_source_read, which goes on behind them. cap > 0. */
+enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlinks, uint8_t *buf, size_t cap,
+                                   size_t *len, bool *last, const struct bm_blocker *b, struct bm_source **out,
+                                   struct bm_error *err) BM_NODISCARD;
 /* Reads up to cap bytes (all of cap, unless the end comes first), *last set where no byte follows: known without a
  * further call, so that a file that is a whole number of chunks long does not get an empty extra chunk. *hole is set
  * where all of it is a hole; buf is zeroed then too. cap > 0. */

@@ -78,6 +78,7 @@ struct bm_entry {
 	const char *leaf;   /* points into path or display: what to open below dir */
 	struct bm_dir *dir; /* parent, one reference owned; NULL: open display itself */
 	size_t root;        /* which root; root_count for list entries */
+	bool may_be_device; /* FILE, made by hand: a device is read as a STREAM, and not refused */
 	bool has_stat;
 	struct {
 		uint64_t size;

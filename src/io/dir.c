@@ -32,7 +32,7 @@ static int cap(void)
 	return OPEN_DIRS_MAX;
 }
 
-struct bm_dir *bm_dir_create(int fd, dev_t dev, ino_t ino)
+struct bm_dir *bm_dir_create(int fd, dev_t dev, ino_t ino, bool own_clock)
 {
 	struct bm_dir *d = malloc(sizeof *d);
 	if (!d)
@@ -40,6 +40,8 @@ struct bm_dir *bm_dir_create(int fd, dev_t dev, ino_t ino)
 	atomic_init(&d->refs, 1);
 	d->dev = dev;
 	d->ino = ino;
+	d->own_clock = own_clock;
+	atomic_init(&d->has_unsettled, false);
 	d->fd = fd;
 	if (atomic_fetch_add_explicit(&open_dirs, 1, memory_order_relaxed) >= cap()) {
 		atomic_fetch_sub_explicit(&open_dirs, 1, memory_order_relaxed);

@@ -35,6 +35,9 @@ int bm_io_stat(int dir, const char *path, size_t len, struct stat *st, int flags
 /* Are the files of fd's file system in memory alone, so that reading and writing them waits for no disk (tmpfs, ramfs;
  * unless they are swapped out)? */
 bool bm_io_in_memory(int fd);
+/* Does fd's file system take its times from this machine's clock, and does it change ctime with every write? Not so where
+ * a server does that (NFS, SMB, FUSE), or where it is not known. */
+bool bm_io_own_clock(int fd);
 /* close() for -1 and for a descriptor whose error is of no interest; errno is kept. */
 void bm_io_close(int fd);
 

@@ -4,7 +4,10 @@
  * Three ways to read, chosen at open and never left:
  * - SIZED, a regular file whose stat gives a size: preadv2 at offsets, exactly the bytes up to that size. The end is
  *   known without a further call, and a last fstat proves that nothing changed; a file of one chunk that is in the page
- *   cache costs openat2, fstat, preadv2, fstat, close.
+ *   cache costs openat2, fstat, preadv2, fstat, close. Or, read while it is opened, openat2, preadv2, fstat, close:
+ *   where that one fstat says that the file was last changed well before it was opened, nothing changed it meanwhile.
+ *   That takes a file system whose times are of the clock that we compare them with, and a file that nobody has just
+ *   written; else what was read is read again between two fstats.
  * - UNSIZED, a regular file with size 0: mostly just empty, but /proc and the like give content all the same. Read by
  *   file position until the end; one byte is read ahead, so that the last chunk can say that it is the last.
  * - STREAM, standard input, FIFO, device: the same without a check for changes.
@@ -34,6 +37,7 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bm_error.h"
@@ -110,8 +114,47 @@ static int open_entry(const struct bm_entry *e, bool follow_symlinks, const stru
 	return fd;
 }
 
-enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
-                              struct bm_source **out, struct bm_error *err)
+/* Times of change are those of the clock's last tick; and a clock that is set just now is not to matter. */
+#define SETTLED_S 2
+
+struct first_read {
+	struct iovec into;
+	time_t opened; /* by the clock that file systems take their times from */
+	size_t len;    /* 0: not to be used */
+	bool last;
+};
+
+static bool first_read_may_do(const struct bm_entry *e)
+{
+	return e->kind == BM_ENTRY_FILE && e->dir && e->dir->own_clock &&
+	       !atomic_load_explicit(&e->dir->has_unsettled, memory_order_relaxed);
+}
+
+/* Reads what needs no waiting. Whether it is of use is seen in the stat that follows. */
+static void first_read_try(struct bm_source *s, struct first_read *first)
+{
+	ssize_t n = s->fd < 0 || s->is_cold ? -1 : preadv2(s->fd, &first->into, 1, 0, RWF_NOWAIT);
+	first->len = n > 0 ? (size_t)n : 0;
+}
+
+/* The source is SIZED. */
+static void first_read_settle(struct bm_source *s, const struct bm_entry *e, struct first_read *first)
+{
+	time_t changed = s->st.st_ctim.tv_sec > s->st.st_mtim.tv_sec ? s->st.st_ctim.tv_sec : s->st.st_mtim.tv_sec;
+	uint64_t size = (uint64_t)s->st.st_size;
+	size_t want = size < first->into.iov_len ? (size_t)size : first->into.iov_len;
+	if (changed > first->opened - SETTLED_S) {
+		atomic_store_explicit(&e->dir->has_unsettled, true, memory_order_relaxed);
+		first->len = 0;
+	}
+	if (s->is_sparse || first->len != want) /* holes are to be found; or only some of it was in the cache */
+		first->len = 0;
+	s->offset = first->len;
+	first->last = s->ended = first->len == size;
+}
+
+static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks, struct first_read *first,
+                                  const struct bm_blocker *b, struct bm_source **out, struct bm_error *err)
 {
 	*out = NULL;
 	if (e->kind == BM_ENTRY_ERROR) {
@@ -142,6 +185,8 @@ enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, co
 		status = bm_io_fail(err, errno, s->name, s->name_len, "%s", text);
 		goto fail;
 	}
+	if (first)
+		first_read_try(s, first);
 	if (fstat(s->fd, &s->st) != 0) {
 		status = bm_io_fail(err, errno, s->name, s->name_len, "cannot stat");
 		goto fail;
@@ -152,6 +197,9 @@ enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, co
 	}
 	if (e->kind == BM_ENTRY_STREAM) {
 		s->mode = STREAM;
+	} else if (e->may_be_device && (S_ISCHR(s->st.st_mode) || S_ISBLK(s->st.st_mode))) {
+		s->mode = STREAM;
+		(void)fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_NONBLOCK);
 	} else if (!S_ISREG(s->st.st_mode)) {
 		status = bm_io_refuse(err, BM_ERR_CHANGED, s->name, s->name_len,
 		                      "was listed as a regular file and is now %s: not read",
@@ -163,11 +211,33 @@ enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, co
 		s->ask_holes = s->is_sparse;
 		if (s->st.st_size > HINT_BYTES)
 			(void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
+		if (first && s->mode == SIZED)
+			first_read_settle(s, e, first);
 	}
 	*out = s;
 	return BM_OK;
 fail:
 	bm_source_close(s);
+	return status;
+}
+
+enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
+                              struct bm_source **out, struct bm_error *err)
+{
+	return open_source(e, follow_symlinks, NULL, b, out, err);
+}
+
+enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlinks, uint8_t *buf, size_t cap,
+                                   size_t *len, bool *last, const struct bm_blocker *b, struct bm_source **out,
+                                   struct bm_error *err)
+{
+	struct first_read first = {.into = {buf, cap}};
+	struct timespec now;
+	bool may = first_read_may_do(e) && clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0;
+	first.opened = may ? now.tv_sec : 0;
+	enum bm_status status = open_source(e, follow_symlinks, may ? &first : NULL, b, out, err);
+	*len = status == BM_OK && (*out)->mode == SIZED ? first.len : 0;
+	*last = *len > 0 && first.last;
 	return status;
 }
 

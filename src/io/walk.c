@@ -150,7 +150,7 @@ static void frame_close(struct frame *f)
 /* Takes fd on success; closes it on failure (no memory). */
 static bool frame_adopt(struct frame *f, int fd)
 {
-	f->dir = bm_dir_create(fd, f->dev, f->ino);
+	f->dir = bm_dir_create(fd, f->dev, f->ino, f->own_clock);
 	if (!f->dir) {
 		bm_io_close(fd);
 		return false;
@@ -248,6 +248,7 @@ struct bm_entry *bm_walk_push(struct bm_walk *w, int fd, const struct stat *st, 
 	                    .names_len = w->names.len,
 	                    .disp_len = w->disp.len,
 	                    .path_len = w->path.len};
+	f->own_clock = parent && parent->dev == f->dev ? parent->own_clock : bm_io_own_clock(fd);
 	if (!frame_adopt(f, fd))
 		return bm_walk_oom(w);
 	w->depth++;

@@ -42,6 +42,7 @@ struct frame {
 	size_t real_off; /* ... to which path + real_off is to be added */
 	dev_t dev;
 	ino_t ino;
+	bool own_clock;            /* see bm_io_own_clock */
 	size_t first, next, end;   /* its items */
 	size_t names_len;          /* bm_walk.names before it */
 	size_t disp_len, path_len; /* the buffers up to and with this directory's '/' */

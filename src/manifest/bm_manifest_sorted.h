@@ -21,8 +21,9 @@ struct bm_manifest_sorted_options {
 	/* Each entry before it is kept: may give it another name, which is copied. False: it is left out, and, where
 	 * e->fault is set, a bad line. NULL: all are kept as they are. */
 	bool (*on_entry)(void *ctx, struct bm_manifest_entry *e);
-	void *ctx;      /* of both */
-	bool is_reread; /* bm_manifest_sorted_rewind will be called: the temporary file keeps what was read */
+	void *ctx;        /* of both */
+	bool keeps_order; /* nothing is sorted: entries come as they stand in the manifest; for its bounded memory */
+	bool is_reread;   /* bm_manifest_sorted_rewind will be called: the temporary file keeps what was read */
 };
 
 struct bm_manifest_sorted;

@@ -31,7 +31,7 @@ struct chunk {
 
 struct bm_manifest_sorted {
 	size_t memory_bytes, chunk_bytes;
-	bool is_reread;
+	bool is_reread, keeps_order;
 	struct chunk *first, *last; /* of the batch */
 	struct chunk *spare;        /* of chunk_bytes each */
 	size_t chunk_memory;        /* of all of them */
@@ -139,7 +139,7 @@ static enum bm_status spill_batch(struct bm_manifest_sorted *s, struct bm_error 
 	if (status != BM_OK)
 		goto out;
 	is_more = s->last_spilled.data != NULL &&
-	          !is_before(items != NULL ? items[0].record : s->first->data, &s->last_spilled);
+	          (s->keeps_order || !is_before(items != NULL ? items[0].record : s->first->data, &s->last_spilled));
 	if (items != NULL) {
 		for (size_t i = 0; i < s->batch_count && status == BM_OK; i++)
 			status = spill_put(&s->spill, items[i].record, err);
@@ -225,11 +225,11 @@ static enum bm_status add_entry(struct bm_manifest_sorted *s, const struct bm_ma
 		return err->status != BM_OK ? err->status : bm_error_set_nomem(err);
 	record_put(to, e);
 	s->last->len += size;
-	if (s->batch_end != NULL && record_compare(s->batch_end, to) > 0) {
+	if (!s->keeps_order && s->batch_end != NULL && record_compare(s->batch_end, to) > 0) {
 		s->batch_is_sorted = false;
 		s->stats.was_sorted = false;
 	}
-	if (s->batch_count == 0 && s->last_spilled.data != NULL && is_before(to, &s->last_spilled))
+	if (!s->keeps_order && s->batch_count == 0 && s->last_spilled.data != NULL && is_before(to, &s->last_spilled))
 		s->stats.was_sorted = false;
 	s->batch_end = to;
 	s->batch_count++;
@@ -315,6 +315,7 @@ enum bm_status bm_manifest_sorted_create(struct bm_manifest_reader *r, const str
 	s->batch_is_sorted = s->stats.was_sorted = true;
 	spill_init(&s->spill, opt->temp_dir);
 	s->is_reread = opt->is_reread;
+	s->keeps_order = opt->keeps_order;
 	status = load(s, r, opt, &local);
 	if (status == BM_OK)
 		status = rewind_sorted(s, &local);

@@ -77,6 +77,7 @@ struct bm_read_params {
 	struct bm_optional_ms older_than, newer_than;
 	/* Not in the table: set by commands that build a job in memory. */
 	bool literal; /* from holds plain names: no globs */
+	bool nothing; /* nothing is walked: the verify step says what is read */
 };
 enum bm_manifest_format { BM_MANIFEST_GNU, BM_MANIFEST_BSD, BM_MANIFEST_JSON };
 struct bm_hash_params {
@@ -111,6 +112,10 @@ struct bm_verify_params {
 	/* Each bad line, while the manifest is read, in place of a message; the texts are borrowed and fit for a terminal. */
 	void (*on_bad_line)(void *ctx, const char *manifest, uint64_t line, const char *fault);
 	void *ctx;
+	/* Not a directory, but each entry of the manifest in its order, under its name as it stands there, from the working
+	 * directory: as sha256sum -c. With read's nothing. No verdicts NEW or MISSING then. */
+	bool is_list;
+	bool is_nul;                         /* the manifest's lines end in NUL; else that is found out */
 	uint64_t device;                     /* st_dev that the read root must have, or nothing is checked; 0: any */
 	const struct bm_known_source *known; /* in place of the manifest, which is then a name for messages; borrowed */
 };

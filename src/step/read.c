@@ -48,7 +48,8 @@ static bool outputs_exist(struct bm_file *f)
 	return all;
 }
 
-static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, struct bm_chunk *out,
+/* *filled: the first bytes are in out already. */
+static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, struct bm_chunk *out, bool *filled,
                                      const struct bm_blocker *b, struct bm_error *err)
 {
 	if (f->entry->kind == BM_ENTRY_ERROR) {
@@ -61,7 +62,13 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		out->last = true;
 		return BM_FILL_EMIT;
 	}
-	if (bm_source_open(f->entry, rs->follow, b, &f->source, err) != BM_OK) {
+	size_t len = 0;
+	bool last = false;
+	enum bm_status status = f->plan->kernel_copy
+	                                ? bm_source_open(f->entry, rs->follow, b, &f->source, err)
+	                                : bm_source_open_read(f->entry, rs->follow, out->data, f->plan->chunk_bytes,
+	                                                      &len, &last, b, &f->source, err);
+	if (status != BM_OK) {
 		f->read_failed = true;
 		return BM_FILL_ERROR;
 	}
@@ -79,6 +86,11 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		out->last = true;
 		return BM_FILL_EMIT;
 	}
+	*filled = len > 0;
+	if (*filled) {
+		out->len = len;
+		out->last = last;
+	}
 	return BM_FILL_MORE;
 }
 
@@ -89,15 +101,16 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 	struct bm_file *f = stream;
 	struct bm_blocker b = bm_blocker_of(f->ctx, w);
 	enum bm_fill_result r;
+	bool filled = false;
 
 	(void)in;
 	if (f->source == NULL) {
-		r = read_open(rs, f, out, &b, err);
+		r = read_open(rs, f, out, &filled, &b, err);
 		if (r != BM_FILL_MORE)
 			return r;
 	}
-	if (bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b, err) !=
-	    BM_OK) {
+	if (!filled && bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b,
+	                              err) != BM_OK) {
 		f->read_failed = true;
 		return BM_FILL_ERROR;
 	}
@@ -172,7 +185,7 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 	/* A list of names is relative to the one directory that `from` names, where it does. */
 	if (p->files_from != NULL && p->from.count == 1)
 		rs->list_base = p->from.items[0];
-	rs->root_count = rs->list_base != NULL ? 0 : p->from.count;
+	rs->root_count = rs->list_base != NULL || p->nothing ? 0 : p->from.count;
 	for (size_t i = 0; i < rs->root_count; i++) {
 		rs->roots[i].path = p->from.items[i];
 		rs->roots[i].is_glob = !p->literal && bm_glob_has_magic(p->from.items[i]);

@@ -243,18 +243,19 @@ static enum bm_verdict judge_bytes(struct verify_shared *vs, struct bm_file *f, 
 }
 
 /* It could not be opened, or not be read to its end: err says why. */
-static enum bm_verdict judge_unread(const struct bm_file *f, const struct verify_file *vf, struct bm_error *err)
+static enum bm_verdict judge_unread(const struct bm_file *f, const struct verify_file *vf, bool is_list,
+                                    struct bm_error *err)
 {
 	bool gone = err->status == BM_ERR_SYSTEM && (err->sys_errno == ENOENT || err->sys_errno == ENOTDIR);
 	bool is_dir = err->status == BM_ERR_SYSTEM && err->sys_errno == EISDIR;
 
-	if (vf->is_listed && (gone || is_dir)) {
+	if (vf->is_listed && !is_list && (gone || is_dir)) {
 		bm_error_clear(err);
 		(void)bm_error_set(err, BM_ERR_MISMATCH, NULL, "%s",
 		                   is_dir ? "is missing: a directory has its name" : "is missing");
 		return BM_VERDICT_MISSING;
 	}
-	if (gone || (err->status == BM_ERR_CHANGED && !(vf->is_extra && f->bytes_in == 0)))
+	if ((gone && !is_list) || (err->status == BM_ERR_CHANGED && !(vf->is_extra && f->bytes_in == 0)))
 		return BM_VERDICT_CHANGED_WHILE_READING;
 	return BM_VERDICT_UNREADABLE;
 }
@@ -298,7 +299,7 @@ static enum bm_status verify_close(void *shared, struct bm_file *f, bool good, s
 	else if (good)
 		f->verdict = judge_bytes(vs, f, vf, w, err);
 	else if (f->read_failed)
-		f->verdict = judge_unread(f, vf, err);
+		f->verdict = judge_unread(f, vf, vs->m->is_list, err);
 	else if (is_complete(vs, vf)) /* another step failed: that is the file's error, whatever is found here */
 		f->verdict = judge_bytes(vs, f, vf, w, err);
 	else
@@ -346,8 +347,8 @@ static enum bm_status verify_hold(void *shared, const struct bm_file_result *r, 
 		.record_len = len,
 	};
 
-	if (vs->plan->holds_nothing)
-		return BM_OK;
+	if (vs->plan->holds_nothing || vs->m->is_list)
+		return BM_OK; /* nothing is compared in the end */
 	if (item.kind != JOIN_NOT_OK)
 		item.digest_count = list_digests(vs, r, digests);
 	/* A source knows by itself which of its files are not well, and they do not come in order. */

@@ -25,6 +25,7 @@ struct verify_manifest { /* constant once it is loaded, but for sorted, which be
 	const struct bm_digest_algorithm
 		*algorithms[DIGEST_SET_MAX]; /* those that entries have, and that are known here */
 	const struct bm_digest_algorithm *guess[BM_DIGEST_MAX_BYTES + 1]; /* by length: of digests that do not say */
+	bool is_list;                                                     /* params */
 	bool root_is_gone;
 	char gone_text[256]; /* why */
 	dev_t dev;

@@ -125,7 +125,7 @@ static enum bm_status need_name(struct verify_cursor *c, struct bm_error *err)
 	do {
 		take_line(c);
 		status = read_line(c, err);
-	} while (status == BM_OK && c->has_next && c->next.is_duplicate);
+	} while (status == BM_OK && c->has_next && c->next.is_duplicate && !c->m->is_list);
 	c->has_name = status == BM_OK;
 	return status;
 }
@@ -204,6 +204,12 @@ struct bm_entry *verify_make_entry(const struct verify_shared *vs, const char *n
 	struct bm_buf display = {0};
 	struct bm_entry *e = NULL;
 
+	if (vs->m->is_list) { /* as it stands there; "-" is standard input */
+		e = bm_entry_create(strcmp(name, "-") == 0 ? BM_ENTRY_STREAM : BM_ENTRY_FILE, name, len, name, len);
+		if (e != NULL)
+			e->may_be_device = true;
+		return e;
+	}
 	if (name[0] != '/') {
 		bm_buf_puts(&display, root);
 		if (root[strlen(root) - 1] != '/')

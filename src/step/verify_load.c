@@ -130,10 +130,37 @@ static void set_fault(struct load *l, struct bm_manifest_entry *e, const char *t
 	e->fault = l->fault.oom ? "out of memory" : l->fault.data;
 }
 
+/* "blake2b" is said of "blake2b-256", too. */
+static bool is_of(const char *name, const char *algorithm)
+{
+	size_t n = strlen(algorithm);
+
+	return strncmp(name, algorithm, n) == 0 &&
+	       (name[n] == '\0' || (name[n] == '-' && strcmp(algorithm, "blake2b") == 0));
+}
+
+/* The line of a list. */
+static bool on_listed(struct load *l, struct bm_manifest_entry *e)
+{
+	bool is_right = l->p->algorithm == NULL;
+
+	for (size_t i = 0; i < e->digest_count && !is_right; i++)
+		is_right = is_of(e->digests[i].name, l->p->algorithm);
+	if (!is_right)
+		set_fault(l, e, "the digest of %s is of another algorithm than the one that was asked for");
+	else if (strcmp(l->m->path, "-") == 0 && strcmp(e->name, "-") == 0)
+		set_fault(l, e, "%s is standard input, which is the list already");
+	else
+		note_digests(l, e);
+	return e->fault == NULL && !l->oom;
+}
+
 static bool on_entry(void *ctx, struct bm_manifest_entry *e)
 {
 	struct load *l = ctx;
 
+	if (l->m->is_list)
+		return on_listed(l, e);
 	if (e->is_unterminated)
 		l->last_unterminated = e->line;
 	if (!l->has_entry && bm_name_map_look(&l->map, e->name, e->name_len)) {
@@ -199,7 +226,8 @@ static bool read_sample(const char *root, const char *name, char **data, size_t 
 
 	*data = NULL;
 	*len = 0;
-	bm_buf_printf(&path, "%s/", root);
+	if (name[0] != '/')
+		bm_buf_printf(&path, "%s/", root);
 	bm_buf_puts(&path, name);
 	if (!path.oom)
 		fd = open(path.data, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -313,7 +341,7 @@ bool verify_root_is_there(const struct verify_manifest *m, const char **why)
 	struct stat st;
 
 	*why = "the directory that was checked is not there any more";
-	if (m->root_is_gone)
+	if (m->root_is_gone || m->is_list)
 		return true; /* nothing was said to be missing */
 	return stat(m->root, &st) == 0 && st.st_dev == m->dev && st.st_ino == m->ino;
 }
@@ -337,13 +365,15 @@ static void find_own_name(struct load *l)
 
 static enum bm_status read_manifest(struct load *l, struct bm_error *err)
 {
-	struct bm_manifest_options o = {.kind = (enum bm_manifest_kind)l->p->format, .algorithm = l->p->algorithm};
+	struct bm_manifest_options o = {
+		.kind = (enum bm_manifest_kind)l->p->format, .nul = l->p->is_nul, .algorithm = l->p->algorithm};
 	struct bm_manifest_sorted_options so = {
 		.memory_bytes = SORT_MEMORY,
 		.on_bad_line = on_bad_line,
 		.on_entry = on_entry,
 		.ctx = l,
 		.is_reread = true,
+		.keeps_order = l->m->is_list,
 	};
 	struct bm_manifest_reader *r = NULL;
 	struct bm_manifest_sorted_stats stats;
@@ -373,6 +403,8 @@ static enum bm_status judge_lines(struct load *l, struct bm_error *err)
 	const struct verify_manifest *m = l->m;
 	char where[300];
 
+	if (m->is_list)
+		return BM_OK; /* the caller has counted */
 	if (m->bad_line_count > 0 && (l->p->strict || m->entry_count == 0)) {
 		snprintf(where, sizeof(where), "%s:%" PRIu64, m->shown, l->first_bad);
 		return bm_error_set(err, BM_ERR_FORMAT, where, "%s (%" PRIu64 " bad line%s%s)",
@@ -440,9 +472,10 @@ enum bm_status verify_load(struct bm_job_context *ctx, const struct bm_step *ste
 	status = expand_path(&l, err);
 	if (status == BM_OK)
 		status = bm_name_map_init(&l.map, l.m->root, l.p->strip, l.p->allow_unsafe, err);
-	if (status == BM_OK)
+	l.m->is_list = l.p->is_list;
+	if (status == BM_OK && !l.p->is_list)
 		find_own_name(&l);
-	if (status == BM_OK)
+	if (status == BM_OK && !l.p->is_list)
 		status = look_at_root(&l, err);
 	if (status == BM_OK)
 		status = read_manifest(&l, err);

@@ -2,7 +2,7 @@
 # --version and --help, of the program and of each command; what happens to a command that there is not.
 . "$(dirname "$0")/lib.sh"
 
-commands=(run validate hash audit cat steps keygen schedule catalog)
+commands=(run validate hash audit catalog diff cat steps keygen schedule)
 
 run_bm --version
 expect_exit 0
@@ -38,7 +38,7 @@ for command in "${commands[@]}"; do
 done
 
 # Lines fit a terminal, and a pipe gets no escape sequences.
-for args in --help 'run --help' 'hash --help' 'cat --help'; do
+for args in --help 'run --help' 'hash --help' 'diff --help' 'cat --help'; do
 	# shellcheck disable=SC2086
 	run_bm $args
 	expect_stdout_no_match '.{121}'

@@ -450,6 +450,43 @@ static void entries_are_renamed_and_left_out(void **state)
 	bm_buf_fini(&text);
 }
 
+/* As they stand in the manifest, in memory and through the file. */
+static void order_is_kept(void **state)
+{
+	static const size_t counts[] = {0, 1, 500, 40000};
+
+	(void)state;
+	for (enum shape shape = 0; shape < SHAPES; shape++) {
+		for (size_t i = 0; i < COUNT(counts); i++) {
+			struct bm_manifest_sorted_options o = {
+				.memory_bytes = 1, .keeps_order = true, .is_reread = true};
+			struct bm_error err = BM_ERROR_INIT;
+			struct bm_manifest_sorted *s = NULL;
+			struct bm_manifest_reader *r;
+			struct memory_stream m;
+			struct bm_buf text = {0};
+			struct list l;
+			size_t *order = calloc(counts[i] + 1, sizeof(*order));
+
+			assert_non_null(order);
+			for (size_t k = 0; k < counts[i]; k++)
+				order[k] = k;
+			make_list(&l, shape, counts[i]);
+			make_manifest(&text, &l);
+			r = open_memory(&m, &text);
+			assert_int_equal(bm_manifest_sorted_create(r, &o, &s, &err), BM_OK);
+			bm_manifest_close(r);
+			check_entries(s, &l, order);
+			assert_int_equal(bm_manifest_sorted_rewind(s, &err), BM_OK);
+			check_entries(s, &l, order);
+			bm_manifest_sorted_destroy(s);
+			bm_buf_fini(&text);
+			list_fini(&l);
+			free(order);
+		}
+	}
+}
+
 static void failures_are_told(void **state)
 {
 	struct bm_manifest_sorted_options o = {.memory_bytes = 1, .temp_dir = "/nonexistent/dir"};
@@ -552,6 +589,7 @@ int main(void)
 		cmocka_unit_test(large_records_go_through),
 		cmocka_unit_test(bad_lines_are_told),
 		cmocka_unit_test(entries_are_renamed_and_left_out),
+		cmocka_unit_test(order_is_kept),
 		cmocka_unit_test(failures_are_told),
 		cmocka_unit_test(no_memory_is_told),
 	};

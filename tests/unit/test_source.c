@@ -1,10 +1,11 @@
-/* Tests of bm_source.h. preadv2, preadv and readv are defined here, in front of the C library's, to inject what a disk
- * and a kernel may do. */
+/* Tests of bm_source.h. preadv2, preadv, readv, fstat and clock_gettime are defined here, in front of the C library's, to
+ * inject what a disk, a kernel, a clock and somebody who writes at the wrong moment may do. */
 #include "io_test.h"
 
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "bm_walk.h"
 
@@ -17,7 +18,38 @@ static struct {
 	size_t most;         /* no read gives more, 0: no limit */
 	bool eintr;          /* every second call is interrupted */
 	unsigned nowaits, reads, calls;
+	time_t clock_ahead;        /* the coarse clock, so that a new file looks like one that was written long ago */
+	void (*before_stat)(void); /* called once */
+	bool changed_now;          /* fstat gives the coarse clock's time as that of the last change */
+	struct timespec ctim;      /* what it would have given */
+	unsigned stats;
 } inject;
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	long rc = syscall(SYS_clock_gettime, id, t);
+	if (rc == 0 && id == CLOCK_REALTIME_COARSE)
+		t->tv_sec += inject.clock_ahead;
+	return (int)rc;
+}
+
+int fstat(int fd, struct stat *st)
+{
+	if (inject.before_stat) {
+		void (*act)(void) = inject.before_stat;
+		inject.before_stat = NULL;
+		act();
+	}
+	inject.stats++;
+	int rc = fstatat(fd, "", st, AT_EMPTY_PATH);
+	if (rc == 0 && inject.changed_now) {
+		struct timespec now;
+		(void)clock_gettime(CLOCK_REALTIME_COARSE, &now);
+		inject.ctim = st->st_ctim;
+		st->st_ctim.tv_sec = now.tv_sec;
+	}
+	return rc;
+}
 
 static ssize_t limited(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
@@ -531,6 +563,152 @@ static void cannot_open(void **state)
 	assert_int_equal(blocked_now, 0);
 }
 
+/* ---- reading while it is opened ---- */
+
+static struct bm_entry *walk_to_file(void)
+{
+	struct bm_walk_root r = {.path = "t"};
+	struct bm_walk_options o = {.roots = &r, .root_count = 1};
+	struct bm_walk *w;
+	assert_int_equal(bm_walk_create(&o, &w, NULL), BM_OK);
+	struct bm_entry *e = bm_walk_next(w, NULL);
+	assert_non_null(e);
+	bm_walk_destroy(w);
+	return e;
+}
+
+static struct bm_source *open_read(const struct bm_entry *e, uint8_t *buf, size_t cap, size_t *len, bool *last)
+{
+	struct bm_source *s;
+	struct bm_error err = BM_ERROR_INIT;
+	inject.stats = 0;
+	if (bm_source_open_read(e, false, buf, cap, len, last, &test_blocker, &s, &err) != BM_OK)
+		fail_msg("%s: %s", err.where, err.text);
+	return s;
+}
+
+/* Whatever was read at once, the rest follows, and all is right. */
+static void expect_rest(struct bm_source *s, const uint8_t *buf, size_t cap, size_t len, bool last, size_t size)
+{
+	uint8_t more[4096];
+	size_t at = len;
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(buf[i], pattern(i));
+	while (!last) {
+		bool hole;
+		struct bm_error err = BM_ERROR_INIT;
+		if (bm_source_read(s, more, cap, &len, &last, &hole, &test_blocker, &err) != BM_OK)
+			fail_msg("%s: %s", err.where, err.text);
+		for (size_t i = 0; i < len; i++)
+			assert_int_equal(more[i], pattern(at + i));
+		at += len;
+	}
+	assert_int_equal(at, size);
+	bm_source_close(s);
+}
+
+static void a_settled_file_takes_one_stat(void **state)
+{
+	(void)state;
+	uint8_t buf[4096];
+	make_dir("t");
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		size_t len, size = sizes[i];
+		bool last;
+		make_pattern("t/f", size);
+		struct bm_entry *e = walk_to_file();
+		inject.clock_ahead = 10;
+		struct bm_source *s = open_read(e, buf, sizeof buf, &len, &last);
+		inject.clock_ahead = 0;
+		if (size > 0 && len == 0) {
+			bm_source_close(s);
+			bm_entry_destroy(e);
+			print_message(
+				"skipped: the file system of %s is none whose clock is ours, or does without a cache\n",
+				scratch_dir);
+			skip();
+		}
+		assert_int_equal(len, size < sizeof buf ? size : sizeof buf);
+		assert_int_equal(last, size > 0 && size <= sizeof buf);
+		assert_int_equal(inject.stats, 1);
+		expect_rest(s, buf, sizeof buf, len, last, size);
+		bm_entry_destroy(e);
+	}
+}
+
+static void a_new_file_is_read_between_two_stats(void **state)
+{
+	(void)state;
+	uint8_t buf[4096];
+	size_t len;
+	bool last;
+	make_dir("t");
+	make_pattern("t/f", 100);
+	struct bm_entry *e = walk_to_file();
+	struct bm_source *s = open_read(e, buf, sizeof buf, &len, &last);
+	assert_int_equal(len, 0);
+	expect_rest(s, buf, sizeof buf, len, last, 100);
+	/* One was tried; the next in this directory is not. */
+	inject.nowaits = 0;
+	s = open_read(e, buf, sizeof buf, &len, &last);
+	assert_int_equal(len, 0);
+	assert_int_equal(inject.nowaits, 0);
+	expect_rest(s, buf, sizeof buf, len, last, 100);
+	bm_entry_destroy(e);
+	/* Without a directory there is nobody to ask whose clock it is. */
+	inject.clock_ahead = 10;
+	e = bm_entry_create(BM_ENTRY_FILE, "t/f", 3, "t/f", 3);
+	s = open_read(e, buf, sizeof buf, &len, &last);
+	assert_int_equal(len, 0);
+	expect_rest(s, buf, sizeof buf, len, last, 100);
+	bm_entry_destroy(e);
+}
+
+static void write_same_size(void)
+{
+	make_pattern("t/f", 100);
+}
+
+static void write_longer(void)
+{
+	make_pattern("t/f", 5000);
+}
+
+static void write_shorter(void)
+{
+	make_pattern("t/f", 7);
+}
+
+/* Somebody writes between the read and the stat: what was read is worth nothing, and what is there now comes out. */
+static void a_write_before_the_stat_is_seen(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*act)(void);
+		size_t size;
+	} writers[] = {{write_same_size, 100}, {write_longer, 5000}, {write_shorter, 7}};
+	make_dir("t");
+	for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
+		uint8_t buf[4096];
+		size_t len;
+		bool last;
+		char old[100];
+		memset(old, 'o', sizeof old);
+		make_file_len("t/f", old, sizeof old);
+		struct bm_entry *e = walk_to_file();
+		inject.clock_ahead = 10;
+		inject.changed_now = true;
+		inject.before_stat = writers[i].act;
+		struct bm_source *s = open_read(e, buf, sizeof buf, &len, &last);
+		assert_int_equal(len, 0);
+		inject.changed_now =
+			false; /* the clock of this test is not the file system's: let the two stats agree */
+		((struct stat *)(uintptr_t)bm_source_stat(s))->st_ctim = inject.ctim;
+		expect_rest(s, buf, sizeof buf, len, last, writers[i].size);
+		bm_entry_destroy(e);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -545,6 +723,9 @@ int main(void)
 		SOURCE_TEST(holes_are_not_read),
 		SOURCE_TEST(a_cancel_ends_the_wait),
 		SOURCE_TEST(cannot_open),
+		SOURCE_TEST(a_settled_file_takes_one_stat),
+		SOURCE_TEST(a_new_file_is_read_between_two_stats),
+		SOURCE_TEST(a_write_before_the_stat_is_seen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,179 @@
+/*
+ * cmd_diff.c - bytemill diff: two manifests compared, no data read.
+ *
+ * The comparing is src/audit's (audit_diff.c), and what is said of it is what `audit` says. The exit code too: 3 where
+ * there are differences (with --only: of those verdicts), else 1 where lines could not be read, or digests not be
+ * compared.
+ */
+#include "commands.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bm_audit.h"
+#include "bm_job.h"
+#include "console.h"
+
+#define COMMAND "diff"
+#define SHOWN_BAD_LINES 20
+#define AT(field) offsetof(struct bm_cli_options, field)
+
+static const struct bm_cli_option options[] = {
+	{
+		.name = "format",
+		.type = BM_CLI_CHOICE,
+		.offset = AT(audit_format),
+		.arg = "FORMAT",
+		.values = bm_cli_audit_formats,
+		.help = "table (default), gnu (\"name: OK\"), rclone (\"= name\"), json (an object a file and a summary)",
+	},
+	{
+		.name = "only",
+		.type = BM_CLI_TEXT,
+		.offset = AT(only),
+		.arg = "VERDICT,...",
+		.help = "list only these; other differences do not count for the exit code",
+	},
+	{
+		.name = "under",
+		.type = BM_CLI_TEXTS,
+		.offset = AT(under),
+		.arg = "NAME",
+		.help = "only this file or directory of the manifests; repeatable",
+	},
+};
+
+struct diff {
+	const struct bm_cli_options *o;
+	struct bm_audit_printer *printer;
+	uint64_t bad_lines;
+};
+
+static void on_file(void *ctx, const struct bm_file_result *file)
+{
+	const struct diff *d = ctx;
+
+	bm_audit_print_file(d->printer, file);
+}
+
+static void on_bad_line(void *ctx, const char *manifest, uint64_t line, const char *fault)
+{
+	struct diff *d = ctx;
+
+	if (++d->bad_lines <= SHOWN_BAD_LINES || d->o->verbose)
+		bm_console_say(BM_CONSOLE_WARNING, "%s:%" PRIu64 ": %s", manifest, line, fault);
+}
+
+static void on_message(void *ctx, const char *text)
+{
+	const struct diff *d = ctx;
+
+	if (!d->o->quiet)
+		bm_console_say(BM_CONSOLE_WARNING, "%s", text);
+}
+
+static int check(const struct bm_cli_options *o, unsigned *only)
+{
+	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_BIT(BM_VERDICT_NOT_CHECKED) | BM_AUDIT_BIT(BM_VERDICT_OK);
+
+	if (o->operand_count != 2)
+		return bm_usage_error(COMMAND, "wanted are two manifests; given %s",
+		                      o->operand_count == 0   ? "was nothing"
+		                      : o->operand_count == 1 ? "was one"
+		                                              : "were more");
+	if (strcmp(o->operands[0], "-") == 0 && strcmp(o->operands[1], "-") == 0)
+		return bm_usage_error(COMMAND, "standard input was given twice; allowed: once");
+	*only = all;
+	return bm_audit_parse_option(COMMAND, "only", o->only, all, only);
+}
+
+/* What is left to say once all is compared; the exit code. */
+static int finish(const struct diff *d, enum bm_audit_format format, unsigned only, const struct bm_summary *sum)
+{
+	int rc = sum->bad_lines == 0 && !bm_audit_any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	char *run_id;
+
+	if (bm_audit_any_of(sum, only & BM_AUDIT_DIFFERENCES))
+		rc = BM_EXIT_DIFFERENT;
+	if (d->bad_lines > SHOWN_BAD_LINES && !d->o->verbose)
+		bm_console_say(BM_CONSOLE_WARNING,
+		               "%" PRIu64 " bad lines, of which the first %d were shown; --verbose shows all",
+		               d->bad_lines, SHOWN_BAD_LINES);
+	if (rc == BM_EXIT_DONE && d->o->quiet && format == BM_AUDIT_TABLE)
+		return rc; /* cron: nothing to say */
+	run_id = bm_run_make_id();
+	if (run_id == NULL || !bm_audit_print_end(d->printer, run_id, sum)) {
+		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
+		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
+	}
+	free(run_id);
+	if (format == BM_AUDIT_GNU && !d->o->quiet)
+		bm_audit_say_gnu(sum);
+	return rc;
+}
+
+static int diff(const struct bm_cli_options *o)
+{
+	enum bm_audit_format format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
+	struct diff d = {.o = o};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_summary sum;
+	unsigned only;
+	int rc = check(o, &only);
+
+	if (rc != 0)
+		return rc;
+	if (bm_audit_printer_create(format, only, stdout, &d.printer, &err) == BM_OK) {
+		struct bm_audit_diff_options diff_options = {
+			.before = o->operands[0],
+			.now = o->operands[1],
+			.under = o->under.items,
+			.under_count = o->under.count,
+			.on_file = on_file,
+			.on_bad_line = on_bad_line,
+			.on_message = on_message,
+			.ctx = &d,
+		};
+
+		if (bm_audit_diff(&diff_options, &sum, &err) == BM_OK)
+			rc = finish(&d, format, only, &sum);
+		else
+			rc = sum.jobs_done == 0 ? BM_EXIT_USAGE : BM_EXIT_FAILED;
+	} else {
+		rc = BM_EXIT_FAILED;
+	}
+	if (err.status != BM_OK)
+		bm_console_say_error(&err);
+	bm_audit_printer_destroy(d.printer);
+	return rc;
+}
+
+const struct bm_cli_command bm_cmd_diff = {
+	.name = COMMAND,
+	.operands = "MANIFEST MANIFEST",
+	.summary = "compare two manifests; read no data",
+	.about = "Compares the second manifest with the first, as audit compares a directory with one, and gives\n"
+		 "each name one verdict:\n"
+		 "  ok           the same digest\n"
+		 "  rotted       another digest, though size and time of change are the same (json manifests)\n"
+		 "  changed      another digest, or another size\n"
+		 "  missing      only in the first\n"
+		 "  moved        has the digest of a file that is missing\n"
+		 "  duplicate    only in the second, has the digest of a file that is in the first\n"
+		 "  new          only in the second\n"
+		 "  not-checked  in both, with no algorithm in common\n"
+		 "The manifests may be of different kinds, and in any order; one may be \"-\", standard input.",
+	.options = options,
+	.option_count = BM_CLI_COUNT(options),
+	.groups = BM_CLI_TALK,
+	.epilog = "Examples:\n"
+		  "  bytemill diff monday.json tuesday.json\n"
+		  "  bytemill diff SHA256SUMS bag/manifest-sha256.txt --only missing,changed\n"
+		  "  ssh host bytemill hash -q /srv/photos | bytemill diff photos.sums - --format rclone\n"
+		  "\n"
+		  "Exit codes:\n"
+		  "  0 the same; 3 differences; 1 no differences, but lines could not be read, or digests not be\n"
+		  "  compared; 2 usage, or no manifest\n",
+	.run = diff,
+};
