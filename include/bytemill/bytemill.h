@@ -143,7 +143,8 @@ struct bm_progress {
 struct bm_run_options {
 	unsigned threads;      /* CPU permits, 1 ... 1024; 0: the CPUs this process may use (affinity, cgroup quota) */
 	unsigned io_depth;     /* further threads for slow reads and fsync, 1 ... 1024; 0: 16 */
-	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB */
+	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB,
+	                          or half of the memory that this process may use where that is less */
 	const char
 		*run_id;  /* for {run} and temp names; NULL: made from time and pid ("20261122T030000.123456Z-4242") */
 	bool count_first; /* list all inputs beforehand in the background, so that progress has totals */
@@ -193,6 +194,17 @@ struct bm_summary {
 	                          of them go to on_error */
 };
 
+enum bm_job_state { BM_JOB_DONE, BM_JOB_FAILED, BM_JOB_SKIPPED };
+
+struct bm_job_summary {
+	const char *name; /* borrowed from the jobs */
+	enum bm_job_state state;
+	uint64_t files_done, files_failed, files_skipped;
+	uint64_t bytes_read, bytes_written;
+	uint64_t elapsed_ms;  /* between its start and its end */
+	uint64_t differences; /* from its manifest: files and bad lines; 0 where it verifies nothing */
+};
+
 /* Plans (BM_ERR_CONFLICT where two streams would write one path: nothing was written) and starts. opt may be NULL and
  * is copied. Returns when the run is under way. */
 BM_API enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
@@ -202,6 +214,9 @@ BM_API enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_r
 BM_API void bm_run_cancel(struct bm_run *run);
 /* Blocks until the run is over. BM_OK: every file was done; BM_ERR_FAILED: some were not; BM_ERR_CANCELLED. sum may be NULL. */
 BM_API enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum);
+/* How one job of a run that is over (after bm_run_wait) went; index is the job's in the order in which they were added.
+ * False where there is no such job, or the run is not over. */
+BM_API bool bm_run_get_job(struct bm_run *run, size_t index, struct bm_job_summary *out);
 BM_API void bm_run_get_progress(struct bm_run *run, struct bm_progress *p); /* any thread */
 BM_API const char *bm_run_id(const struct bm_run *run);                     /* borrowed */
 BM_API void bm_run_destroy(struct bm_run *run);                             /* cancels, waits, frees; NULL is fine */

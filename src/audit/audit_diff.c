@@ -14,6 +14,7 @@
 #include "bm_audit.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -81,6 +82,7 @@ struct diff {
 	size_t algorithm_count;
 	struct join *join;
 	struct bm_buf record, text;
+	struct bm_error missing; /* of every file that is: "is missing" */
 };
 
 /* ---- reading one ---- */
@@ -434,7 +436,8 @@ static enum bm_status keep(struct diff *d, const struct side *s, enum join_kind 
 	if (kind != JOIN_NOT_OK) {
 		bm_buf_reset(&d->record);
 		bm_buf_put(&d->record, &s->facts, sizeof(s->facts));
-		bm_buf_put(&d->record, s->digests, s->facts.digest_count * sizeof(s->digests[0]));
+		for (size_t i = 0; i < s->facts.digest_count; i++)
+			bm_buf_put(&d->record, &s->digests[i], offsetof(struct digest, bytes) + s->digests[i].len);
 		bm_buf_put(&d->record, s->name.data, s->name.len + 1);
 		if (d->record.oom)
 			return bm_error_set_nomem(err);
@@ -451,21 +454,21 @@ static void give(void *ctx, const char *name, const void *record, size_t len, en
                  const char *other)
 {
 	struct diff *d = ctx;
-	struct bm_error why;
 	struct facts f;
 	struct digest digests[DIGESTS_MAX];
 	const char *at = record;
 
 	(void)name;
 	(void)len;
-	memcpy(&f, at, sizeof(f)); /* the record is not aligned */
+	memcpy(&f, at, sizeof(f)); /* a record is not aligned */
 	at += sizeof(f);
-	memcpy(digests, at, f.digest_count * sizeof(digests[0]));
-	at += f.digest_count * sizeof(digests[0]);
-	bm_error_clear(&why);
-	if (verdict == BM_VERDICT_MISSING)
-		(void)bm_error_set(&why, BM_ERR_MISMATCH, NULL, "is missing");
-	tell(d, at, &f, digests, verdict, other, verdict == BM_VERDICT_MISSING ? &why : NULL);
+	for (size_t i = 0; i < f.digest_count; i++) {
+		size_t size = offsetof(struct digest, bytes) + (uint8_t)at[offsetof(struct digest, len)];
+
+		memcpy(&digests[i], at, size);
+		at += size;
+	}
+	tell(d, at, &f, digests, verdict, other, verdict == BM_VERDICT_MISSING ? &d->missing : NULL);
 }
 
 /* The manifest of before, once more, for the join. */
@@ -568,6 +571,7 @@ enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_su
 	d->sum = sum;
 	d->before = (struct side){.diff = d, .path = o->before};
 	d->now = (struct side){.diff = d, .path = o->now};
+	(void)bm_error_set(&d->missing, BM_ERR_MISMATCH, NULL, "is missing");
 	status = join_create(&d->join, err);
 	if (status == BM_OK)
 		status = load(&d->before, true, err);

@@ -114,6 +114,14 @@ void bm_escape_display(struct bm_buf *out, const void *name, size_t len)
 	size_t shown;
 
 	for (size_t i = 0; i < len;) {
+		size_t plain = i; /* nearly all of nearly all names */
+
+		while (plain < len && p[plain] >= ' ' && p[plain] < 0x7f && p[plain] != '\\')
+			plain++;
+		bm_buf_put(out, p + i, plain - i);
+		i = plain;
+		if (i == len)
+			break;
 		i += show_unit(p + i, len - i, false, unit, &shown);
 		bm_buf_put(out, unit, shown);
 	}

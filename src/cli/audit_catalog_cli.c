@@ -330,7 +330,7 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 	    add_job(&a, jobs, &err) != BM_OK ||
 	    bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
 		goto fail;
-	rc = bm_drive(jobs, o, &style);
+	rc = bm_drive(jobs, o, &style, NULL);
 	goto out;
 fail:
 	if (faults.error_count == 0)

@@ -457,7 +457,7 @@ static int audit(const struct bm_cli_options *o)
 		goto fail;
 	if (bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
 		goto fail;
-	rc = bm_drive(jobs, o, &style);
+	rc = bm_drive(jobs, o, &style, NULL);
 	goto out;
 fail:
 	if (faults.error_count == 0)

@@ -156,7 +156,7 @@ static int stream(const struct bm_cli_options *o, const struct files *f, const s
 			bm_console_say_error(&err);
 		goto out;
 	}
-	rc = bm_drive(jobs, o, &style);
+	rc = bm_drive(jobs, o, &style, NULL);
 out:
 	bm_job_destroy(job);
 	bm_jobs_destroy(jobs);

@@ -119,7 +119,7 @@ static int diff(const struct bm_cli_options *o)
 	struct diff d = {.o = o};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
-	unsigned only;
+	unsigned only = 0;
 	int rc = check(o, &only);
 
 	if (rc != 0)

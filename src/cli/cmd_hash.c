@@ -368,7 +368,7 @@ static int hash(const struct bm_cli_options *o)
 		goto out;
 	}
 	style.results_on_stdout = o->output == NULL || strcmp(o->output, "-") == 0;
-	rc = bm_drive(jobs, o, &style);
+	rc = bm_drive(jobs, o, &style, NULL);
 out:
 	bm_job_destroy(job);
 	bm_jobs_destroy(jobs);

@@ -295,7 +295,7 @@ static int drive_list(struct list *l, const char *path, enum bm_manifest_kind ki
 	if (bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK)
 		bm_job_destroy(job);
 	else if (bm_jobs_adopt(jobs, job, &err) == BM_OK && bm_jobs_check(jobs, &err) == BM_OK)
-		rc = bm_drive(jobs, l->o, &style);
+		rc = bm_drive(jobs, l->o, &style, NULL);
 	if (err.status != BM_OK && faults.error_count == 0)
 		bm_console_say_error(&err);
 	bm_jobs_destroy(jobs);

@@ -7,9 +7,11 @@
  */
 #include "commands.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_error.h"
 #include "bm_job.h"
 #include "bm_text.h"
 #include "console.h"
@@ -17,6 +19,8 @@
 #include "hold.h"
 #include "load.h"
 #include "log.h"
+#include "metrics.h"
+#include "notify.h"
 #include "signals.h"
 
 #define MAX_NAMES 20
@@ -67,6 +71,21 @@ static void log_end(int rc)
 		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "ended: exit code %d", rc);
 }
 
+static void set_exit_code(struct bm_outcome *outcome, int rc)
+{
+	outcome->exit_code = bm_signals_number() != 0 ? 128 + bm_signals_number() : rc;
+}
+
+static void say_no_metrics(struct bm_outcome *outcome, const struct bm_error *err)
+{
+	struct bm_buf text = {0};
+
+	bm_buf_printf(&text, "%s%s%s", err->where, err->where[0] != '\0' ? ": " : "", err->text);
+	bm_console_say(BM_CONSOLE_WARNING, "%s", text.oom ? "the metrics cannot be written" : text.data);
+	bm_outcome_fail_all(outcome, text.oom ? "the metrics cannot be written" : text.data);
+	bm_buf_fini(&text);
+}
+
 /* With the log open. */
 static int run_logged(const struct bm_cli_options *o, const char *run_id)
 {
@@ -74,17 +93,43 @@ static int run_logged(const struct bm_cli_options *o, const char *run_id)
 	struct bm_faults faults = {0};
 	struct bm_jobs *jobs = NULL;
 	struct bm_hold hold = {0};
+	struct bm_outcome outcome = {0};
+	struct bm_notify *notify = NULL;
+	struct bm_error err = BM_ERROR_INIT;
 	int rc = bm_load_jobs("run", o, &faults, &jobs);
 
+	if (rc == 0 && !o->dry_run && bm_notify_begin(jobs, run_id, &notify, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		rc = BM_EXIT_USAGE;
+	}
 	if (rc == 0 && !o->dry_run && !o->no_lock)
 		rc = bm_hold_begin(&hold, jobs, run_id, o);
 	if (rc == 0) {
 		log_start(jobs);
 		style.results_on_stdout = writes_stdout(jobs);
-		rc = bm_drive(jobs, o, &style);
+		rc = bm_drive(jobs, o, &style, &outcome);
 	}
+	/* Results that do not get out are a failure too, and main would find it only when all was told. */
+	if (rc == BM_EXIT_DONE && (fflush(stdout) != 0 || ferror(stdout) != 0)) {
+		bm_outcome_fail_all(&outcome, "standard output could not be written");
+		rc = BM_EXIT_FAILED;
+	}
+	outcome.is_refused = rc == BM_EXIT_BUSY;
+	set_exit_code(&outcome, rc);
+	bm_error_clear(&err);
+	/* One that was refused is no run: the one that goes on is still to come. */
+	if (o->metrics != NULL && jobs != NULL && !o->dry_run && !outcome.is_refused &&
+	    bm_metrics_write(o->metrics, run_id, jobs, &outcome, &err) != BM_OK) {
+		say_no_metrics(&outcome, &err);
+		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
+		set_exit_code(&outcome, rc);
+	}
+	bm_notify_send(notify, &outcome);
+	bm_notify_end(notify);
 	log_end(rc);
 	bm_hold_end(&hold);
+	bm_outcome_fini(&outcome);
 	bm_jobs_destroy(jobs);
 	return rc;
 }
@@ -97,6 +142,14 @@ static int run(const struct bm_cli_options *o)
 
 	if (o->no_lock && o->wait_ms > 0)
 		return bm_usage_error("run", "--wait is how long to wait for the lock, and --no-lock does without one");
+	if (o->metrics != NULL && strcmp(o->metrics, "-") == 0)
+		return bm_usage_error("run", "--metrics wants a file: it is replaced as a whole at the end of the run");
+	if (o->metrics != NULL && !bm_metrics_may_replace(o->metrics)) {
+		char shown[512];
+
+		return bm_usage_error("run", "--metrics would replace %s, which holds no metrics of bytemill's",
+		                      bm_escape_display_buf(shown, sizeof(shown), o->metrics, strlen(o->metrics)));
+	}
 	run_id = bm_run_make_id();
 	if (run_id == NULL) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory");

@@ -34,9 +34,10 @@
 struct drive {
 	const struct bm_cli_options *o;
 	const struct bm_drive_style *style;
-	bool is_several;           /* jobs */
-	struct bm_closing closing; /* written by on_file and on_error, which never overlap; read after the run */
-	uint64_t warning_count;    /* likewise */
+	bool is_several;            /* jobs */
+	struct bm_closing closing;  /* written by on_file and on_error, which never overlap; read after the run */
+	uint64_t warning_count;     /* likewise */
+	struct bm_outcome *outcome; /* likewise; may be NULL */
 };
 
 /* "NAME: reason", "NAME: WHERE: reason" where the error is about another file than the input. */
@@ -109,6 +110,8 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 		put_failure(&failure, file, name.oom ? "?" : name.data);
 		bm_console_say(BM_CONSOLE_ERROR, "%s", failure.oom ? "out of memory" : failure.data);
 		bm_closing_add_file(&d->closing, failure.oom ? "out of memory" : failure.data);
+		if (d->outcome != NULL)
+			bm_outcome_add_failure(d->outcome, failure.oom ? "out of memory" : failure.data);
 	} else if (file->state != BM_FILE_FAILED && d->o->verbose) {
 		say_finished(file, name.oom ? "?" : name.data);
 	}
@@ -157,6 +160,8 @@ static void on_error(void *ctx, const char *job, const struct bm_error *err)
 	bm_console_tell(BM_CONSOLE_LOGGED | (at_once ? BM_CONSOLE_SHOWN : 0), BM_CONSOLE_ERROR, "%s",
 	                text.oom ? err->text : text.data);
 	bm_closing_add_error(&d->closing, text.oom ? err->text : text.data);
+	if (d->outcome != NULL)
+		bm_outcome_add_failure(d->outcome, text.oom ? err->text : text.data);
 	bm_buf_fini(&text);
 }
 
@@ -261,10 +266,38 @@ static bool has_differences(const struct bm_summary *sum)
 	       0;
 }
 
-int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style)
+/* The reason why a run did not start, as its one failure. */
+static void add_reason(struct bm_outcome *outcome, const struct bm_error *err)
 {
-	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1};
+	struct bm_buf text = {0};
+
+	if (outcome == NULL)
+		return;
+	if (err->where[0] != '\0')
+		bm_buf_printf(&text, "%s: ", err->where);
+	bm_buf_puts(&text, err->text[0] != '\0' ? err->text : bm_status_text(err->status));
+	bm_outcome_add_failure(outcome, text.oom ? "out of memory" : text.data);
+	bm_buf_fini(&text);
+}
+
+static void fill_outcome(struct bm_outcome *outcome, struct bm_run *run, const struct bm_summary *sum, size_t job_count)
+{
+	if (outcome == NULL)
+		return;
+	outcome->is_started = true;
+	outcome->sum = *sum;
+	outcome->jobs = bm_calloc_array(job_count, sizeof(*outcome->jobs));
+	while (outcome->jobs != NULL && outcome->job_count < job_count &&
+	       bm_run_get_job(run, outcome->job_count, &outcome->jobs[outcome->job_count]))
+		outcome->job_count++;
+}
+
+int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style,
+             struct bm_outcome *outcome)
+{
+	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1, .outcome = outcome};
 	struct bm_run_options opt = run_options(o);
+	const char *own_files[2];
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
 	struct bm_run *run = NULL;
@@ -283,8 +316,11 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		return rc;
 
 	opt.run_id = style->run_id;
-	opt.own_files = &o->log;
-	opt.own_file_count = o->log != NULL && strcmp(o->log, "syslog") != 0;
+	if (o->log != NULL && strcmp(o->log, "syslog") != 0)
+		own_files[opt.own_file_count++] = o->log;
+	if (o->metrics != NULL)
+		own_files[opt.own_file_count++] = o->metrics;
+	opt.own_files = own_files;
 	opt.on_file = on_file;
 	opt.on_message = on_message;
 	opt.on_error = on_error;
@@ -297,6 +333,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	}
 	if (bm_signals_begin(o->quiet, &err) != BM_OK || bm_run_start(jobs, &opt, &run, &err) != BM_OK) {
 		rc = say_not_started(&err);
+		add_reason(outcome, &err);
 		goto out;
 	}
 	bm_signals_attach(run);
@@ -306,6 +343,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	rc = status == BM_OK && sum.bad_lines == 0 ? BM_EXIT_DONE : BM_EXIT_FAILED;
 	if (has_differences(&sum) && !sum.cancelled)
 		rc = BM_EXIT_DIFFERENT;
+	fill_outcome(outcome, run, &sum, bm_jobs_count(jobs));
 
 	if (d.warning_count > SHOWN_WARNINGS && !o->verbose)
 		bm_console_tell(bm_console_unless(o->quiet), BM_CONSOLE_WARNING,

@@ -5,6 +5,7 @@
 #include <bytemill/bytemill.h>
 
 #include "options.h"
+#include "outcome.h"
 
 struct bm_drive_style {
 	const char *command;
@@ -22,8 +23,10 @@ struct bm_drive_style {
 };
 
 /* Runs (or with --dry-run plans) and returns the exit code. Signals that came are still to be obeyed: main calls
- * bm_signals_end after standard output is flushed. */
-int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style);
+ * bm_signals_end after standard output is flushed. outcome (may be NULL) is filled in, but for exit_code and is_refused;
+ * the caller frees it. */
+int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style,
+             struct bm_outcome *outcome);
 
 /* Prints the plan on standard output; 0 or BM_EXIT_USAGE. */
 int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o);

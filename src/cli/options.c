@@ -56,7 +56,7 @@ static const struct bm_cli_option common[] = {
 		.offset = AT(memory_bytes),
 		.arg = "SIZE",
 		.group = BM_CLI_RESOURCES,
-		.help = "budget for buffers, such as 64MiB (default: what the job says, else 256MiB)",
+		.help = "budget for buffers, such as 64MiB (default: the job's, else 256MiB or half the limit)",
 	},
 	{
 		.name = "dry-run",
@@ -84,6 +84,15 @@ static const struct bm_cli_option common[] = {
 		.is_path = true,
 		.not_path = "syslog",
 		.help = "append what happens to a file, or give it to \"syslog\"; also with --quiet",
+	},
+	{
+		.name = "metrics",
+		.type = BM_CLI_TEXT,
+		.offset = AT(metrics),
+		.arg = "FILE",
+		.group = BM_CLI_TELL,
+		.is_path = true,
+		.help = "replace FILE with the figures of the run, for Prometheus (textfile collector)",
 	},
 	{
 		.name = "state",

@@ -42,13 +42,14 @@ struct bm_cli_options {
 	uint64_t wait_ms; /* 0: not given */
 	bool no_lock;
 	const char *log;
+	const char *metrics;
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
+	bool check, status, warn; /* and strict, ignore_missing as of audit */
 	int format; /* enum bm_manifest_format; -1: not given */
 	const char *files_from;
 	const char *output;
-	bool check, status, warn; /* and strict, ignore_missing as of audit */
 	/* cat */
 	const char *range;
 	struct bm_cli_texts identities;
@@ -69,8 +70,8 @@ struct bm_cli_options {
 	/* keygen */
 	bool public_keys;
 	/* schedule */
-	const char *cron, *on_calendar, *units_dir;
 	bool systemd, install, remove;
+	const char *cron, *on_calendar, *units_dir;
 	struct bm_cli_given *given; /* all of the above as it was said, in that order; owned */
 	size_t given_count;
 	/* what is left */
@@ -98,7 +99,7 @@ enum bm_cli_group {
 	BM_CLI_STATE = 32,    /* --state */
 	BM_CLI_REPORT = 64,   /* --report */
 	BM_CLI_LOCK = 128,    /* --wait --no-lock */
-	BM_CLI_TELL = 256,    /* --log */
+	BM_CLI_TELL = 256,    /* --log --metrics */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 

@@ -209,14 +209,19 @@ void bm_signals_detach(void)
 	pthread_mutex_unlock(&signals.lock);
 }
 
-const char *bm_signals_name(void)
+int bm_signals_number(void)
 {
 	int number;
 
 	pthread_mutex_lock(&signals.lock);
 	number = signals.first;
 	pthread_mutex_unlock(&signals.lock);
-	return name_of(number);
+	return number;
+}
+
+const char *bm_signals_name(void)
+{
+	return name_of(bm_signals_number());
 }
 
 void bm_signals_end(void)

@@ -27,6 +27,7 @@ enum bm_status bm_signals_begin(bool quiet, struct bm_error *err) BM_NODISCARD;
 void bm_signals_attach(struct bm_run *run); /* borrowed until bm_signals_detach */
 void bm_signals_detach(void);
 const char *bm_signals_name(void); /* "SIGINT" where one came, else NULL; static */
+int bm_signals_number(void);       /* its number, else 0 */
 /* Ends the thread and, where a signal came, this process by that signal. Does nothing without a begin. */
 void bm_signals_end(void);
 

@@ -168,6 +168,8 @@ void bm_worker_block_disk(struct bm_worker *w);
 struct bm_flow *bm_worker_flow(struct bm_worker *w);
 /* 0 ... permits + io_depth - 1: for per-thread scratch memory. */
 unsigned bm_worker_index(const struct bm_worker *w);
+/* How many threads the pool has or will start when they are needed; fewer from when one could not be started. */
+unsigned bm_worker_threads(const struct bm_worker *w);
 
 /* Counters, for reports and tests; any thread, a moment's view. */
 struct bm_pool_stats {

@@ -336,6 +336,17 @@ unsigned bm_worker_index(const struct bm_worker *w)
 	return w->index;
 }
 
+unsigned bm_worker_threads(const struct bm_worker *w)
+{
+	struct bm_pool *p = w->pool;
+	unsigned threads;
+
+	pthread_mutex_lock(&p->lock);
+	threads = p->max_threads;
+	pthread_mutex_unlock(&p->lock);
+	return threads;
+}
+
 /* ---- the pool ---- */
 
 enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool **out, struct bm_error *err)

@@ -289,11 +289,31 @@ static void check_verify(struct job_report *r, const struct bm_job *job)
 	job_report_up(r, mark);
 }
 
+static void check_notify(struct job_report *r, const struct bm_job_params *p)
+{
+	const struct bm_strings *command = &p->notify_command;
+	size_t mark = r->pointer.len;
+
+	if (!p->notify || command->count == 0)
+		return;
+	job_report_down(r, "notify");
+	job_report_down(r, "command");
+	if (command->items[0][0] == '\0')
+		job_fault(r, JOB_FAULT, NULL, "command names no program: its first word is empty");
+	else if (command->count == 1 && strchr(command->items[0], ' ') != NULL)
+		job_fault(
+			r, JOB_WARNING, NULL,
+			"command is one word with a blank in it, the name of a program; arguments are words of their own, as "
+			"[\"mail\", \"root\"]");
+	job_report_up(r, mark);
+}
+
 void job_check_job(struct job_report *r, const struct job_node *n)
 {
 	const struct bm_job_params *p = &n->job.p;
 
 	check_name(r, p->name);
+	check_notify(r, p);
 	if (p->memory > 0 && p->chunk > p->memory) {
 		struct bm_buf text = {0};
 		size_t mark = job_report_down(r, "chunk");

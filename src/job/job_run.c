@@ -107,6 +107,7 @@ static void count_result(struct job_run *j, const struct bm_file_result *r)
 		break;
 	case BM_FILE_SKIPPED:
 		atomic_fetch_add(&run->files_skipped, 1);
+		atomic_fetch_add(&j->kept, 1);
 		atomic_fetch_add(&j->fine, 1);
 		break;
 	case BM_FILE_FAILED:

@@ -78,6 +78,9 @@ struct read_state {
 	uint64_t meant;   /* a misspelt key was probably meant to be it */
 };
 
+static bool read_object(struct job_report *r, const struct bm_option *o, void *params, const json_t *v,
+                        const char *base);
+
 /* Reads the value of key where it is one of the options; false where it is none. */
 static bool read_option(struct job_report *r, const struct bm_option *options, size_t count, void *params,
                         const char *key, const json_t *v, const char *base, struct read_state *st)
@@ -89,12 +92,56 @@ static bool read_option(struct job_report *r, const struct bm_option *options, s
 			continue;
 		st->present |= UINT64_C(1) << i;
 		mark = job_report_down(r, key);
-		if (!job_value_set(r, &options[i], params, v, base))
+		if (options[i].type == BM_OPTION_OBJECT ? !read_object(r, &options[i], params, v, base)
+		                                        : !job_value_set(r, &options[i], params, v, base))
 			st->faulty |= UINT64_C(1) << i;
 		job_report_up(r, mark);
 		return true;
 	}
 	return false;
+}
+
+/* The keys of an option that is an object; false on a fault, which was told. */
+static bool read_object(struct job_report *r, const struct bm_option *o, void *params, const json_t *v,
+                        const char *base)
+{
+	const char *const extra[2] = {NULL, NULL};
+	struct read_state st = {0, 0, 0};
+	struct bm_buf found = {0};
+	bool is_good = true;
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(v)) {
+		struct bm_buf allowed = {0};
+
+		job_put_found(&found, v);
+		job_put_allowed(&allowed, o);
+		if (found.oom || allowed.oom)
+			r->oom = true;
+		else
+			job_fault(r, JOB_FAULT, NULL, "%s is %s; allowed: %s", o->name, found.data, allowed.data);
+		bm_buf_fini(&found);
+		bm_buf_fini(&allowed);
+		return false;
+	}
+	*(bool *)((char *)params + o->offset) = true;
+	json_object_foreach((json_t *)(uintptr_t)v, key, value)
+	{
+		if (read_option(r, o->fields, o->field_count, params, key, value, base, &st))
+			continue;
+		st.meant |= fault_key(r, key, o->name, o->fields, o->field_count, extra);
+		is_good = false;
+	}
+	for (size_t i = 0; i < o->field_count; i++) {
+		const struct bm_option *field = &o->fields[i];
+
+		if (!field->required || ((st.present | st.meant) & UINT64_C(1) << i) != 0)
+			continue;
+		job_fault(r, JOB_FAULT, NULL, "\"%s\" is missing: %s needs it (%s)", field->name, o->name, field->help);
+		is_good = false;
+	}
+	return is_good && st.faulty == 0;
 }
 
 /* ---- steps ---- */

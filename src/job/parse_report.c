@@ -353,5 +353,14 @@ void job_put_allowed(struct bm_buf *out, const struct bm_option *o)
 		bm_buf_puts(out, "one or an array of ");
 		job_put_list(out, o->values, "or");
 		break;
+	case BM_OPTION_OBJECT:
+		bm_buf_puts(out, "an object with the keys ");
+		for (size_t i = 0; i < o->field_count; i++)
+			bm_buf_printf(out, "%s%s",
+			              i == 0                   ? ""
+			              : i + 1 < o->field_count ? ", "
+			                                       : " and ",
+			              o->fields[i].name);
+		break;
 	}
 }

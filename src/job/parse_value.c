@@ -295,7 +295,7 @@ static bool set_strings(struct job_report *r, const struct bm_option *o, struct 
 	bool ok = true;
 
 	if ((!is_array && !json_is_string(v)) ||
-	    (count == 0 && (o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES))) {
+	    (count == 0 && (o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES || o->min > 0))) {
 		fault_value(r, o, false, v);
 		return false;
 	}
@@ -491,6 +491,8 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 		return read_enum(r, o, false, v, field);
 	case BM_OPTION_ENUMS:
 		return set_enums(r, o, field, v);
+	case BM_OPTION_OBJECT:
+		break; /* its keys are read one by one, by parse.c */
 	}
 	return false;
 }
@@ -503,6 +505,9 @@ bool job_value_default(const struct bm_option *o, void *params)
 	json_t *v = NULL;
 	bool ok;
 
+	for (size_t i = 0; i < o->field_count; i++)
+		if (!job_value_default(&o->fields[i], params))
+			return false;
 	if (o->default_json == NULL)
 		return true;
 	v = json_loads(o->default_json, JSON_DECODE_ANY, NULL);
@@ -589,6 +594,17 @@ bool job_value_check(struct job_report *r, const struct bm_option *o, const void
 	case BM_OPTION_DURATION:
 	case BM_OPTION_BOOL:
 		return true;
+	case BM_OPTION_OBJECT: {
+		bool ok = true;
+
+		for (size_t i = 0; *(const bool *)field && i < o->field_count; i++) {
+			size_t mark = job_report_down(r, o->fields[i].name);
+
+			ok = job_value_check(r, &o->fields[i], params) && ok;
+			job_report_up(r, mark);
+		}
+		return ok;
+	}
 	}
 	return false;
 }

@@ -1,5 +1,6 @@
 /*
- * run.c - a run: the pool, the jobs in their order, counters, progress, the end.
+ * run.c - a run: the pool, the jobs in their order, progress, the end. Memory and threads are run_fit.c's, the figures
+ * run_summary.c's.
  *
  * bm_run_start makes every job's plan, works out memory and threads, looks for conflicts among outputs, and only then
  * starts the jobs that wait for nobody. A job that ends, on a pool thread, starts those that waited for it, or has them
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,30 +22,18 @@
 #include "bm_mutex.h"
 #include "bm_report.h"
 #include "bm_text.h"
+#include "bm_windows.h"
 #include "run_internal.h"
 
-static uint64_t ms_since(const struct timespec *start)
+/* ---- what happens while it runs ---- */
+
+uint64_t run_elapsed_ms(const struct bm_run *run)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	int64_t ms = (int64_t)(now.tv_sec - start->tv_sec) * 1000 + (now.tv_nsec - start->tv_nsec) / 1000000;
+	int64_t ms = (int64_t)(now.tv_sec - run->start.tv_sec) * 1000 + (now.tv_nsec - run->start.tv_nsec) / 1000000;
 	return ms > 0 ? (uint64_t)ms : 0;
-}
-
-/* ---- what happens while it runs ---- */
-
-void bm_run_get_progress(struct bm_run *run, struct bm_progress *p)
-{
-	p->files_done = atomic_load(&run->files_done);
-	p->files_failed = atomic_load(&run->files_failed);
-	p->files_skipped = atomic_load(&run->files_skipped);
-	p->bytes_read = atomic_load(&run->bytes_read);
-	p->bytes_written = atomic_load(&run->bytes_written);
-	p->files_total = atomic_load(&run->files_total);
-	p->bytes_total = atomic_load(&run->bytes_total);
-	p->total_is_final = atomic_load(&run->total_is_final);
-	p->elapsed_ms = ms_since(&run->start);
 }
 
 void run_tick(void *arg)
@@ -56,7 +44,7 @@ void run_tick(void *arg)
 
 	if (run->opt.on_progress == NULL)
 		return;
-	now = ms_since(&run->start);
+	now = run_elapsed_ms(run);
 	due = atomic_load_explicit(&run->next_tick_ms, memory_order_relaxed);
 	if (now < due || !atomic_compare_exchange_strong(&run->next_tick_ms, &due, now + run->opt.progress_interval_ms))
 		return;
@@ -155,6 +143,7 @@ static void start_jobs(struct bm_run *run)
 			enum job_state verdict = j->state == JOB_WAITING ? job_verdict_locked(run, j) : JOB_WAITING;
 			if (verdict != JOB_WAITING) {
 				j->state = verdict;
+				j->start_ms = j->end_ms = run_elapsed_ms(run);
 				again = true;
 			}
 			if (verdict == JOB_SKIPPED)
@@ -166,6 +155,7 @@ static void start_jobs(struct bm_run *run)
 				run_error(run, j, &err);
 				pthread_mutex_lock(&run->lock);
 				j->state = JOB_FAILED;
+				j->end_ms = run_elapsed_ms(run);
 				run->unfinished--;
 				pthread_mutex_unlock(&run->lock);
 			}
@@ -174,7 +164,7 @@ static void start_jobs(struct bm_run *run)
 	pthread_mutex_lock(&run->lock);
 	if (run->unfinished == 0 && !run->is_over) {
 		run->is_over = true;
-		run->elapsed_ms = ms_since(&run->start);
+		run->elapsed_ms = run_elapsed_ms(run);
 		pthread_cond_broadcast(&run->done_cond);
 	}
 	pthread_mutex_unlock(&run->lock);
@@ -187,6 +177,7 @@ void run_job_over(struct job_run *j, enum job_state state)
 
 	pthread_mutex_lock(&run->lock);
 	j->state = state;
+	j->end_ms = run_elapsed_ms(run);
 	run->unfinished--; /* those that wait for this one are counted still */
 	pthread_mutex_unlock(&run->lock);
 	start_jobs(run);
@@ -254,89 +245,6 @@ char *bm_run_make_id(void)
 	return bm_buf_take(&b);
 }
 
-static enum bm_status make_plans(struct bm_run *run, size_t *state_bytes, size_t *min_bytes, struct bm_error *err)
-{
-	*state_bytes = *min_bytes = 0;
-	for (size_t i = 0; i < run->job_count; i++) {
-		struct job_run *j = &run->job_runs[i];
-		struct bm_pipeline pl = {0};
-
-		bm_plan_destroy(j->plan);
-		j->plan = NULL;
-		j->ctx.permits = run->permits;
-		enum bm_status status = bm_plan_create(&j->ctx, &j->plan, err);
-		if (status != BM_OK)
-			return status;
-		pl.segments = j->plan->segments;
-		pl.segment_count = j->plan->segment_count;
-		size_t need = bm_flow_min_bytes(&pl);
-		if (need > *min_bytes)
-			*min_bytes = need;
-		*state_bytes += j->plan->state_bytes;
-	}
-	return BM_OK;
-}
-
-/* The jobs' plans, with as many threads as memory allows for: a thread without a chunk to work on would be of no use, and
- * its codec state would take the memory of chunks from the others. */
-static enum bm_status fit_memory(struct bm_run *run, size_t *buffers, struct bm_error *err)
-{
-	size_t state_bytes, min_bytes;
-	enum bm_status status = make_plans(run, &state_bytes, &min_bytes, err);
-
-	if (status != BM_OK)
-		return status;
-	size_t each = state_bytes / run->permits;
-	if (run->memory < min_bytes + each) {
-		char have[16], want[16];
-
-		return bm_error_set(err, BM_ERR_USAGE, NULL,
-		                    "memory is %s, but these steps need %s at the least; raise memory or lower chunk",
-		                    bm_size_format(run->memory, have), bm_size_format(min_bytes + each, want));
-	}
-	if (run->memory / run->permits < min_bytes + each) {
-		run->permits = (unsigned)(run->memory / (min_bytes + each));
-		status = make_plans(run, &state_bytes, &min_bytes, err);
-	}
-	*buffers = (size_t)run->memory - state_bytes;
-	return status;
-}
-
-/* How many files may be on their way at once with the descriptors that this process may have. Directories that are kept
- * open are given up where there are none left, so that they count little. */
-static unsigned most_open_files(const struct bm_run *run)
-{
-	struct rlimit r;
-	uint64_t each = 1, left;
-
-	for (size_t i = 0; i < run->job_count; i++) {
-		uint64_t need = 1; /* the input; then a temp file for each output, and the old one of an append */
-
-		for (size_t k = 1; k < run->job_runs[i].job->step_count; k++)
-			if (run->job_runs[i].job->steps[k].kind->ops == &bm_write_ops)
-				need += 2;
-		if (need > each)
-			each = need;
-	}
-	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
-		return 0;
-	left = r.rlim_cur - r.rlim_cur / 8; /* src/io keeps up to an eighth for directories of inputs */
-	left = left > 16 ? (left - 16) / each : 0;
-	return left < 1 ? 1 : left > 4096 ? 4096 : (unsigned)left;
-}
-
-static uint64_t wanted_memory(const struct bm_jobs *jobs, const struct bm_run_options *opt)
-{
-	uint64_t most = 0;
-
-	if (opt->memory_bytes > 0)
-		return opt->memory_bytes;
-	for (size_t i = 0; i < jobs->count; i++)
-		if (jobs->jobs[i]->p.memory > most)
-			most = jobs->jobs[i]->p.memory;
-	return most > 0 ? most : DEFAULT_MEMORY;
-}
-
 static enum bm_status init_locks(struct bm_run *run, struct bm_error *err)
 {
 	int rc = bm_mutex_init_short(&run->lock);
@@ -374,8 +282,9 @@ static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job 
 	j->ctx.values.date = run->date;
 	j->ctx.sinks = run->sinks;
 	j->ctx.cancel_fd = run->cancel_fd;
-	j->ctx.bytes_read = &run->bytes_read;
-	j->ctx.bytes_written = &run->bytes_written;
+	j->ctx.windows = run->windows;
+	j->ctx.bytes_read = &j->bytes_read;
+	j->ctx.bytes_written = &j->bytes_written;
 	j->ctx.tick = run_tick;
 	j->ctx.tick_arg = run;
 	j->ctx.tell = tell_job_error;
@@ -403,7 +312,6 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		run->opt.progress_interval_ms = 100;
 	run->permits = run->opt.threads > 0 ? run->opt.threads : bm_cpu_count();
 	run->io_depth = run->opt.io_depth > 0 ? run->opt.io_depth : DEFAULT_IO_DEPTH;
-	run->memory = wanted_memory(jobs, &run->opt);
 	localtime_r(&now, &run->date);
 	clock_gettime(CLOCK_MONOTONIC, &run->start);
 	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : bm_run_make_id();
@@ -424,6 +332,8 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		status = bm_error_set(err, BM_ERR_USAGE, NULL, "bm_jobs_check has not been called");
 	if (status == BM_OK)
 		status = init_locks(run, err);
+	if (status == BM_OK)
+		status = bm_windows_create(run->memory, &run->windows, err);
 	for (size_t i = 0; i < run->job_count; i++)
 		init_job(run, &run->job_runs[i], jobs->jobs[i]);
 	for (int d = 0; d <= BM_DURABLE_FILE && status == BM_OK; d++)
@@ -432,11 +342,11 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		if (jobs->jobs[i]->p.after.count == 0) /* else see job_run_start */
 			status = bm_plan_load(&run->job_runs[i].ctx, err);
 	if (status == BM_OK)
-		status = fit_memory(run, &buffers, err);
+		status = run_fit(run, &buffers, err);
 	if (status == BM_OK)
 		status = outputs_check(run, err);
 	if (status == BM_OK) {
-		struct bm_pool_options po = {run->permits, run->io_depth, buffers, most_open_files(run)};
+		struct bm_pool_options po = {run->permits, run->io_depth, buffers, run_most_open_files(run)};
 		status = bm_pool_create(&po, &run->pool, err);
 	}
 	run->unfinished = run->job_count;
@@ -479,88 +389,6 @@ void bm_run_cancel(struct bm_run *run)
 	(void)n;
 }
 
-void run_report(struct bm_run *run, const struct bm_buf *line)
-{
-	/* The first error says why; stdio's own flag does not. */
-	if ((line->oom || fwrite(line->data, 1, line->len, run->opt.report) != line->len) && run->report_errno == 0)
-		run->report_errno = line->oom ? ENOMEM : errno;
-}
-
-static void write_report_summary(struct bm_run *run, const struct bm_summary *sum)
-{
-	struct bm_buf b = {0};
-
-	bm_report_summary(&b, run->id, sum);
-	run_report(run, &b);
-	bm_buf_fini(&b);
-	if (fflush(run->opt.report) != 0 && run->report_errno == 0)
-		run->report_errno = errno;
-	if (run->report_errno != 0) {
-		struct bm_error err = BM_ERROR_INIT;
-
-		(void)bm_error_set_errno(&err, run->report_errno, "report", "the report could not be written whole");
-		run_error(run, NULL, &err);
-	}
-	run->opt.report = NULL; /* once */
-}
-
-static void fill_summary(struct bm_run *run, struct bm_summary *sum)
-{
-	memset(sum, 0, sizeof(*sum));
-	pthread_mutex_lock(&run->lock);
-	for (size_t i = 0; i < run->job_count; i++) {
-		enum job_state s = run->job_runs[i].state;
-
-		sum->jobs_done += s == JOB_DONE;
-		sum->jobs_failed += s == JOB_FAILED;
-		sum->jobs_skipped += s == JOB_SKIPPED;
-		for (size_t k = 0; k < BM_VERDICT_COUNT; k++)
-			sum->verdicts[k] += run->job_runs[i].verdicts[k];
-		sum->bad_lines += run->job_runs[i].ctx.bad_lines;
-	}
-	for (size_t i = 0; i < run->job_count; i++) {
-		const struct bm_passed_over *p = &run->job_runs[i].passed_over;
-
-		sum->passed_over.symlinks += p->symlinks;
-		sum->passed_over.special += p->special;
-		sum->passed_over.other_filesystem += p->other_filesystem;
-		sum->passed_over.own_outputs += p->own_outputs;
-	}
-	sum->error = run->error;
-	sum->elapsed_ms = run->elapsed_ms;
-	pthread_mutex_unlock(&run->lock);
-	sum->files_done = atomic_load(&run->files_done);
-	sum->files_failed = atomic_load(&run->files_failed);
-	sum->files_skipped = atomic_load(&run->files_skipped);
-	sum->bytes_read = atomic_load(&run->bytes_read);
-	sum->bytes_written = atomic_load(&run->bytes_written);
-	sum->cancelled = atomic_load(&run->cancelled);
-}
-
-enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum)
-{
-	struct bm_summary s;
-
-	pthread_mutex_lock(&run->lock);
-	while (!run->is_over)
-		pthread_cond_wait(&run->done_cond, &run->lock);
-	pthread_mutex_unlock(&run->lock);
-	if (run->has_scout) {
-		pthread_join(run->scout, NULL);
-		run->has_scout = false;
-	}
-	fill_summary(run, &s);
-	if (run->opt.report != NULL) {
-		write_report_summary(run, &s);
-		fill_summary(run, &s);
-	}
-	if (sum != NULL)
-		*sum = s;
-	if (s.cancelled)
-		return BM_ERR_CANCELLED;
-	return s.jobs_failed + s.jobs_skipped + s.files_failed > 0 || s.error.status != BM_OK ? BM_ERR_FAILED : BM_OK;
-}
-
 const char *bm_run_id(const struct bm_run *run)
 {
 	return run->id;
@@ -599,6 +427,7 @@ void bm_run_destroy(struct bm_run *run)
 		free(j->before);
 		pthread_mutex_destroy(&j->flow_lock);
 	}
+	bm_windows_destroy(run->windows);
 	for (int d = 0; d <= BM_DURABLE_FILE; d++)
 		bm_sink_set_destroy(run->sinks[d]);
 	outputs_destroy(run->outputs);

@@ -52,10 +52,19 @@ struct job_run {
 	struct bm_buf line;                  /* emit only */
 	uint64_t verdicts[BM_VERDICT_COUNT]; /* emit; read when the run is over */
 	atomic_uint_fast64_t failed, fine;   /* files */
+	atomic_uint_fast64_t kept;           /* of the fine ones those that were skipped */
 	atomic_bool order_told;              /* the order's failure */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
 	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
 	enum job_state state;      /* run->lock */
+	uint64_t start_ms, end_ms; /* run->lock: since the run's start */
+
+	/* Counted by every thread for every chunk: each on a cache line of its own. */
+	char pad0[64];
+	atomic_uint_fast64_t bytes_read;
+	char pad1[64];
+	atomic_uint_fast64_t bytes_written;
+	char pad2[64];
 };
 
 struct bm_run {
@@ -68,18 +77,15 @@ struct bm_run {
 	struct outputs *outputs;
 	unsigned permits, io_depth;
 	uint64_t memory;
+	struct bm_windows *windows; /* zstd's, of all jobs: as much again as memory */
 	struct job_run *job_runs;
 	size_t job_count;
 	struct timespec start;
 
-	/* Counted by every thread for every chunk or file: each group on a cache line of its own. */
+	/* Counted by every thread for every file: each group on a cache line of its own. */
 	char pad0[64];
-	atomic_uint_fast64_t bytes_read;
-	char pad1[64];
-	atomic_uint_fast64_t bytes_written;
-	char pad2[64];
 	atomic_uint_fast64_t files_done, files_failed, files_skipped;
-	char pad3[64];
+	char pad1[64];
 	atomic_uint_fast64_t files_total, bytes_total;
 	atomic_bool total_is_final, cancelled;
 	atomic_uint_fast64_t next_tick_ms;
@@ -104,12 +110,22 @@ struct bm_run {
 enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
                           struct bm_error *err) BM_NODISCARD;
 void run_tick(void *run);
-void run_report(struct bm_run *run, const struct bm_buf *line); /* with report_lock held */
+uint64_t run_elapsed_ms(const struct bm_run *run); /* since its start; any thread */
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
 /* Trouble that is no file's, told at once; j may be NULL. The first one is the summary's too. */
 void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err);
 struct job_run *run_find_job(struct bm_run *run, const char *name); /* or NULL */
 void run_job_over(struct job_run *j, enum job_state state);
+
+/* run_fit.c */
+/* Makes the jobs' plans, with as many threads as memory allows for: a thread without a chunk to work on would be of no use,
+ * and its codec state would take the memory of chunks from the others. *buffers is what is left for chunks. */
+enum bm_status run_fit(struct bm_run *run, size_t *buffers, struct bm_error *err) BM_NODISCARD;
+/* How many files may be on their way at once with the descriptors that this process may have; 0: no limit. */
+unsigned run_most_open_files(const struct bm_run *run);
+
+/* run_summary.c */
+void run_report(struct bm_run *run, const struct bm_buf *line); /* with report_lock held */
 
 /* job_next.c */
 enum bm_next_result job_next(void *job_run, struct bm_worker *w, void **stream);

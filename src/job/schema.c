@@ -110,6 +110,47 @@ static json_t *one_or_many(json_t *item, bool at_least_one, bool unique)
 	return NULL;
 }
 
+/* A closed object; steals properties and required. */
+static json_t *closed_object(const char *description, json_t *properties, json_t *required)
+{
+	json_t *o = object_of("description", json_string(description));
+
+	if (o == NULL) {
+		json_decref(properties);
+		json_decref(required);
+		return NULL;
+	}
+	if (!put(o, "type", json_string("object"))) {
+		json_decref(properties);
+		json_decref(required);
+	} else if (!put(o, "properties", properties)) {
+		json_decref(required);
+	} else if (put(o, "required", required) && put(o, "additionalProperties", json_false())) {
+		return o;
+	}
+	json_decref(o);
+	return NULL;
+}
+
+static json_t *property_of(const struct bm_option *o);
+
+static json_t *object_type(const struct bm_option *o)
+{
+	json_t *properties = json_object(), *required = json_array(), *type;
+
+	for (size_t i = 0; i < o->field_count; i++)
+		if (!put(properties, o->fields[i].name, property_of(&o->fields[i])) ||
+		    (o->fields[i].required && json_array_append_new(required, json_string(o->fields[i].name)) != 0)) {
+			json_decref(properties);
+			json_decref(required);
+			return NULL;
+		}
+	type = closed_object(o->help, properties, required);
+	if (type != NULL)
+		json_object_del(type, "description"); /* the property has it */
+	return type;
+}
+
 /* The schema of one option's value, without its description. */
 static json_t *type_of(const struct bm_option *o)
 {
@@ -134,7 +175,7 @@ static json_t *type_of(const struct bm_option *o)
 	case BM_OPTION_GLOBS:
 		return one_or_many(string_type(false), false, false);
 	case BM_OPTION_STRINGS:
-		return one_or_many(string_type(true), false, false);
+		return one_or_many(string_type(true), o->min > 0, false);
 	case BM_OPTION_INTEGER:
 		return integer_type(o->min, o->max, true);
 	case BM_OPTION_SIZE:
@@ -147,6 +188,8 @@ static json_t *type_of(const struct bm_option *o)
 		return enum_type(o->values);
 	case BM_OPTION_ENUMS:
 		return one_or_many(enum_type(o->values), true, true);
+	case BM_OPTION_OBJECT:
+		return object_type(o);
 	}
 	return NULL;
 }
@@ -174,28 +217,6 @@ static bool put_properties(json_t *properties, const struct bm_option *options, 
 		if (!put(properties, options[i].name, property_of(&options[i])))
 			return false;
 	return true;
-}
-
-/* A closed object; steals properties and required. */
-static json_t *closed_object(const char *description, json_t *properties, json_t *required)
-{
-	json_t *o = object_of("description", json_string(description));
-
-	if (o == NULL) {
-		json_decref(properties);
-		json_decref(required);
-		return NULL;
-	}
-	if (!put(o, "type", json_string("object"))) {
-		json_decref(properties);
-		json_decref(required);
-	} else if (!put(o, "properties", properties)) {
-		json_decref(required);
-	} else if (put(o, "required", required) && put(o, "additionalProperties", json_false())) {
-		return o;
-	}
-	json_decref(o);
-	return NULL;
 }
 
 static json_t *step_object(const struct bm_step_kind *kind)

@@ -38,13 +38,20 @@ static void print_wrapped(FILE *out, size_t column, size_t indent, const char *t
 	fputc('\n', out);
 }
 
+/* Of options and of the keys of those that are objects, "notify.on". */
 static size_t widest(const struct bm_option *options, size_t count)
 {
 	size_t width = 0;
 
-	for (size_t i = 0; i < count; i++)
-		if (strlen(options[i].name) > width)
-			width = strlen(options[i].name);
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(options[i].name);
+		size_t inner = widest(options[i].fields, options[i].field_count);
+
+		if (inner > 0)
+			len += 1 + inner;
+		if (len > width)
+			width = len;
+	}
 	return width;
 }
 
@@ -58,20 +65,31 @@ static void put_facts(struct bm_buf *b, const struct bm_option *o)
 		bm_buf_printf(b, "; default %s", o->default_json);
 }
 
-static void print_options(FILE *out, const struct bm_option *options, size_t count)
+/* prefix: "" or "notify." */
+static void print_rows(FILE *out, size_t indent, const char *prefix, const struct bm_option *options, size_t count)
 {
-	size_t indent = 2 + widest(options, count) + 2;
-	struct bm_buf facts = {0};
+	struct bm_buf facts = {0}, name = {0};
 
 	for (size_t i = 0; i < count; i++) {
 		bm_buf_reset(&facts);
+		bm_buf_reset(&name);
 		put_facts(&facts, &options[i]);
-		fprintf(out, "  %-*s", (int)indent - 2, options[i].name);
+		bm_buf_printf(&name, "%s%s", prefix, options[i].name);
+		fprintf(out, "  %-*s", (int)indent - 2, name.oom ? options[i].name : name.data);
 		print_wrapped(out, indent, indent, facts.data != NULL ? facts.data : "");
 		fprintf(out, "%*s", (int)indent, "");
 		print_wrapped(out, indent, indent, options[i].help);
+		bm_buf_putc(&name, '.');
+		if (options[i].field_count > 0 && !name.oom)
+			print_rows(out, indent, name.data, options[i].fields, options[i].field_count);
 	}
 	bm_buf_fini(&facts);
+	bm_buf_fini(&name);
+}
+
+static void print_options(FILE *out, const struct bm_option *options, size_t count)
+{
+	print_rows(out, 2 + widest(options, count) + 2, "", options, count);
 }
 
 static void print_all(FILE *out)
@@ -150,20 +168,26 @@ static void put_man(FILE *out, const char *text)
 	fputc('\n', out);
 }
 
-static void print_man_options(FILE *out, const struct bm_option *options, size_t count)
+static void print_man_options(FILE *out, const char *prefix, const struct bm_option *options, size_t count)
 {
-	struct bm_buf facts = {0};
+	struct bm_buf facts = {0}, name = {0};
 
 	for (size_t i = 0; i < count; i++) {
 		bm_buf_reset(&facts);
+		bm_buf_reset(&name);
 		put_facts(&facts, &options[i]);
+		bm_buf_printf(&name, "%s%s", prefix, options[i].name);
 		fputs(".TP\n.B ", out);
-		put_man(out, options[i].name);
+		put_man(out, name.oom ? options[i].name : name.data);
 		put_man(out, facts.data != NULL ? facts.data : "");
 		fputs(".br\n", out);
 		put_man(out, options[i].help);
+		bm_buf_putc(&name, '.');
+		if (options[i].field_count > 0 && !name.oom)
+			print_man_options(out, name.data, options[i].fields, options[i].field_count);
 	}
 	bm_buf_fini(&facts);
+	bm_buf_fini(&name);
 }
 
 void bm_steps_print_man(FILE *out)
@@ -178,9 +202,9 @@ void bm_steps_print_man(FILE *out)
 		fputs(".SS ", out);
 		put_man(out, kinds[i]->name);
 		put_man(out, kinds[i]->help);
-		print_man_options(out, kinds[i]->options, kinds[i]->option_count);
+		print_man_options(out, "", kinds[i]->options, kinds[i]->option_count);
 	}
 	fputs(".SS Keys of a job\n", out);
 	put_man(out, "Besides \"steps\", a job may have these keys");
-	print_man_options(out, options, option_count);
+	print_man_options(out, "", options, option_count);
 }

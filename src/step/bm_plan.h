@@ -22,6 +22,7 @@
 
 struct bm_plan;
 struct bm_file;
+struct bm_windows;
 
 /* What the steps of a running job may use. Constant while it runs, but for the counters. */
 struct bm_job_context {
@@ -29,6 +30,7 @@ struct bm_job_context {
 	struct bm_template_values values; /* job, run, date; path is filled in per file */
 	struct bm_sink_set *const *sinks; /* by enum bm_durability */
 	struct bm_keyring *keyring;       /* owned; NULL, or made by a step's prepare; see keys.h */
+	struct bm_windows *windows;       /* the run's */
 	unsigned permits;
 	int cancel_fd; /* readable once the run is cancelled: for sleeps that have no end of their own */
 	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the run's counters */

@@ -36,7 +36,8 @@ enum bm_option_type {
 	BM_OPTION_DURATION, /* struct bm_optional_ms: "90s", or a number of seconds */
 	BM_OPTION_BOOL,     /* bool */
 	BM_OPTION_ENUM,     /* int: index into values */
-	BM_OPTION_ENUMS     /* struct bm_enum_list: one of values or an array of them, no repeats */
+	BM_OPTION_ENUMS,    /* struct bm_enum_list: one of values or an array of them, no repeats */
+	BM_OPTION_OBJECT    /* bool: whether it is there; its keys are the options in fields, in the same struct */
 };
 
 struct bm_strings {
@@ -56,13 +57,15 @@ struct bm_option {
 	const char *name;
 	enum bm_option_type type;
 	bool required;
-	size_t offset;             /* of the value in the parameter struct */
-	const char *default_json;  /* "6", "\"gzip\"", "false"; NULL: none (zero) */
-	int64_t min, max;          /* INTEGER, SIZE; max 0 on SIZE: no upper limit */
-	const char *const *values; /* ENUM, ENUMS: NULL-terminated */
-	unsigned placeholders;     /* TEMPLATE, NAME: mask of enum bm_placeholder */
-	bool secret;               /* PATH, FILES: what is named holds keys or a passphrase */
-	const char *help;          /* one line, no full stop */
+	size_t offset;                  /* of the value in the parameter struct */
+	const char *default_json;       /* "6", "\"gzip\"", "false"; NULL: none (zero) */
+	int64_t min, max;               /* INTEGER, SIZE; max 0 on SIZE: no upper limit; min of STRINGS: how many */
+	const char *const *values;      /* ENUM, ENUMS: NULL-terminated */
+	const struct bm_option *fields; /* OBJECT: no objects among them */
+	size_t field_count;
+	unsigned placeholders; /* TEMPLATE, NAME: mask of enum bm_placeholder */
+	bool secret;           /* PATH, FILES: what is named holds keys or a passphrase */
+	const char *help;      /* one line, no full stop */
 };
 
 /* ---- parameters, one struct a step kind (each is freed by bm_params_fini with its table) ---- */
@@ -167,6 +170,7 @@ struct bm_decrypt_params {
 };
 
 enum bm_on_error { BM_ON_ERROR_CONTINUE, BM_ON_ERROR_STOP };
+enum bm_notify_on { BM_NOTIFY_FAILURE, BM_NOTIFY_SUCCESS, BM_NOTIFY_ALWAYS };
 struct bm_job_params { /* the job's own keys; "steps" is not an option */
 	char *name;
 	char *description;
@@ -174,6 +178,10 @@ struct bm_job_params { /* the job's own keys; "steps" is not an option */
 	uint64_t memory; /* 0: not said */
 	uint64_t chunk;  /* 0: chosen by the steps */
 	int on_error;
+	bool notify;   /* and then: */
+	int notify_on; /* enum bm_notify_on */
+	struct bm_strings notify_command;
+	struct bm_optional_ms notify_timeout;
 };
 
 union bm_step_params {

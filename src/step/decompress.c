@@ -123,7 +123,8 @@ static const struct bm_option decompress_options[] = {
 		.default_json = "\"128MiB\"",
 		.min = BM_ZSTD_WINDOW_MIN,
 		.max = BM_ZSTD_WINDOW_MAX,
-		.help = "fail a zstd file that wants a larger window; each file read as a stream holds one, on top of memory",
+		.help = "fail a zstd file that wants a larger window; those beyond 2 MiB are on top of memory, by as much again or one "
+			"of them",
 	},
 };
 

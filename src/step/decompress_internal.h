@@ -7,6 +7,7 @@
 #include "bm_zstd.h"
 #include "keys.h"
 #include "step_internal.h"
+#include "bm_windows.h"
 
 #define DECOMPRESS_DEPTH_MAX 4
 #define DECOMPRESS_TAG_ROW 2       /* bm_chunk.tag: whole units, still encoded; slot[0] says where they began */
@@ -43,6 +44,7 @@ struct decompress_shared {
 	struct decompress_options o;
 	unsigned index;
 	const struct bm_keys *keys; /* the keyring's; NULL where none were given */
+	struct bm_windows *windows; /* the run's */
 	struct decompress_layer layers[DECOMPRESS_DEPTH_MAX];
 	struct bm_stash gzip_decoders, zstd_decoders, ciphers;
 };
@@ -71,9 +73,10 @@ struct decompress_file {
 	bool bgzf_ended;              /* ... and the last one was empty */
 	bool has_garbage;             /* from unit_start on: to be passed over, with a warning */
 
-	struct bm_zstd_decoder *zstd; /* streaming; NULL before one is */
-	struct bm_zstd_scan scan;     /* collecting: of the frame */
-	uint64_t skip_left;           /* of a skippable frame */
+	struct bm_zstd_decoder *zstd;  /* streaming; NULL before one is */
+	struct bm_window_claim window; /* for the one that zstd has, where it is a large one */
+	struct bm_zstd_scan scan;      /* collecting: of the frame */
+	uint64_t skip_left;            /* of a skippable frame */
 
 	struct decompress_age *age; /* NULL where it is none */
 };

@@ -33,7 +33,6 @@
 
 #define RATIO_FREE_BYTES ((uint64_t)16 << 20) /* small files may expand as they like */
 #define MAGIC_BYTES ((size_t)4)               /* enough to tell gzip and zstd */
-#define WINDOW_USUAL ((uint64_t)2 << 20)      /* of zstd's middle levels: what the budget reckons with */
 
 enum { SLOT_ROW, SLOT_ORIGIN };
 
@@ -483,6 +482,7 @@ enum bm_status decompress_prepare_layers(struct bm_plan *plan, const struct bm_s
 		return bm_error_set_nomem(err);
 	ds->o = *o;
 	ds->index = step->index;
+	ds->windows = plan->ctx->windows;
 	status = bm_stash_init(&ds->gzip_decoders, gzip_destroy, err);
 	if (status == BM_OK)
 		status = bm_stash_init(&ds->zstd_decoders, zstd_destroy, err);
@@ -496,8 +496,8 @@ enum bm_status decompress_prepare_layers(struct bm_plan *plan, const struct bm_s
 	if (o->format == BM_DECOMPRESS_AUTO || o->format == BM_DECOMPRESS_GZIP || o->depth > 1)
 		plan->state_bytes += 2 * permits * bm_gzip_decoder_bytes();
 	if (o->format == BM_DECOMPRESS_AUTO || o->format == BM_DECOMPRESS_ZSTD || o->depth > 1)
-		/* Windows beyond the usual are not in the budget: they are as many as files are open. */
-		plan->state_bytes += permits * (bm_zstd_decoder_bytes(0) + bm_zstd_decoder_bytes(WINDOW_USUAL));
+		/* Larger windows than the usual are not in the budget: see bm_windows.h. */
+		plan->state_bytes += permits * (bm_zstd_decoder_bytes(0) + bm_zstd_decoder_bytes(BM_WINDOW_USUAL));
 	for (unsigned i = 0; i < o->depth && status == BM_OK; i++) {
 		struct decompress_layer *dl = &ds->layers[i];
 

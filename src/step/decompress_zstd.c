@@ -11,6 +11,9 @@
  *
  * What follows a frame and is not another is an error, as zstd makes it one.
  *
+ * A stream holds the window that its frame wants. Those beyond the usual are taken from the run's account of them
+ * (bm_windows.h), which may make the file wait, and their decoders go when the file is through.
+ *
  * A frame that is decoded whole needs no window, but one that declares a larger window than allowed is streamed, and so
  * refused, whatever its size is: whether a file can be read does not hang on the chunk.
  */
@@ -30,9 +33,35 @@ static struct bm_zstd_decoder *decoder_get(struct decompress_layer *dl, struct b
 	return d;
 }
 
-static enum bm_status begin_stream(struct decompress_layer *dl, struct decompress_file *df, bool *emit,
+static void drop_window(struct decompress_layer *dl, struct decompress_file *df)
+{
+	if (df->window.bytes == 0)
+		return;
+	bm_zstd_decoder_destroy(df->zstd);
+	df->zstd = NULL;
+	bm_windows_give(dl->all->windows, &df->window);
+}
+
+/* Before the decoder allocates what this frame wants. The one before is at its end, so that its window may go. */
+static void take_window(struct decompress_layer *dl, struct decompress_file *df, const struct bm_file *f,
+                        const struct bm_zstd_header *h, struct bm_worker *w)
+{
+	const bool is_small = h->has_content_bytes && h->content_bytes < h->window_bytes;
+	const uint64_t bytes = is_small ? h->content_bytes : h->window_bytes;
+
+	if (bytes <= BM_WINDOW_USUAL || bytes <= df->window.bytes || h->window_bytes > dl->all->o.max_window)
+		return;
+	drop_window(dl, df);
+	bm_windows_take(dl->all->windows, &df->window, bytes, f->index, f->has_mtime, w);
+}
+
+/* h: NULL where what comes is not a frame's header, which the decoder will say. */
+static enum bm_status begin_stream(struct decompress_layer *dl, struct decompress_file *df, const struct bm_file *f,
+                                   const struct bm_zstd_header *h, bool *emit, struct bm_worker *w,
                                    struct bm_error *err)
 {
+	if (h != NULL)
+		take_window(dl, df, f, h, w);
 	if (df->zstd == NULL)
 		df->zstd = decoder_get(dl, err);
 	if (df->zstd == NULL)
@@ -44,8 +73,9 @@ static enum bm_status begin_stream(struct decompress_layer *dl, struct decompres
 }
 
 /* At the start of a frame: its header, to choose the way. */
-static enum bm_status gather(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
-                             struct bm_chunk *in, bool *emit, struct bm_error *err)
+static enum bm_status gather(struct decompress_layer *dl, struct decompress_file *df, const struct bm_file *f,
+                             struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_worker *w,
+                             struct bm_error *err)
 {
 	struct bm_zstd_header h;
 	enum bm_zstd_peek peek;
@@ -63,7 +93,7 @@ static enum bm_status gather(struct decompress_layer *dl, struct decompress_file
 		                    "trailing garbage at byte %llu: what follows the last zstd frame is not another",
 		                    (unsigned long long)df->unit_start);
 	if (peek != BM_ZSTD_PEEK_OK)
-		return begin_stream(dl, df, emit, err); /* the decoder says what is wrong */
+		return begin_stream(dl, df, f, NULL, emit, w, err); /* the decoder says what is wrong */
 	if (h.skippable) {
 		df->head_len -= h.header_bytes;
 		memmove(df->head, df->head + h.header_bytes, df->head_len);
@@ -75,7 +105,7 @@ static enum bm_status gather(struct decompress_layer *dl, struct decompress_file
 	}
 	if (!h.has_content_bytes || h.content_bytes > dl->chunk_bytes || h.window_bytes > dl->all->o.max_window ||
 	    h.dictionary_id != 0)
-		return begin_stream(dl, df, emit, err);
+		return begin_stream(dl, df, f, &h, emit, w, err);
 	if (df->row_len > 0) {
 		if (df->row_closed || df->row_decoded + h.content_bytes > dl->stream_bytes ||
 		    df->row_len + bm_zstd_bound((size_t)h.content_bytes) > out->cap[1]) {
@@ -90,17 +120,18 @@ static enum bm_status gather(struct decompress_layer *dl, struct decompress_file
 }
 
 /* The frame goes on as a stream, with what was collected of it. */
-static enum bm_status give_up(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out, bool *emit,
-                              struct bm_error *err)
+static enum bm_status give_up(struct decompress_layer *dl, struct decompress_file *df, const struct bm_file *f,
+                              struct bm_chunk *out, bool *emit, struct bm_worker *w, struct bm_error *err)
 {
 	enum bm_status status = decompress_keep(df, out->buf[1] + df->row_len, df->unit_have, err);
 
-	return status == BM_OK ? begin_stream(dl, df, emit, err) : status;
+	return status == BM_OK ? begin_stream(dl, df, f, &df->scan.header, emit, w, err) : status;
 }
 
 /* *emit is set where the row is full enough. */
-static enum bm_status collect(struct decompress_layer *dl, struct decompress_file *df, struct bm_chunk *out,
-                              struct bm_chunk *in, bool *emit, struct bm_error *err)
+static enum bm_status collect(struct decompress_layer *dl, struct decompress_file *df, const struct bm_file *f,
+                              struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_worker *w,
+                              struct bm_error *err)
 {
 	size_t len, used;
 	bool end;
@@ -108,13 +139,13 @@ static enum bm_status collect(struct decompress_layer *dl, struct decompress_fil
 	enum bm_zstd_scan_result r = bm_zstd_scan_feed(&df->scan, from, len, &used);
 
 	if (used > out->cap[1] - df->row_len - df->unit_have)
-		return give_up(dl, df, out, emit, err); /* more blocks than such a content needs, but not wrong */
+		return give_up(dl, df, f, out, emit, w, err); /* more blocks than such a content needs, but not wrong */
 	if (used > 0)
 		memcpy(out->buf[1] + df->row_len + df->unit_have, from, used);
 	df->unit_have += used;
 	decompress_used(df, in, used);
 	if (r == BM_ZSTD_SCAN_BAD || (r == BM_ZSTD_SCAN_MORE && df->head_len == 0 && decompress_at_end(in)))
-		return give_up(dl, df, out, emit, err); /* the decoder says what is wrong */
+		return give_up(dl, df, f, out, emit, w, err); /* the decoder says what is wrong */
 	if (r == BM_ZSTD_SCAN_MORE)
 		return BM_OK;
 	if (df->row_len == 0)
@@ -174,17 +205,15 @@ static enum bm_status zstd_turn(struct decompress_layer *dl, struct decompress_f
                                 struct bm_chunk *out, struct bm_chunk *in, bool *emit, struct bm_worker *w,
                                 struct bm_error *err)
 {
-	(void)f;
-	(void)w;
 	switch (df->mode) {
 	case MODE_GATHER:
 		if (out->len == 0)
-			return gather(dl, df, out, in, emit, err);
+			return gather(dl, df, f, out, in, emit, w, err);
 		/* A frame was streamed into this chunk: the next one may want a chunk of its own. */
 		*emit = true;
 		return BM_OK;
 	case MODE_COLLECT:
-		return collect(dl, df, out, in, emit, err);
+		return collect(dl, df, f, out, in, emit, w, err);
 	case MODE_STREAM:
 		return decode_some(dl, df, out, in, emit, err);
 	default:
@@ -231,6 +260,7 @@ static enum bm_status zstd_row(struct decompress_layer *dl, struct decompress_fi
 
 static void zstd_close(struct decompress_layer *dl, struct decompress_file *df)
 {
+	drop_window(dl, df);
 	bm_stash_put(&dl->all->zstd_decoders, df->zstd);
 }
 

@@ -34,6 +34,41 @@ static const char *const on_error_values[] = {
 	NULL,
 };
 
+static const char *const notify_on_values[] = {
+	[BM_NOTIFY_FAILURE] = "failure",
+	[BM_NOTIFY_SUCCESS] = "success",
+	[BM_NOTIFY_ALWAYS] = "always",
+	NULL,
+};
+
+static const struct bm_option notify_options[] = {
+	{
+		.name = "command",
+		.type = BM_OPTION_STRINGS,
+		.required = true,
+		.min = 1,
+		.offset = offsetof(struct bm_job_params, notify_command),
+		.help = "the program and its arguments, a string each, as [\"mail\", \"-s\", \"backup\", \"root\"]; there is "
+			"no shell",
+	},
+	{
+		.name = "on",
+		.type = BM_OPTION_ENUM,
+		.offset = offsetof(struct bm_job_params, notify_on),
+		.default_json = "\"failure\"",
+		.values = notify_on_values,
+		.help = "failure: when the job, or a file of it, failed, was found different by verify, could not be started, "
+			"or was killed; success: when all went well",
+	},
+	{
+		.name = "timeout",
+		.type = BM_OPTION_DURATION,
+		.offset = offsetof(struct bm_job_params, notify_timeout),
+		.default_json = "\"60s\"",
+		.help = "the command is ended when it takes longer",
+	},
+};
+
 static const struct bm_option job_options[] = {
 	{
 		.name = "name",
@@ -79,6 +114,15 @@ static const struct bm_option job_options[] = {
 		.default_json = "\"continue\"",
 		.values = on_error_values,
 		.help = "after a file that failed, go on with the others or stop the job",
+	},
+	{
+		.name = "notify",
+		.type = BM_OPTION_OBJECT,
+		.offset = offsetof(struct bm_job_params, notify),
+		.fields = notify_options,
+		.field_count = BM_LENGTH(notify_options),
+		.help = "a command that bytemill run starts when the run is over; it reads what happened as JSON on its "
+			"standard input",
 	},
 };
 
@@ -175,6 +219,10 @@ void bm_params_fini(void *params, const struct bm_option *options, size_t count)
 			break;
 		case BM_OPTION_ENUMS:
 			*(struct bm_enum_list *)field = (struct bm_enum_list){0};
+			break;
+		case BM_OPTION_OBJECT:
+			*(bool *)field = false;
+			bm_params_fini(params, options[i].fields, options[i].field_count);
 			break;
 		}
 	}

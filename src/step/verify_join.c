@@ -11,111 +11,15 @@
  */
 #include "verify_join.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bm_error.h"
-#include "bm_text.h"
+#include "verify_spool.h"
 
 #define KEY_MIN_BYTES 8
 #define NOTHING UINT64_MAX /* an offset that no string has */
 #define DIGESTS_MAX 64
-
-/* ---- the spool: strings of bytes, by the place where they begin ---- */
-
-struct spool {
-	int fd;         /* -1: all is in tail */
-	uint64_t start; /* of tail */
-	struct bm_buf tail;
-};
-
-static enum bm_status spool_flush(struct spool *s, struct bm_error *err)
-{
-	const char *dir = secure_getenv("TMPDIR");
-	const char *at = s->tail.data;
-	size_t left = s->tail.len;
-	char shown[256];
-
-	if (dir == NULL || dir[0] == '\0')
-		dir = "/tmp";
-	bm_escape_display_buf(shown, sizeof(shown), dir, strlen(dir));
-	if (s->fd < 0)
-		s->fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (s->fd < 0) { /* not every file system has it */
-		struct bm_buf name = {0};
-
-		bm_buf_printf(&name, "%s/.bytemill-XXXXXX", dir);
-		if (name.oom)
-			return bm_error_set_nomem(err);
-		s->fd = mkostemp(name.data, O_CLOEXEC);
-		if (s->fd >= 0)
-			unlink(name.data);
-		bm_buf_fini(&name);
-	}
-	if (s->fd < 0)
-		return bm_error_set_errno(
-			err, errno, shown,
-			"cannot make a temporary file for files that are new or missing (TMPDIR names "
-			"another directory)");
-	while (left > 0) {
-		ssize_t n = pwrite(s->fd, at, left, (off_t)s->start);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return bm_error_set_errno(err, n < 0 ? errno : EIO, shown,
-			                          "cannot write a temporary file for files that are new or missing "
-			                          "(set TMPDIR to a directory with more room)");
-		at += n;
-		left -= (size_t)n;
-		s->start += (uint64_t)n;
-	}
-	bm_buf_reset(&s->tail);
-	return BM_OK;
-}
-
-static uint64_t spool_end(const struct spool *s)
-{
-	return s->start + s->tail.len;
-}
-
-/* What was put since at is in one piece. */
-static enum bm_status spool_put_done(struct spool *s, struct bm_error *err)
-{
-	if (s->tail.oom)
-		return bm_error_set_nomem(err);
-	return s->tail.len >= JOIN_MEMORY ? spool_flush(s, err) : BM_OK;
-}
-
-/* len bytes from at, in buf or in the tail; NULL: err is set. */
-static const char *spool_get(struct spool *s, uint64_t at, size_t len, struct bm_buf *buf, struct bm_error *err)
-{
-	size_t got = 0;
-
-	if (at >= s->start)
-		return s->tail.data + (at - s->start);
-	bm_buf_reset(buf);
-	if (!bm_buf_reserve(buf, len)) {
-		(void)bm_error_set_nomem(err);
-		return NULL;
-	}
-	while (got < len) {
-		ssize_t n = pread(s->fd, buf->data + got, len - got, (off_t)(at + got));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			(void)bm_error_set_errno(err, n < 0 ? errno : EIO, NULL,
-			                         "cannot read back a temporary file for files that are new or missing");
-			return NULL;
-		}
-		got += (size_t)n;
-	}
-	return buf->data;
-}
 
 /* ---- items ---- */
 
@@ -141,13 +45,19 @@ struct head {
 	uint64_t leaf; /* hash of the last component of the name */
 };
 
+struct pair {
+	uint32_t missing, fresh; /* rows */
+};
+
 struct join {
 	struct spool spool;
 	struct row *rows;
 	size_t row_count, row_cap;
 	struct key *keys;
 	size_t key_count, key_cap;
-	struct bm_buf a, b; /* scratch */
+	struct spool_window a, b;
+	struct pair *pairs; /* while moved files are looked for */
+	size_t pair_count, pair_cap;
 };
 
 enum bm_status join_create(struct join **out, struct bm_error *err)
@@ -155,7 +65,7 @@ enum bm_status join_create(struct join **out, struct bm_error *err)
 	*out = calloc(1, sizeof(**out));
 	if (*out == NULL)
 		return bm_error_set_nomem(err);
-	(*out)->spool.fd = -1;
+	spool_init(&(*out)->spool);
 	return BM_OK;
 }
 
@@ -163,11 +73,10 @@ void join_destroy(struct join *j)
 {
 	if (j == NULL)
 		return;
-	if (j->spool.fd >= 0)
-		close(j->spool.fd);
-	bm_buf_fini(&j->spool.tail);
-	bm_buf_fini(&j->a);
-	bm_buf_fini(&j->b);
+	spool_fini(&j->spool);
+	spool_window_fini(&j->a);
+	spool_window_fini(&j->b);
+	free(j->pairs);
 	free(j->rows);
 	free(j->keys);
 	free(j);
@@ -268,16 +177,17 @@ struct view {
 };
 
 /* With the record, or without. */
-static bool get_view(struct join *j, uint64_t at, bool whole, struct bm_buf *buf, struct view *v, struct bm_error *err)
+static bool get_view(struct join *j, uint64_t at, bool whole, struct spool_window *w, struct view *v,
+                     struct bm_error *err)
 {
-	const char *p = spool_get(&j->spool, at, sizeof(v->h), buf, err);
+	const char *p = spool_get(&j->spool, at, sizeof(v->h), w, err);
 	size_t len;
 
 	if (p == NULL)
 		return false;
 	memcpy(&v->h, p, sizeof(v->h));
 	len = sizeof(v->h) + v->h.name_len + 1 + v->h.digests_len + (whole ? v->h.record_len : 0);
-	p = spool_get(&j->spool, at, len, buf, err);
+	p = spool_get(&j->spool, at, len, w, err);
 	if (p == NULL)
 		return false;
 	v->name = p + sizeof(v->h);
@@ -360,10 +270,9 @@ static int compare_rows(const void *x, const void *y)
 	return (a->row > b->row) - (a->row < b->row);
 }
 
-static enum bm_status try_pair(struct join *j, const struct candidate *missing, const struct candidate *new_one,
-                               struct bm_error *err)
+static enum bm_status try_pair(struct join *j, uint32_t missing, uint32_t fresh, struct bm_error *err)
 {
-	struct row *m = &j->rows[missing->row], *n = &j->rows[new_one->row];
+	struct row *m = &j->rows[missing], *n = &j->rows[fresh];
 	struct view a, b;
 
 	if (m->is_paired || n->is_paired)
@@ -404,14 +313,49 @@ static enum bm_status pair_group(struct join *j, struct candidate *missing, size
 				n++;
 			continue;
 		}
-		status = try_pair(j, &missing[m++], &fresh[n++], err);
+		status = try_pair(j, missing[m++].row, fresh[n++].row, err);
 	}
 	m_count = drop_paired(j, missing, m_count);
 	n_count = drop_paired(j, fresh, n_count);
 	qsort(missing, m_count, sizeof(*missing), compare_rows);
 	qsort(fresh, n_count, sizeof(*fresh), compare_rows);
 	for (size_t i = 0; i < m_count && i < n_count && status == BM_OK; i++)
-		status = try_pair(j, &missing[i], &fresh[i], err);
+		status = try_pair(j, missing[i].row, fresh[i].row, err);
+	return status;
+}
+
+static int compare_pairs(const void *x, const void *y)
+{
+	const struct pair *a = x, *b = y;
+
+	return (a->missing > b->missing) - (a->missing < b->missing);
+}
+
+/* One missing, one new, the usual case: there is no choice, so these wait until all are known, and are looked at in the
+ * order of the spool. */
+static bool add_pair(struct join *j, uint32_t x, uint32_t y)
+{
+	bool is_first = j->rows[x].kind == JOIN_MISSING;
+	void *pairs = j->pairs;
+	bool ok = grow(&pairs, &j->pair_cap, j->pair_count, sizeof(*j->pairs));
+
+	j->pairs = pairs;
+	if (ok)
+		j->pairs[j->pair_count++] = (struct pair){is_first ? x : y, is_first ? y : x};
+	return ok;
+}
+
+static enum bm_status try_pairs(struct join *j, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+
+	if (j->pair_count > 0)
+		qsort(j->pairs, j->pair_count, sizeof(*j->pairs), compare_pairs);
+	for (size_t i = 0; i < j->pair_count && status == BM_OK; i++)
+		status = try_pair(j, j->pairs[i].missing, j->pairs[i].fresh, err);
+	free(j->pairs);
+	j->pairs = NULL;
+	j->pair_count = j->pair_cap = 0;
 	return status;
 }
 
@@ -433,6 +377,11 @@ static enum bm_status find_moved(struct join *j, struct bm_error *err)
 		count = to - from;
 		if (m == 0 || n == 0)
 			continue;
+		if (m == 1 && n == 1) {
+			if (!add_pair(j, j->keys[from].row, j->keys[from + 1].row))
+				status = bm_error_set_nomem(err);
+			continue;
+		}
 		struct candidate *more = bm_realloc_array(c, count, sizeof(*c));
 		if (more == NULL) {
 			status = bm_error_set_nomem(err);
@@ -453,7 +402,7 @@ static enum bm_status find_moved(struct join *j, struct bm_error *err)
 			status = pair_group(j, c, m, c + m, n, err);
 	}
 	free(c);
-	return status;
+	return status == BM_OK ? try_pairs(j, err) : status;
 }
 
 /* ---- duplicates ---- */
@@ -495,7 +444,7 @@ static enum bm_status see_listed(struct join *j, const char *name, size_t name_l
 			if (r->kind != JOIN_NEW || r->is_paired || r->verdict == BM_VERDICT_DUPLICATE ||
 			    (!is_ok && r->other != NOTHING))
 				continue;
-			if (!get_view(j, r->at, false, &j->a, &v, err))
+			if (!get_view(j, r->at, false, &j->b, &v, err)) /* the other one is is_bad's, in order */
 				return err->status;
 			if (!same_digests(&v, digests, count)) {
 				all_settled = false;

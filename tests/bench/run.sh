@@ -5,6 +5,7 @@
 #   tree     sha256 of a source tree, all in the page cache, against openssl and hashdeep
 #   cold     the same from the disk, against rhash and against Bytemill with one reader (as root only)
 #   audit    a tree against its manifest, warm, against bytemill hash, sha256sum -c, hashdeep -a and rclone checksum
+#   diff     two manifests of a million lines each, unsorted: nearly the same, and with every file moved; time, peak memory
 #   catalog  audits against the catalog: the first one, against bytemill hash; one with nothing changed and nothing due;
 #            one with everything due
 #   digests  four digests of one large file in one read, against four runs with one each
@@ -15,6 +16,7 @@
 #   zstd     zstd -3, time and size, against zstd
 #   unzstd   decompression of our .zst against zstd
 #   age      encrypting and decrypting one large file in memory, against age
+#   pass     read, sha256, gzip -6, sha256, age, write: one job against the programs in a pipe
 #   range    cat --range of 1 MiB in the middle of 4 GiB, for every layout that can be sought in: time and peak memory
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
@@ -38,7 +40,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit catalog digests gzip6 gzip1 bgzf gunzip zstd unzstd age range engine memory start)
+readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -72,9 +74,9 @@ runs=${BM_BENCH_RUNS:-$([ -n "$quick" ] && echo 3 || echo 5)}
 bytemill=$(realpath "$bytemill")
 cpus=$(nproc)
 # How much data.
-large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000 range_times=16
-if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000 range_times=4; fi
-readonly large_mib text_mib sparse small_files engine_chunks range_times
+large_mib=1024 text_mib=256 sparse=20G small_files=200000 engine_chunks=1000000 range_times=16 diff_lines=1000000
+if [ -n "$quick" ]; then large_mib=64 text_mib=16 sparse=1G small_files=2000 engine_chunks=20000 range_times=4 diff_lines=20000; fi
+readonly large_mib text_mib sparse small_files engine_chunks range_times diff_lines
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/bytemill-bench.XXXXXX")
 ram=$tmp # a directory in memory, where there is one with room
@@ -296,6 +298,46 @@ case_audit() {
 	rm -f audit.*
 }
 
+diff_lists() { # of $diff_lines names, in no order; a digest of each that is none, but as good as one
+	awk -v n="$diff_lines" -v stride=777767 'BEGIN {
+		for (i = 0; i < n; i++) {
+			k = i * stride % n
+			digest = sprintf("%08x%08x%08x%08x%08x%08x%08x%08x", k * 2654435761 % 4294967291, k * 40503 % 4294967291,
+				k * 69069 % 4294967291, k, k * 16807 % 4294967291, k * 48271 % 4294967291, n - k, k * 1103515 % 4294967291)
+			name = sprintf("archive/%03d/%03d/a file with a name of some length %d.jpg", k % 977, int(k / 977) % 1000, k)
+			print digest "  " name >"diff.before"
+			print digest "  moved/" name >"diff.moved"
+			if (k % 1000 == 1) digest = "f" substr(digest, 2)
+			if (k % 1000 == 1 && substr(digest, 1, 1) == "f") digest = substr(digest, 1, 63) (substr(digest, 64) == "0" ? "1" : "0")
+			if (k % 1000 == 2) name = "moved/" name
+			if (k % 1000 != 3) print digest "  " name >"diff.now"
+		}
+	}'
+}
+diff_some() { "$bytemill" diff -q diff.before diff.now || [ $? = 3 ]; }
+diff_all() { "$bytemill" diff -q diff.before diff.moved || [ $? = 3 ]; }
+case_diff() {
+	local kib f thousandth=$((diff_lines / 1000))
+	diff_lists
+	diff_some >diff.out
+	awk -v n="$thousandth" '/^$/ { exit } { gsub(",", ""); if ($2 != ($1 == "ok" ? n * 997 : n)) exit 1; seen++ }
+		END { exit seen != 4 }' diff.out || die "a thousandth each is changed, moved, missing, and: $(head -n 5 diff.out)"
+	diff_all >diff.out
+	[ "$(awk '/^moved / { print $2; exit }' diff.out | tr -d ,)" = "$diff_lines" ] || die "all moved, and: $(head -n 5 diff.out)"
+	race "$runs" diff_some diff_all
+	for f in some all; do
+		verdict "${median[diff_$f]}" 3000000
+		line "two manifests of $diff_lines lines, $f moved" "$(seconds "${median[diff_$f]}")" - - "<= 3 s" "$result"
+	done
+	if have "  peak memory" python3; then
+		python3 "$here/peak_rss.py" peak.kib "$bytemill" diff -q diff.before diff.moved >/dev/null || true
+		kib=$(<peak.kib)
+		verdict "$kib" $((400 * 1024))
+		line "  peak memory" "$(mebibytes $((kib * 1024)))" - - "<= 400 MiB" "$result"
+	fi
+	rm -f diff.*
+}
+
 four_at_once() { "$bytemill" hash -q -a md5,sha1,sha256,sha512 large; }
 four_alone() {
 	local a
@@ -495,6 +537,51 @@ case_age() {
 	cd "$tmp"
 }
 
+# The whole way in one pass over the file. What the substitutions say must not go down the pipe, so it goes to files.
+pass_ours() { "$bytemill" run -q pass.json; }
+pass_shell() {
+	# shellcheck disable=SC2002
+	cat data | tee >(openssl dgst -r -sha256 >shell.plain) | pigz -6 |
+		tee >(openssl dgst -r -sha256 >shell.packed) | age -r "$recipient" >out.age
+}
+pass_digest() { sha256sum "$@" | cut -c 1-64; }
+case_pass() {
+	local case="hash, gzip -6, hash, age in one pass:" what
+	have "$case" openssl pigz age age-keygen || return 0
+	cd "$ram"
+	age-keygen -o key 2>/dev/null
+	recipient=$(age-keygen -y key)
+	cat >pass.json <<-END
+		{ "steps": [
+		  { "step": "read", "from": "data" },
+		  { "step": "hash", "manifest": "plain.sums" },
+		  { "step": "compress", "level": 6 },
+		  { "step": "hash", "manifest": "packed.sums" },
+		  { "step": "encrypt", "recipients": "$recipient" },
+		  { "step": "write", "to": "out.age", "durability": "none" }
+		] }
+	END
+	for what in text binaries; do
+		codec_data "$what"
+		pass_ours
+		age -d -i key out.age >packed
+		gzip -dc packed | cmp -s - data || die "$case what age and gzip make of the $what is not what was read"
+		[ "$(cut -c 1-64 plain.sums)" = "$(pass_digest data)" ] || die "$case wrong digest of the $what"
+		[ "$(cut -c 1-64 packed.sums)" = "$(pass_digest packed)" ] || die "$case wrong digest of the packed $what"
+		drop_outputs
+		pass_shell
+		age -d -i key out.age | gzip -dc | cmp -s - data || die "$case the pipe does not keep the $what"
+		rm packed
+		before_each=drop_outputs
+		race "$runs" pass_ours pass_shell
+		before_each=:
+		compare "${case%:} of $what: a pipe" pass_ours pass_shell 0.45
+		drop_outputs
+	done
+	rm -f key ./*.sums shell.*
+	cd "$tmp"
+}
+
 range_keys=() range_bytes= range_file=
 range_cat() { "$bytemill" cat -q "${range_keys[@]}" --range "$range_bytes" "$range_file"; }
 range_pack() { # range_pack OUT OPTIONS-OF-JOB STEP...
@@ -663,9 +750,9 @@ for program in openssl hashdeep rhash rclone pigz igzip bgzip zstd age; do
 	case $program in
 	openssl) version=$(openssl version | cut -d ' ' -f 1,2) ;;
 	hashdeep) version="hashdeep $(hashdeep -V)" ;;
-	rhash) version=$(rhash --version 2>&1 | head -n 1) ;;
-	rclone) version=$(rclone version 2>/dev/null | head -n 1 | tr -d '\n') ;;
-	pigz) version=$(pigz --version 2>&1 | head -n 1) ;;
+	rhash) version=$(rhash --version 2>&1 | sed -n 1p) ;;
+	rclone) version=$(rclone version 2>/dev/null | sed -n 1p) ;;
+	pigz) version=$(pigz --version 2>&1 | sed -n 1p) ;;
 	igzip) version=igzip\ $(igzip --version 2>&1 | sed -n '1s/.* //p') ;;
 	bgzip) version=$(bgzip --version | sed -n '1s/[()]//gp') ;;
 	zstd) version=zstd\ $(zstd --version | sed -n 's/.* v\([0-9.]*\).*/\1/p') ;;

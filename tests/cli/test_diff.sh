@@ -5,7 +5,7 @@
 need_cmd jq sha256sum md5sum
 
 listed() { sed -n '/^$/,$p' "$stdout" | tail -n +2; }
-expect_listed() { expect_bytes 'the list' <(listed) "${1:-/dev/stdin}"; }
+expect_listed() { expect_bytes 'the list' <(listed) /dev/stdin; }
 expect_count() { # VERDICT N
 	[ "$(sed '/^$/,$d' "$stdout" | sed -n "s/^$1  *//p")" = "$2" ] || fail "count of $1"
 }

@@ -178,11 +178,11 @@ for cap in '"max_size": "20MiB"' '"max_ratio": 1000'; do
 		[ ! -e bomb ] || fail "$bomb with $cap was written"
 	done
 done
-# Either layer alone is within the ratio.
+# Either layer alone is within the ratio. (Deflate cannot do more than 1032; right below, engines come to it at different bytes.)
 echo '{"steps": [{"step": "read", "from": "bomb.gz.gz"}, {"step": "decompress", "max_ratio": 1000}, {"step": "write", "to": "bomb.gz"}]}' >bomb.json
 run_bm run -q bomb.json
 expect_exit 0
-echo '{"steps": [{"step": "read", "from": "bomb.gz"}, {"step": "decompress", "max_ratio": 1030}, {"step": "write", "to": "bomb"}]}' >bomb.json
+echo '{"steps": [{"step": "read", "from": "bomb.gz"}, {"step": "decompress", "max_ratio": 1040}, {"step": "write", "to": "bomb"}]}' >bomb.json
 run_bm run -q bomb.json
 expect_exit 0
 [ "$(stat -c %s bomb)" = 40000000 ] || fail "size"

@@ -154,3 +154,183 @@ if [ ! -e /dev/log ]; then
 	expect_exit 2
 	expect_stderr_match 'nobody takes system log messages here'
 fi
+
+# ---- "notify": the account as JSON, for those who asked ----
+cat >tell.sh <<'END'
+#!/bin/sh
+cat >"$1.json.new" && mv "$1.json.new" "$1.json"
+END
+chmod +x tell.sh
+mkdir sub
+cp tell.sh sub/
+notify_job() { # notify_job FILE JOB ON [FROM]: its command leaves what it reads in JOB.json, here
+	printf '{"name": "%s", "notify": {"on": "%s", "command": ["./tell.sh", "%s"]}, "steps": [{"step": "read", "from": %s}, {"step": "hash"}]}\n' \
+		"$2" "$3" "$tmp/$2" "${4:-\"$tmp/in\"}" >"$1"
+}
+field() { jq -c "$2" "$1.json"; }
+notify_job sub/n.json ok always # the program is beside the job file
+run_bm run -q sub/n.json
+expect_exit 0
+expect_no_stderr
+[ "$(field ok '[.type, .job, .state, .exit_code, .files_done, .files_failed, .failures, .failures_left_out, .summary.files_done, .summary.jobs_done]')" = \
+	'["notify","ok","done",0,2,0,[],0,2,1]' ] || fail "not the account of a good run: $(cat ok.json)"
+[ "$(field ok '[.file, (.run == .summary.run), .host]')" = "[\"sub/n.json\",true,\"$(uname -n)\"]" ] || fail "$(cat ok.json)"
+notify_job n.json nogood failure
+run_bm run -q n.json
+[ ! -e nogood.json ] || fail "told of a good run though it asked for failures"
+notify_job n.json nobad success "[\"in\", \"nowhere\"]"
+run_bm run -q n.json
+expect_exit 1
+[ ! -e nobad.json ] || fail "told of a bad run though it asked for successes"
+notify_job n.json bad failure "[\"in\", \"nowhere\"]"
+run_bm run -q n.json
+expect_exit 1
+[ "$(field bad '[.state, .exit_code, .files_done, .files_failed, .failures]')" = \
+	'["failed",1,2,1,["nowhere: cannot read: No such file or directory"]]' ] || fail "$(cat bad.json)"
+seq -f '"x%.0f"' 50 | paste -sd, | { read -r list; notify_job n.json many failure "[$list]"; }
+run_bm run -q n.json
+# The 51st is that the job as a whole had no input.
+[ "$(field many '[(.failures | length), .failures_left_out, .files_failed]')" = '[20,30,50]' ] || fail "$(cat many.json)"
+# What never began is told too: the lock, outputs in each other's way, a job after one that failed.
+notify_job n.json refused failure '"gate"'
+mkfifo gate
+"$BYTEMILL" run -q n.json >/dev/null 2>&1 &
+holds=$!
+held() { grep -qs '^job refused' "$BYTEMILL_STATE"/locks/*.lock; }
+wait_until held
+run_bm run -q n.json
+expect_exit 4
+[ "$(field refused '[.state, .exit_code, .summary]')" = '["refused",4,null]' ] || fail "$(cat refused.json)"
+echo go >gate
+wait "$holds"
+cat >n.json <<'END'
+{"jobs": [{"name": "p", "steps": [{"step": "read", "from": "nowhere"}, {"step": "hash"}]},
+          {"name": "after", "after": "p", "notify": {"command": ["./tell.sh", "after"]},
+           "steps": [{"step": "read", "from": "in"}, {"step": "hash"}]}]}
+END
+run_bm run -q n.json
+[ "$(field after '[.state, .summary.jobs_skipped]')" = '["skipped",1]' ] || fail "$(cat after.json)"
+cat >n.json <<'END'
+{"name": "conflict", "notify": {"command": ["./tell.sh", "conflict"]},
+ "steps": [{"step": "read", "from": ["in/one", "in/two"]}, {"step": "write", "to": "flat/x"}]}
+END
+run_bm run -q --dry-run n.json
+expect_exit 2
+[ ! -e conflict.json ] || fail "a dry run told somebody"
+run_bm run -q n.json
+expect_exit 2
+[ "$(field conflict '[.state, .exit_code, (.failures[0] | test("would both be written here"))]')" = '["not_started",2,true]' ] ||
+	fail "$(cat conflict.json)"
+# A run that is killed cannot tell; it is told all the same. So is one that a signal stops.
+victim=
+held() { grep -qs "^pid $victim$" "$BYTEMILL_STATE"/locks/*.lock; }
+for signal in KILL TERM; do
+	notify_job n.json "sig$signal" failure '"gate"'
+	"$BYTEMILL" run -q n.json >/dev/null 2>&1 &
+	victim=$!
+	wait_until held
+	exec 9>gate # opens once the run has it open
+	kill -$signal "$victim"
+	wait "$victim" 2>/dev/null || true
+	exec 9>&-
+	wait_until test -s "sig$signal.json"
+done
+[ "$(field sigKILL '[.state, .exit_code, .summary]')" = '["killed",null,null]' ] || fail "$(cat sigKILL.json)"
+[ "$(field sigTERM '[.state, .exit_code, .summary.cancelled]')" = '["failed",143,true]' ] || fail "$(cat sigTERM.json)"
+# The lock is free once the process is gone, whatever its helper does.
+cat >n.json <<'END'
+{"name": "slow", "notify": {"command": ["sh", "-c", "read x <gate2; cat >slow.json"]},
+ "steps": [{"step": "read", "from": "gate"}, {"step": "hash"}]}
+END
+mkfifo gate2
+"$BYTEMILL" run -q n.json >/dev/null 2>&1 &
+victim=$!
+wait_until held
+exec 9>gate
+kill -KILL "$victim"
+wait "$victim" 2>/dev/null || true
+exec 9>&-
+echo go >gate &
+run_bm run -q n.json
+expect_exit 0
+echo go >gate2
+wait_until test -s slow.json
+
+# A command that fails is a warning, and changes nothing else.
+notify_with() { # notify_with COMMAND TIMEOUT: runs f.json
+	printf '{"name": "f", "notify": {"on": "always", "command": %s, "timeout": "%s"}, "steps": [{"step": "read", "from": "in"}, {"step": "hash"}]}' \
+		"$1" "$2" >f.json
+	run_bm run -q f.json
+	expect_exit 0
+	expect_no_stdout
+}
+notify_with '["false"]' 60s
+expect_stderr <<<'bytemill: warning: f: the notify command false failed with exit code 1'
+notify_with '["./no-such-program"]' 60s
+expect_stderr <<<'bytemill: warning: f: the notify command ./no-such-program cannot be run: No such file or directory'
+notify_with '["sh", "-c", "kill -TERM $$"]' 60s
+expect_stderr <<<'bytemill: warning: f: the notify command sh was killed by signal 15'
+notify_with '["sh", "-c", "sleep 60 & wait"]' 200ms
+expect_stderr <<<'bytemill: warning: f: the notify command sh took longer than 0.2 s and was ended'
+notify_with '["sh", "-c", "trap : TERM; echo $$ >stubborn; while :; do read x <gate2; done"]' 200ms
+expect_stderr_match '^bytemill: warning: f: the notify command sh took longer than 0\.2 s and was ended$'
+! kill -0 "$(<stubborn)" 2>/dev/null || fail "a command outlived its time limit"
+# It reads nothing: no matter. Its words are its own; what it prints goes to standard error.
+notify_with '["echo", "a  b", "$HOME"]' 60s
+expect_stderr <<<'a  b $HOME'
+
+# Nothing waits for a command that leaves somebody behind, and a time limit takes those with it who would not end.
+notify_with '["sh", "-c", "(trap : TERM; exec 2>&-; echo $BASHPID $PPID >/dev/null; while :; do read x <gate2; done) & echo $! >child; wait"]' 200ms
+! kill -0 "$(<child)" 2>/dev/null || [ "$(ps -o stat= -p "$(<child)" | cut -c1)" = Z ] || fail "a child outlived the time limit"
+# All of its descriptors are its own: none of the run's (lock, log, socket) and none of the helper's.
+notify_with '["sh", "-c", "ls /proc/self/fd >fds"]' 60s
+expect_no_stderr
+[ "$(grep -cv '^[0123]$' fds)" = 0 ] || fail "it has descriptors: $(cat fds)" # 3 is the directory that ls lists
+# It gets signals as a program of the user's does, also where the run ignores some.
+(trap '' PIPE HUP; notify_with '["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]' 60s; cat "$stderr" >sigs)
+# Two that are glibc's own, 32 and 33, are ignored in all that posix_spawn starts.
+while read -r _ mask; do (((16#$mask & 0x7fffffff) == 0)) || fail "$(cat sigs)"; done <sigs
+# Names as long as can be, of which each byte takes six in JSON, and a command that reads none of it or a part.
+long=$(printf '\001%.0s' {1..240})
+mkdir -p "in2/$long/$long/$long" && touch "in2/$long/$long/$long"/{1..30}
+python3 - <<'END'
+import json
+json.dump({"name": "f", "notify": {"command": ["./tell.sh", "huge"]}, "steps": [
+    {"step": "read", "from": "in2"}, {"step": "decompress", "format": "zstd"}, {"step": "write", "to": "out2/{path}"}]}, open("n.json", "w"))
+END
+run_bm run -q n.json
+expect_exit 1
+[ "$(field huge '[(.failures | length), .failures_left_out, .files_failed]')" = '[20,10,30]' ] || fail "$(head -c 2000 huge.json)"
+sed -i 's|"./tell.sh", "huge"|"head", "-c", "1"|' n.json
+run_bm run -q n.json
+expect_exit 1
+expect_stderr_no_match notify
+# What verify finds is no success.
+printf one >in3; mkdir v; printf two >v/in3
+sha256sum in3 >sums
+cat >n.json <<'END'
+{"name": "verified", "notify": {"command": ["./tell.sh", "verified"]},
+ "steps": [{"step": "read", "from": "v"}, {"step": "verify", "manifest": "sums"}]}
+END
+run_bm run -q n.json
+expect_exit 3
+[ "$(field verified '[.state, .exit_code, .differences]')" = '["failed",3,1]' ] || fail "$(cat verified.json)"
+cp in3 v/in3
+touch v/more
+run_bm run -q n.json
+expect_exit 3
+[ "$(field verified '[.state, .exit_code, .differences]')" = '["different",3,1]' ] || fail "$(cat verified.json)"
+# Results that did not get out are no success either.
+cat >n.json <<'END'
+{"name": "full", "notify": {"command": ["./tell.sh", "full"]},
+ "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "-"}]}
+END
+"$BYTEMILL" run -q n.json >/dev/full 2>/dev/null && fail "results were lost and nothing said"
+[ "$(field full '[.state, .exit_code]')" = '["failed",1]' ] || fail "$(cat full.json)"
+# Standard error is closed, or a pipe that nobody reads: the run takes no notice.
+printf '{"name": "f", "notify": {"on": "always", "command": ["false"]}, "steps": [{"step": "read", "from": "in"}, {"step": "hash"}]}' >f.json
+"$BYTEMILL" run -q f.json 2>&- || fail "without standard error: $?"
+mkfifo nobody
+exec 8<>nobody 9>nobody 8<&-
+"$BYTEMILL" run -q f.json 2>&9 || fail "with a broken pipe for standard error: $?"
+exec 9>&-

@@ -1,0 +1,15 @@
+/* metrics.h - --metrics: how a run went, as a text file for Prometheus. */
+#ifndef BM_CLI_METRICS_H
+#define BM_CLI_METRICS_H
+
+#include "bm_job.h"
+#include "outcome.h"
+
+/* Is path nothing, empty, or metrics of an earlier run? A file named by mistake, a job file say, is not to be lost. */
+bool bm_metrics_may_replace(const char *path);
+/* Replaces the file path, or makes it, with what outcome says of each job; exit_code in it counts. For the main thread,
+ * when the run is over; may block. The old file stays where there is an error: BM_ERR_SYSTEM, BM_ERR_NOMEM. */
+enum bm_status bm_metrics_write(const char *path, const char *run_id, const struct bm_jobs *jobs,
+                                const struct bm_outcome *outcome, struct bm_error *err) BM_NODISCARD;
+
+#endif
