@@ -444,7 +444,7 @@ const struct bm_cli_command bm_cmd_audit = {
 		 "input.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
 	.epilog = "Examples:\n"
 		  "  bytemill audit /srv/photos/SHA256SUMS\n"
 		  "  bytemill audit SHA256SUMS /srv/photos --only changed,rotted,missing\n"
