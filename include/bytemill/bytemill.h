@@ -145,6 +145,8 @@ struct bm_run_options {
 	unsigned io_depth;     /* further threads for slow reads and fsync, 1 ... 1024; 0: 16 */
 	uint64_t memory_bytes; /* budget of chunk buffers and codec states; 0: what the jobs say, else 256 MiB,
 	                          or half of the memory that this process may use where that is less */
+	uint64_t
+		read_rate; /* bytes a second that all jobs together read at most; 0: what the jobs say, else no limit */
 	const char
 		*run_id;  /* for {run} and temp names; NULL: made from time and pid ("20261122T030000.123456Z-4242") */
 	bool count_first; /* list all inputs beforehand in the background, so that progress has totals */

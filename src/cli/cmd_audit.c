@@ -491,7 +491,7 @@ const struct bm_cli_command bm_cmd_audit = {
 		 "or missing stays on record as it was until --update says otherwise.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_TALK | BM_CLI_REPORT | BM_CLI_STATE,
+	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_TALK | BM_CLI_REPORT | BM_CLI_STATE,
 	.epilog = "Examples:\n"
 		  "  bytemill audit /srv/photos/SHA256SUMS\n"
 		  "  bytemill audit SHA256SUMS /srv/photos --only changed,rotted,missing\n"

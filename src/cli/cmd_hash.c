@@ -385,7 +385,7 @@ const struct bm_cli_command bm_cmd_hash = {
 		 "which can check them, as bytemill hash -c can.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
 	.epilog = "Algorithms:\n"
 		  "  md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512\n"
 		  "  blake2b blake2s crc32 xxh64 xxh3 xxh128\n"

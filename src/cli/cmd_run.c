@@ -173,8 +173,8 @@ const struct bm_cli_command bm_cmd_run = {
 	.summary = "run job files",
 	.about = "Runs all jobs of the job files (\"-\": standard input) over one pool of threads.\n"
 		 "Every fault in the files is told before the first byte is read.",
-	.groups = BM_CLI_RESOURCES | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK | BM_CLI_STATE |
-                  BM_CLI_TELL | BM_CLI_LOCK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK |
+                  BM_CLI_STATE | BM_CLI_TELL | BM_CLI_LOCK,
 	.epilog = "Examples:\n"
 		  "  bytemill run nightly.json\n"
 		  "  bytemill run -n nightly.json                 what would be done\n"

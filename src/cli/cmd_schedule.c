@@ -41,7 +41,8 @@
 #define AT(field) offsetof(struct bm_cli_options, field)
 #define ID_BYTES 8
 /* The groups of run's options that schedule takes and passes on. */
-#define PASSED_ON (BM_CLI_RESOURCES | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_STATE | BM_CLI_LOCK | BM_CLI_TELL)
+#define PASSED_ON                                                                                                      \
+	(BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_STATE | BM_CLI_LOCK | BM_CLI_TELL)
 
 static const struct bm_cli_option options[] = {
 	{

@@ -23,6 +23,7 @@
 #include "bm_error.h"
 #include "bm_text.h"
 #include "console.h"
+#include "gentle.h"
 #include "guard.h"
 #include "log.h"
 #include "progress.h"
@@ -236,7 +237,10 @@ static bool close_report(const struct bm_cli_options *o, FILE *report)
 
 static struct bm_run_options run_options(const struct bm_cli_options *o)
 {
-	return (struct bm_run_options){.threads = o->threads, .io_depth = o->io_depth, .memory_bytes = o->memory_bytes};
+	return (struct bm_run_options){.threads = o->threads,
+	                               .io_depth = o->io_depth,
+	                               .memory_bytes = o->memory_bytes,
+	                               .read_rate = o->limit_rate};
 }
 
 static int say_not_started(const struct bm_error *err)
@@ -311,6 +315,9 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (o->dry_run)
 		return bm_drive_plan(jobs, o);
 	bm_guard_process_for(jobs);
+	rc = bm_gentle_apply(o, style->command);
+	if (rc != 0)
+		return rc;
 	rc = open_report(o, style, &report);
 	if (rc != 0)
 		return rc;

@@ -34,6 +34,9 @@ struct bm_cli_options {
 	uint64_t memory_bytes;      /* 0: not given */
 	bool dry_run, quiet, verbose, no_color;
 	int progress; /* enum bm_progress_mode */
+	unsigned nice;
+	const char *ionice;
+	uint64_t limit_rate; /* 0: not given */
 	const char *report;
 	struct bm_cli_texts sets;
 	bool help, version;
@@ -100,6 +103,7 @@ enum bm_cli_group {
 	BM_CLI_REPORT = 64,   /* --report */
 	BM_CLI_LOCK = 128,    /* --wait --no-lock */
 	BM_CLI_TELL = 256,    /* --log --metrics */
+	BM_CLI_GENTLE = 512,  /* --nice --ionice --limit-rate */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 

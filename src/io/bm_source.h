@@ -19,6 +19,7 @@
 #include <bytemill/error.h>
 
 struct bm_entry;
+struct bm_pace;
 struct bm_source;
 
 /* How to give up the permit around a call that may sleep. Both may be NULL. */
@@ -32,6 +33,10 @@ struct bm_blocker {
 	/* As block, for calls that wait at a disk and end by themselves, of which not too many should wait at once. NULL:
 	 * block. */
 	void (*block_disk)(void *arg);
+	/* What is read is paid for here (bm_pace.h); NULL: it costs nothing. */
+	struct bm_pace *pace;
+	/* How often an open or a read is tried again after an error that may pass: EIO, EAGAIN, ESTALE, ETIMEDOUT. */
+	unsigned retries;
 };
 
 /* Opens. The entry is borrowed for this call only. */
@@ -47,6 +52,8 @@ enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlink
  * where all of it is a hole; buf is zeroed then too. cap > 0. */
 enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
                               const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+/* How often opening or reading was tried again so far, and after which error the last time. */
+unsigned bm_source_retried(const struct bm_source *s, int *sys_errno);
 void bm_source_close(struct bm_source *s);                    /* NULL is fine */
 const struct stat *bm_source_stat(const struct bm_source *s); /* as at open; borrowed */
 int bm_source_fd(const struct bm_source *s);

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bm_error.h"
@@ -76,6 +77,29 @@ int bm_io_wait(int fd, short events, const struct bm_blocker *b)
 	if (p[1].revents) {
 		errno = ECANCELED;
 		return -1;
+	}
+	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int bm_io_sleep(uint64_t ms, const struct bm_blocker *b)
+{
+	struct pollfd p = {.fd = cancel_fd(b), .events = POLLIN};
+	uint64_t now = now_ms(), end = now + ms;
+	for (; now < end; now = now_ms()) {
+		uint64_t left = end - now;
+		if (poll(&p, 1, left < INT_MAX ? (int)left : INT_MAX) < 0 && errno != EINTR)
+			return -1;
+		if (p.revents) {
+			errno = ECANCELED;
+			return -1;
+		}
 	}
 	return 0;
 }

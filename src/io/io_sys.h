@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 #include <bytemill/error.h>
@@ -22,6 +23,8 @@ void bm_io_unblock(const struct bm_blocker *b);
 /* Sleeps until fd is ready for events (poll), 0, or the blocker's cancel_fd is readable, -1 and ECANCELED. Call it
  * between block() and unblock(). */
 int bm_io_wait(int fd, short events, const struct bm_blocker *b);
+/* Sleeps for ms; 0, or -1 and ECANCELED where the blocker's cancel_fd ends it. Call it between block() and unblock(). */
+int bm_io_sleep(uint64_t ms, const struct bm_blocker *b);
 /* Opens a FIFO or device for writing; sleeps until a FIFO has a reader; ECANCELED as bm_io_wait. Any device too. */
 int bm_io_open_fifo_writer(int dir, const char *path, int flags, const struct bm_blocker *b);
 

@@ -26,6 +26,10 @@
  *
  * A file that ends before its size, though its stat has not changed, is damaged or a pseudo-file: sysfs says 4096 for
  * every file. Only there (by file system type) the early end is believed.
+ *
+ * Errors that may pass (a network that is gone for a moment, a disk that comes back) are waited out where the blocker says
+ * so: the same call again after 100 ms, then twice as long each time. An error that stays is reported with the number of
+ * attempts; one that passed is counted, so that somebody can be told of it.
  */
 #include "source_private.h"
 
@@ -33,6 +37,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -41,9 +46,12 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_pace.h"
 #include "io_dir.h"
 #include "io_sys.h"
 
+#define RETRY_FIRST_MS 100
+#define RETRY_MOST_MS 10000
 #define HINT_BYTES ((off_t)1 << 20) /* larger files get read-ahead hints */
 
 enum mode { SIZED, UNSIZED, STREAM };
@@ -57,6 +65,9 @@ struct bm_source {
 	bool in_memory; /* ... nor needed: there is no disk behind the file */
 	bool ended;
 	bool failed;
+	unsigned retried;  /* calls that were made again */
+	unsigned attempts; /* of the call that failed for good */
+	int retry_errno;   /* of the last call that was made again */
 	enum mode mode;
 	struct stat st;  /* at open */
 	uint64_t offset; /* bytes given out */
@@ -69,6 +80,34 @@ struct bm_source {
 	size_t name_len;
 	char name[];
 };
+
+/* ---- again ---- */
+
+static bool may_pass(int code)
+{
+	return code == EIO || code == EAGAIN || code == ESTALE || code == ETIMEDOUT;
+}
+
+/* After a call that failed (errno), tries of them before it: true once it is to be made again. False: for good, or
+ * cancelled; errno says. *blocked: the permit is given up, as it is afterwards where this has slept. */
+static bool try_again(struct bm_source *s, unsigned *tries, bool *blocked, const struct bm_blocker *b)
+{
+	uint64_t ms = RETRY_FIRST_MS;
+	s->attempts = *tries + 1;
+	if (!b || *tries >= b->retries || !may_pass(errno))
+		return false;
+	s->retry_errno = errno;
+	for (unsigned i = 0; i < *tries && ms < RETRY_MOST_MS; i++)
+		ms *= 2;
+	if (!*blocked)
+		bm_io_block(b);
+	*blocked = true;
+	if (bm_io_sleep(ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS, b) != 0)
+		return false;
+	(*tries)++;
+	s->retried++;
+	return true;
+}
 
 /* ---- open ---- */
 
@@ -153,6 +192,40 @@ static void first_read_settle(struct bm_source *s, const struct bm_entry *e, str
 	first->last = s->ended = first->len == size;
 }
 
+/* Opens s->fd and fills s->st; false: errno says why not, and *stage what could not be done. */
+static bool open_and_stat(struct bm_source *s, const struct bm_entry *e, bool follow_symlinks, struct first_read *first,
+                          const struct bm_blocker *b, const char **stage)
+{
+	bool blocked = false, is_good = false;
+	unsigned tries = 0;
+	do {
+		*stage = "cannot open";
+		s->fd = open_entry(e, follow_symlinks, b, &s->is_cold);
+		if (s->fd < 0)
+			continue;
+		*stage = "cannot stat";
+		if (first)
+			first_read_try(s, first);
+		is_good = fstat(s->fd, &s->st) == 0;
+		if (!is_good) {
+			bm_io_close(s->fd);
+			s->fd = -1;
+		}
+	} while (!is_good && try_again(s, &tries, &blocked, b));
+	if (blocked)
+		bm_io_unblock(b);
+	return is_good;
+}
+
+/* ", tried 3 times" or nothing. */
+static const char *attempts_text(const struct bm_source *s, char text[40])
+{
+	text[0] = '\0';
+	if (s->attempts > 1)
+		(void)snprintf(text, 40, ", tried %u times", s->attempts);
+	return text;
+}
+
 static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks, struct first_read *first,
                                   const struct bm_blocker *b, struct bm_source **out, struct bm_error *err)
 {
@@ -171,24 +244,21 @@ static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks
 	enum bm_status status = BM_OK;
 	bool is_stdin = e->kind == BM_ENTRY_STREAM && !e->dir && strcmp(e->display, "-") == 0;
 	s->owns_fd = !is_stdin;
-	s->fd = is_stdin ? STDIN_FILENO : open_entry(e, follow_symlinks, b, &s->is_cold);
-	if (s->fd < 0 && errno == ECANCELED) {
+	const char *stage = "cannot stat";
+	char tried[40];
+	s->fd = STDIN_FILENO;
+	bool is_open = is_stdin ? fstat(s->fd, &s->st) == 0 : open_and_stat(s, e, follow_symlinks, first, b, &stage);
+	if (!is_open && errno == ECANCELED) {
 		status = bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
 		goto fail;
 	}
-	if (s->fd < 0) {
-		const char *text = "cannot open";
+	if (!is_open) {
+		const char *text = stage;
 		if (errno == ESTALE)
 			text = "cannot open, its directory was moved or replaced after it was listed";
 		else if (errno == ELOOP && e->dir && !follow_symlinks)
 			text = "cannot open, it became a symbolic link after it was listed";
-		status = bm_io_fail(err, errno, s->name, s->name_len, "%s", text);
-		goto fail;
-	}
-	if (first)
-		first_read_try(s, first);
-	if (fstat(s->fd, &s->st) != 0) {
-		status = bm_io_fail(err, errno, s->name, s->name_len, "cannot stat");
+		status = bm_io_fail(err, errno, s->name, s->name_len, "%s%s", text, attempts_text(s, tried));
 		goto fail;
 	}
 	if (S_ISDIR(s->st.st_mode)) {
@@ -233,7 +303,8 @@ enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlink
 {
 	struct first_read first = {.into = {buf, cap}};
 	struct timespec now;
-	bool may = first_read_may_do(e) && clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0;
+	/* With a pace what is read is paid for before, and how much that is is not known yet. */
+	bool may = !(b && b->pace) && first_read_may_do(e) && clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0;
 	first.opened = may ? now.tv_sec : 0;
 	enum bm_status status = open_source(e, follow_symlinks, may ? &first : NULL, b, out, err);
 	*len = status == BM_OK && (*out)->mode == SIZED ? first.len : 0;
@@ -258,6 +329,12 @@ const struct stat *bm_source_stat(const struct bm_source *s)
 int bm_source_fd(const struct bm_source *s)
 {
 	return s->fd;
+}
+
+unsigned bm_source_retried(const struct bm_source *s, int *sys_errno)
+{
+	*sys_errno = s->retry_errno;
+	return s->retried;
 }
 
 bool bm_source_is_sparse(const struct bm_source *s)
@@ -307,6 +384,7 @@ enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_er
 static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_count, off_t offset, bool *blocked,
                          uint64_t ahead_bytes, const struct bm_blocker *b)
 {
+	unsigned tries = 0;
 	ssize_t n;
 	if (!*blocked && !s->no_nowait && !s->is_cold) {
 		do
@@ -316,7 +394,7 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 			return n;
 		if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE))
 			s->no_nowait = true;
-		else if (n < 0 && errno != EAGAIN)
+		else if (n < 0 && errno != EAGAIN && !try_again(s, &tries, blocked, b))
 			return n;
 		s->in_memory = s->no_nowait && s->mode == SIZED && bm_io_in_memory(s->fd);
 	}
@@ -330,12 +408,22 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 		if (ahead_bytes)
 			(void)posix_fadvise(s->fd, offset, (off_t)ahead_bytes, POSIX_FADV_WILLNEED);
 	}
-	for (;;) {
+	for (bool may_wait = false;;) {
 		/* A pipe may have nothing to give for ever: then a cancel must find its way in. */
 		if (s->mode != SIZED && bm_io_wait(s->fd, POLLIN, b) != 0)
 			return -1;
 		n = offset >= 0 ? preadv(s->fd, iov, iov_count, offset) : readv(s->fd, iov, iov_count);
-		if (n >= 0 || (errno != EINTR && errno != EAGAIN))
+		if (n >= 0)
+			return n;
+		if (errno == EINTR || (errno == EAGAIN && s->mode == STREAM))
+			continue;
+		if (errno == EAGAIN && !may_wait) {
+			/* A file system for which O_NONBLOCK means something. */
+			may_wait = true;
+			(void)fcntl(s->fd, F_SETFL, 0); /* nothing else was asked for that F_SETFL sets */
+			continue;
+		}
+		if (!try_again(s, &tries, blocked, b))
 			return n;
 	}
 }
@@ -383,7 +471,9 @@ static enum bm_status read_error(struct bm_source *s, uint64_t at, struct bm_err
 {
 	if (errno == ECANCELED)
 		return bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
-	return bm_io_fail(err, errno, s->name, s->name_len, "cannot read at byte %llu", (unsigned long long)at);
+	char tried[40];
+	return bm_io_fail(err, errno, s->name, s->name_len, "cannot read at byte %llu%s", (unsigned long long)at,
+	                  attempts_text(s, tried));
 }
 
 static enum bm_status read_sized(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *hole,
@@ -402,6 +492,8 @@ static enum bm_status read_sized(struct bm_source *s, uint8_t *buf, size_t cap, 
 			got = want;
 		}
 	}
+	if (bm_pace_take(b, want - got) != 0)
+		return read_error(s, s->offset, err);
 	while (got < want) {
 		struct iovec iov = {buf + got, want - got};
 		/* Cold and more than a chunk: have the disk at work on the next ones while this one is processed. */
@@ -476,6 +568,8 @@ static enum bm_status read_unsized(struct bm_source *s, uint8_t *buf, size_t cap
 		bm_io_unblock(b);
 	if (status != BM_OK)
 		return status;
+	if (bm_pace_take(b, got) != 0)
+		return read_error(s, s->offset, err);
 	s->offset += got;
 	*len = got;
 	return s->ended ? bm_source_check_unchanged(s, err) : BM_OK;

@@ -10,7 +10,7 @@
 /* CPUs in the affinity mask (which cpusets and taskset narrow), or the cgroup's CPU quota, rounded up, where that is
  * less. At least 1. */
 unsigned bm_cpu_count(void);
-/* Physical memory, or the cgroup's limit where that is less, in bytes; UINT64_MAX when neither is known. For warnings:
+/* Physical memory, or the cgroup's limit where that is less, in bytes; UINT64_MAX when neither is known. A bound:
  * how much of it is free is another question. */
 uint64_t bm_memory_limit(void);
 

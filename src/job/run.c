@@ -20,6 +20,7 @@
 #include "bm_cpus.h"
 #include "bm_error.h"
 #include "bm_mutex.h"
+#include "bm_pace.h"
 #include "bm_report.h"
 #include "bm_text.h"
 #include "bm_windows.h"
@@ -293,6 +294,22 @@ static void init_job(struct bm_run *run, struct job_run *j, const struct bm_job 
 	j->ctx.message_arg = j;
 }
 
+static enum bm_status make_paces(struct bm_run *run, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+
+	if (run->opt.read_rate > 0)
+		status = bm_pace_create(run->opt.read_rate, &run->pace, err);
+	for (size_t i = 0; i < run->job_count && status == BM_OK; i++) {
+		struct job_run *j = &run->job_runs[i];
+
+		if (run->pace == NULL && j->job->p.limit_rate > 0)
+			status = bm_pace_create(j->job->p.limit_rate, &j->pace, err);
+		j->ctx.pace = run->pace != NULL ? run->pace : j->pace;
+	}
+	return status;
+}
+
 /* Everything but starting: for bm_run_start and bm_run_plan. */
 enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
                           struct bm_error *err)
@@ -336,6 +353,8 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		status = bm_windows_create(run->memory, &run->windows, err);
 	for (size_t i = 0; i < run->job_count; i++)
 		init_job(run, &run->job_runs[i], jobs->jobs[i]);
+	if (status == BM_OK)
+		status = make_paces(run, err);
 	for (int d = 0; d <= BM_DURABLE_FILE && status == BM_OK; d++)
 		status = bm_sink_set_create(run->id, (enum bm_durability)d, &run->sinks[d], err);
 	for (size_t i = 0; i < run->job_count && status == BM_OK; i++)
@@ -425,12 +444,14 @@ void bm_run_destroy(struct bm_run *run)
 			free(j->skip_paths[k]);
 		free(j->skip_paths);
 		free(j->before);
+		bm_pace_destroy(j->pace);
 		pthread_mutex_destroy(&j->flow_lock);
 	}
 	bm_windows_destroy(run->windows);
 	for (int d = 0; d <= BM_DURABLE_FILE; d++)
 		bm_sink_set_destroy(run->sinks[d]);
 	outputs_destroy(run->outputs);
+	bm_pace_destroy(run->pace);
 	pthread_mutex_destroy(&run->lock);
 	pthread_mutex_destroy(&run->tick_lock);
 	pthread_mutex_destroy(&run->report_lock);

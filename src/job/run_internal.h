@@ -29,6 +29,7 @@ struct job_run {
 	struct bm_run *run;
 	const struct bm_job *job;
 	struct bm_job_context ctx;
+	struct bm_pace *pace; /* its own; NULL: the run's or none */
 	struct bm_plan *plan;
 	char **skip_paths; /* never to be read: outputs inside the read root */
 	size_t skip_count;
@@ -75,6 +76,7 @@ struct bm_run {
 	struct bm_pool *pool;
 	struct bm_sink_set *sinks[BM_DURABLE_FILE + 1];
 	struct outputs *outputs;
+	struct bm_pace *pace; /* of all jobs; NULL: none */
 	unsigned permits, io_depth;
 	uint64_t memory;
 	struct bm_windows *windows; /* zstd's, of all jobs: as much again as memory */

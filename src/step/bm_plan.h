@@ -32,8 +32,9 @@ struct bm_job_context {
 	struct bm_keyring *keyring;       /* owned; NULL, or made by a step's prepare; see keys.h */
 	struct bm_windows *windows;       /* the run's */
 	unsigned permits;
-	int cancel_fd; /* readable once the run is cancelled: for sleeps that have no end of their own */
-	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the run's counters */
+	int cancel_fd;        /* readable once the run is cancelled: for sleeps that have no end of their own */
+	struct bm_pace *pace; /* of what is read; borrowed; NULL: as fast as can be */
+	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the job's counters */
 	atomic_uint_fast64_t *bytes_written; /* by sinks */
 	void (*tick)(void *arg);             /* after some progress; cheap; any thread */
 	void *tick_arg;
@@ -154,10 +155,10 @@ struct bm_plan {
 	size_t data_bytes;  /* the most that a chunk can hold at this place */
 	size_t state_bytes; /* of codec states, all threads together */
 	unsigned slots;     /* of struct bm_chunk used in this segment */
-	bool kernel_copy;   /* read, one copy or write, nothing else: the kernel can copy whole files */
-	bool skip_early;    /* nothing but outputs that may be skipped: look before reading */
-	void **shared;      /* one a step */
-	bool *broken;       /* one a step: its emit has failed; by emit only */
+	bool kernel_copy; /* read, one copy or write, nothing else: the kernel can copy whole files; neither limit_rate nor retries */
+	bool skip_early; /* nothing but outputs that may be skipped: look before reading */
+	void **shared;   /* one a step */
+	bool *broken;    /* one a step: its emit has failed; by emit only */
 	size_t step_count;
 	size_t verifier;    /* the step that has expect and hold; 0: none */
 	bool holds_nothing; /* ... and of a file that is NEW there is no more to find out */

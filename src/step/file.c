@@ -163,5 +163,13 @@ static void unblock(void *w)
 
 struct bm_blocker bm_blocker_of(const struct bm_job_context *ctx, struct bm_worker *w)
 {
-	return (struct bm_blocker){block, unblock, w, ctx->cancel_fd, block_disk};
+	return (struct bm_blocker){
+		.block = block,
+		.unblock = unblock,
+		.arg = w,
+		.cancel_fd = ctx->cancel_fd,
+		.block_disk = block_disk,
+		.pace = ctx->pace,
+		.retries = (unsigned)ctx->job->p.retries,
+	};
 }

@@ -112,7 +112,8 @@ enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, 
 	p->ctx = ctx;
 	p->job = job;
 	p->chunk_bytes = bm_step_chunk(job, 0);
-	p->kernel_copy = is_kernel_copy(job);
+	/* The kernel keeps no pace, and of an error that it meets it does not say on which side. */
+	p->kernel_copy = is_kernel_copy(job) && p->ctx->pace == NULL && job->p.retries == 0;
 	p->skip_early = may_skip_early(job);
 	p->step_count = job->step_count;
 	p->shared = calloc(job->step_count, sizeof(*p->shared));

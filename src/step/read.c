@@ -94,6 +94,20 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 	return BM_FILL_MORE;
 }
 
+/* What went well in the end is worth a word: the next time it may not. */
+static void warn_of_retries(struct bm_file *f)
+{
+	int code;
+	unsigned count = bm_source_retried(f->source, &code);
+	struct bm_error err = BM_ERROR_INIT;
+
+	if (count == 0)
+		return;
+	(void)bm_error_set_errno(&err, code, NULL, "could be read only after %u %s", count,
+	                         count == 1 ? "failure" : "failures");
+	bm_file_warn(f, "%s", err.text);
+}
+
 static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *out, struct bm_chunk *in,
                                      struct bm_worker *w, struct bm_error *err)
 {
@@ -115,6 +129,8 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 		return BM_FILL_ERROR;
 	}
 	f->bytes_in += out->len;
+	if (out->last)
+		warn_of_retries(f);
 	atomic_fetch_add_explicit(f->ctx->bytes_read, out->len, memory_order_relaxed);
 	f->ctx->tick(f->ctx->tick_arg);
 	return BM_FILL_EMIT;

@@ -116,6 +116,23 @@ static const struct bm_option job_options[] = {
 		.help = "after a file that failed, go on with the others or stop the job",
 	},
 	{
+		.name = "retries",
+		.type = BM_OPTION_INTEGER,
+		.offset = offsetof(struct bm_job_params, retries),
+		.default_json = "0",
+		.min = 0,
+		.max = 20,
+		.help = "how often opening or reading an input is tried again after an error that may pass (EIO, EAGAIN, ESTALE, "
+			"ETIMEDOUT), as of a network: after 100 ms, then twice as long each time, up to 10 s",
+	},
+	{
+		.name = "limit_rate",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_job_params, limit_rate),
+		.min = 1024,
+		.help = "read at most so many bytes a second, as \"20MiB\"; --limit-rate, of all jobs together, wins over it",
+	},
+	{
 		.name = "notify",
 		.type = BM_OPTION_OBJECT,
 		.offset = offsetof(struct bm_job_params, notify),

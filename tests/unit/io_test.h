@@ -138,7 +138,7 @@ static inline void test_unblock(void *arg)
 	errno = EDOM;
 }
 
-static const struct bm_blocker test_blocker = {test_block, test_unblock, NULL, 0, NULL};
+static const struct bm_blocker test_blocker = {.block = test_block, .unblock = test_unblock};
 
 /* A blocker whose cancel is due: every sleep without an end of its own must end. The caller closes cancel_fd. */
 static inline struct bm_blocker cancelled_blocker(void)

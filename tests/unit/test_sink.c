@@ -582,7 +582,7 @@ static void the_permit_is_given_up(void **state)
 	(void)dup2(p[1], STDOUT_FILENO);
 	(void)close(p[1]);
 	struct reader r = {.fd = p[0], .to = got, .cap = sizeof got};
-	struct bm_blocker b = {reader_block, test_unblock, &r, 0, NULL};
+	struct bm_blocker b = {.block = reader_block, .unblock = test_unblock, .arg = &r};
 	assert_int_equal(sem_init(&r.given_up, 0, 0), 0);
 	enum bm_status opened = bm_sink_open(set, "-", &plain, &test_blocker, &s, &skipped, NULL);
 	(void)alarm(20);
