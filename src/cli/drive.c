@@ -173,7 +173,7 @@ static void say_report_error(const char *path, int error)
 /* 0, or BM_EXIT_USAGE with nothing done. */
 static int open_report(const struct bm_cli_options *o, const struct bm_drive_style *style, FILE **report)
 {
-	if (o->report == NULL)
+	if (o->report == NULL || style->report_is_own)
 		return 0;
 	if (strcmp(o->report, "-") == 0) {
 		if (style->results_on_stdout)
@@ -265,6 +265,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 {
 	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1};
 	struct bm_run_options opt = run_options(o);
+	const char *own[2];
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
 	struct bm_run *run = NULL;
@@ -283,8 +284,11 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		return rc;
 
 	opt.run_id = style->run_id;
-	opt.own_files = &o->log;
-	opt.own_file_count = o->log != NULL && strcmp(o->log, "syslog") != 0;
+	if (o->log != NULL && strcmp(o->log, "syslog") != 0)
+		own[opt.own_file_count++] = o->log;
+	if (o->report != NULL && style->report_is_own)
+		own[opt.own_file_count++] = o->report;
+	opt.own_files = own;
 	opt.on_file = on_file;
 	opt.on_message = on_message;
 	opt.on_error = on_error;
