@@ -5,7 +5,7 @@
 #include "options.h"
 
 extern const struct bm_cli_command bm_cmd_run, bm_cmd_validate, bm_cmd_hash, bm_cmd_audit, bm_cmd_cat, bm_cmd_steps,
-	bm_cmd_keygen, bm_cmd_schedule, bm_cmd_diff, bm_cmd_catalog;
+	bm_cmd_keygen, bm_cmd_schedule, bm_cmd_diff, bm_cmd_catalog, bm_cmd_bag;
 
 /* cmd_audit.c: what audit and diff share. */
 struct bm_summary;
