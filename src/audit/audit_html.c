@@ -65,7 +65,7 @@ static const char style[] =
 	".more{color:var(--dim)}\n"
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem}\n"
 	"figure{margin:0;padding:1rem;background:var(--card);border-radius:.5rem}\n"
-	"svg{display:block;width:100%;max-width:25rem;height:auto;margin-bottom:.8rem}\n"
+	"svg{display:block;width:100%;max-width:27rem;height:auto;margin-bottom:.8rem}\n"
 	"svg text{fill:var(--fg);font-size:14px}.end{text-anchor:end}\n"
 	".track{fill:var(--line)}.fresh{fill:var(--fresh)}.due{fill:var(--due)}.stale{fill:var(--stale)}\n"
 	".axis{stroke:var(--dim)}\n"

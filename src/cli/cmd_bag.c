@@ -110,9 +110,9 @@ static int finish_made(void *ctx, struct bm_run *run, const struct bm_summary *s
 		return BM_EXIT_FAILED;
 	}
 	if (bm_bag_writer_odd_names(b->writer) > 0)
-		bm_console_say(BM_CONSOLE_WARNING,
-		               "%" PRIu64 " names are not UTF-8: other programs may not find these files",
-		               bm_bag_writer_odd_names(b->writer));
+		bm_console_say(
+			BM_CONSOLE_WARNING, "%" PRIu64 " name%s not UTF-8: other programs may not find such files",
+			bm_bag_writer_odd_names(b->writer), bm_bag_writer_odd_names(b->writer) == 1 ? " is" : "s are");
 	if (bm_bag_writer_finish(b->writer, (const char *const *)b->info, b->o->bag_info.count, &err) != BM_OK) {
 		bm_console_say_error(&err);
 		return BM_EXIT_FAILED;
