@@ -211,6 +211,13 @@ enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete
 	return status;
 }
 
+enum bm_status bm_audit_catalog_coverage(struct bm_audit_catalog *a, const int64_t *since_ns, size_t count,
+                                         struct bm_catalog_coverage *out, struct bm_error *err)
+{
+	memset(out, 0, sizeof(*out));
+	return a->c != NULL ? bm_catalog_coverage(a->c, a->root.id, since_ns, count, out, err) : BM_OK;
+}
+
 void bm_audit_catalog_destroy(struct bm_audit_catalog *a)
 {
 	struct bm_error ignored = BM_ERROR_INIT; /* told by finish */

@@ -22,13 +22,13 @@ void pile_add(struct pile *p, const char *line, size_t len)
 		p->lost++;
 }
 
-void pile_print(struct pile *p, FILE *out)
+void pile_each(struct pile *p, bool (*each)(void *ctx, const void *data, size_t len), void *ctx)
 {
 	char buf[8192];
 	size_t n;
 
-	if (p->lines.len > 0)
-		fwrite(p->lines.data, 1, p->lines.len, out);
+	if (p->lines.len > 0 && !each(ctx, p->lines.data, p->lines.len))
+		return;
 	if (p->spill == NULL)
 		return;
 	if (fflush(p->spill) != 0 || fseeko(p->spill, 0, SEEK_SET) != 0) {
@@ -36,8 +36,20 @@ void pile_print(struct pile *p, FILE *out)
 		return;
 	}
 	while ((n = fread(buf, 1, sizeof(buf), p->spill)) > 0)
-		fwrite(buf, 1, n, out);
+		if (!each(ctx, buf, n))
+			return;
 	p->lost += ferror(p->spill) != 0;
+}
+
+static bool print_piece(void *ctx, const void *data, size_t len)
+{
+	fwrite(data, 1, len, ctx); /* a failed write is seen when the program flushes */
+	return true;
+}
+
+void pile_print(struct pile *p, FILE *out)
+{
+	pile_each(p, print_piece, out);
 }
 
 void pile_fini(struct pile *p)

@@ -13,7 +13,9 @@ struct pile { /* zero-initialise */
 };
 
 void pile_add(struct pile *p, const char *line, size_t len); /* with its end */
-void pile_print(struct pile *p, FILE *out);                  /* once */
+void pile_print(struct pile *p, FILE *out);                  /* once; so pile_each */
+/* Hands out all that was put in, in pieces; each returns false to end it. */
+void pile_each(struct pile *p, bool (*each)(void *ctx, const void *data, size_t len), void *ctx);
 void pile_fini(struct pile *p);
 
 #endif

@@ -62,6 +62,9 @@ struct bm_audit_catalog_stats {
  * first error that the catalog had. */
 enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete, struct bm_audit_catalog_stats *stats,
                                        struct bm_error *err) BM_NODISCARD;
+/* After finish: bm_catalog_coverage of the root; nothing (out zeroed) where nothing is on record. */
+enum bm_status bm_audit_catalog_coverage(struct bm_audit_catalog *a, const int64_t *since_ns, size_t count,
+                                         struct bm_catalog_coverage *out, struct bm_error *err) BM_NODISCARD;
 void bm_audit_catalog_destroy(struct bm_audit_catalog *a); /* NULL is fine */
 
 #endif

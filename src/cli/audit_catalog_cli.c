@@ -18,6 +18,7 @@
 
 #include "bm_audit.h"
 #include "bm_audit_catalog.h"
+#include "bm_audit_html.h"
 #include "bm_catalog.h"
 #include "bm_digest.h"
 #include "bm_error.h"
@@ -26,6 +27,7 @@
 #include "bm_lock.h"
 #include "bm_state.h"
 #include "bm_text.h"
+#include "commands.h"
 #include "console.h"
 #include "drive.h"
 #include "load.h"
@@ -43,6 +45,7 @@ struct audit {
 	char *root; /* real */
 	struct bm_lock *lock;
 	struct bm_audit_printer *printer;
+	struct bm_audit_html *page;
 	struct bm_audit_catalog *catalog;
 };
 
@@ -51,6 +54,7 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 	const struct audit *a = ctx;
 
 	bm_audit_print_file(a->printer, file);
+	bm_audit_html_file(a->page, file);
 }
 
 /* ---- the end ---- */
@@ -122,6 +126,7 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		rc = BM_EXIT_DIFFERENT;
 	else
 		rc = good && !any_of(&judged, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	rc = bm_audit_write_page(a->page, run, sum, a->catalog, rc);
 	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
 		return rc; /* cron: nothing to say */
 	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
@@ -304,6 +309,7 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 		.results_on_stdout = true,
 		.is_filter = true,
 		.no_totals = true,
+		.report_is_own = bm_audit_html_wanted(o->report),
 		.on_file = on_file,
 		.finish = finish,
 		.ctx = &a,
@@ -330,12 +336,17 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 	    add_job(&a, jobs, &err) != BM_OK ||
 	    bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
 		goto fail;
+	if (style.report_is_own && !o->dry_run &&
+	    bm_audit_html_create(&(struct bm_audit_html_about){.path = o->report, .root = a.root}, &a.page, &err) !=
+	            BM_OK)
+		goto fail;
 	rc = bm_drive(jobs, o, &style, NULL);
 	goto out;
 fail:
 	if (faults.error_count == 0)
 		bm_console_say_error(&err);
 out:
+	bm_audit_html_destroy(a.page);
 	bm_audit_printer_destroy(a.printer);
 	bm_jobs_destroy(jobs);
 	bm_audit_catalog_destroy(a.catalog);

@@ -16,6 +16,7 @@
 
 #include "audit_catalog_cli.h"
 #include "bm_audit.h"
+#include "bm_audit_html.h"
 #include "bm_glob.h"
 #include "bm_job.h"
 #include "bm_text.h"
@@ -212,6 +213,7 @@ struct audit {
 	unsigned only, update_bits;
 	struct bm_audit_printer *printer;
 	struct bm_audit_update *update;
+	struct bm_audit_html *page;
 	uint64_t bad_lines;
 };
 
@@ -230,6 +232,7 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 	struct audit *a = ctx;
 
 	bm_audit_print_file(a->printer, file);
+	bm_audit_html_file(a->page, file);
 	if (a->update != NULL)
 		bm_audit_update_file(a->update, file);
 }
@@ -282,6 +285,17 @@ void bm_audit_say_gnu(const struct bm_summary *s)
 	               "computed checksum did NOT match", "computed checksums did NOT match");
 }
 
+int bm_audit_write_page(struct bm_audit_html *page, const struct bm_run *run, const struct bm_summary *sum,
+                        struct bm_audit_catalog *catalog, int rc)
+{
+	struct bm_error err = BM_ERROR_INIT;
+
+	if (bm_audit_html_write(page, bm_run_id(run), sum, catalog, &err) == BM_OK)
+		return rc;
+	bm_console_say_error(&err);
+	return rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
+}
+
 bool bm_audit_any_of(const struct bm_summary *sum, unsigned bits)
 {
 	for (int v = 0; v < BM_VERDICT_COUNT; v++)
@@ -310,6 +324,7 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	else
 		rc = good && sum->bad_lines == 0 && !bm_audit_any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE
 		                                                                             : BM_EXIT_FAILED;
+	rc = bm_audit_write_page(a->page, run, sum, NULL, rc);
 	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
 		return rc; /* cron: nothing to say */
 	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
@@ -424,6 +439,7 @@ static int audit(const struct bm_cli_options *o)
 		.results_on_stdout = true,
 		.is_filter = true,
 		.on_file = on_file,
+		.report_is_own = bm_audit_html_wanted(o->report),
 		.finish = finish,
 		.ctx = &a,
 	};
@@ -457,12 +473,17 @@ static int audit(const struct bm_cli_options *o)
 		goto fail;
 	if (bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
 		goto fail;
+	if (style.report_is_own && !o->dry_run &&
+	    bm_audit_html_create(&(struct bm_audit_html_about){o->report, ao.root, ao.manifest}, &a.page, &err) !=
+	            BM_OK)
+		goto fail;
 	rc = bm_drive(jobs, o, &style, NULL);
 	goto out;
 fail:
 	if (faults.error_count == 0)
 		bm_console_say_error(&err);
 out:
+	bm_audit_html_destroy(a.page);
 	bm_audit_printer_destroy(a.printer);
 	bm_audit_update_destroy(a.update);
 	bm_jobs_destroy(jobs);
@@ -498,6 +519,7 @@ const struct bm_cli_command bm_cmd_audit = {
 		  "  bytemill audit SHA256SUMS /srv/photos --update new,moved\n"
 		  "  bytemill audit sums.json /mnt/archive --max-duration 2h --report audit.jsonl\n"
 		  "  bytemill audit --catalog /mnt/archive --max-duration 2h --older-than 30d\n"
+		  "  bytemill audit --catalog /mnt/archive --report audit.html     (a page for people)\n"
 		  "\n"
 		  "Exit codes:\n"
 		  "  0 all is as the manifest says; 3 differences; 1 no differences, but some files could not be\n"

@@ -179,7 +179,7 @@ static void say_report_error(const char *path, int error)
 /* 0, or BM_EXIT_USAGE with nothing done. */
 static int open_report(const struct bm_cli_options *o, const struct bm_drive_style *style, FILE **report)
 {
-	if (o->report == NULL)
+	if (o->report == NULL || style->report_is_own)
 		return 0;
 	if (strcmp(o->report, "-") == 0) {
 		if (style->results_on_stdout)
@@ -301,7 +301,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 {
 	struct drive d = {.o = o, .style = style, .is_several = bm_jobs_count(jobs) > 1, .outcome = outcome};
 	struct bm_run_options opt = run_options(o);
-	const char *own_files[2];
+	const char *own_files[3];
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
 	struct bm_run *run = NULL;
@@ -327,6 +327,8 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		own_files[opt.own_file_count++] = o->log;
 	if (o->metrics != NULL)
 		own_files[opt.own_file_count++] = o->metrics;
+	if (o->report != NULL && style->report_is_own)
+		own_files[opt.own_file_count++] = o->report;
 	opt.own_files = own_files;
 	opt.on_file = on_file;
 	opt.on_message = on_message;

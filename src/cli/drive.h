@@ -13,7 +13,8 @@ struct bm_drive_style {
 	bool results_on_stdout; /* some step writes to standard output */
 	bool is_filter; /* a tool of one job that the user did not name: a closing summary only with --verbose or where
 	                   something failed, and messages without the job's name */
-	bool no_totals; /* what will be read is only known as it goes on: the bar shows no end */
+	bool report_is_own; /* the command writes --report itself: it is only kept from being an input */
+	bool no_totals;     /* what will be read is only known as it goes on: the bar shows no end */
 	/* For a command with results of its own; ctx is theirs. NULL: the usual. */
 	/* In place of a line for a file that failed: as in bytemill.h. */
 	void (*on_file)(void *ctx, const struct bm_file_result *file);

@@ -460,6 +460,7 @@ void bm_options_fini(struct bm_cli_options *o)
 	free(o->exclude.items);
 	free(o->identities.items);
 	free(o->under.items);
+	free(o->bag_info.items);
 	free(o->given);
 	memset(o, 0, sizeof(*o));
 }

@@ -66,6 +66,10 @@ struct bm_cli_options {
 	uint64_t older_than_ms, max_bytes; /* 0: not given */
 	unsigned percent;                  /* likewise */
 	bool catalog, new_place, has_older_than;
+	/* bag; algorithms as of hash */
+	const char *bag_to;
+	struct bm_cli_texts bag_info;
+	bool bag_validate;
 	/* catalog */
 	bool export, json;
 	/* steps */

@@ -2,7 +2,7 @@
 # --version and --help, of the program and of each command; what happens to a command that there is not.
 . "$(dirname "$0")/lib.sh"
 
-commands=(run validate hash audit catalog diff cat steps keygen schedule)
+commands=(run validate hash audit catalog diff bag cat steps keygen schedule)
 
 run_bm --version
 expect_exit 0
