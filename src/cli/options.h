@@ -48,6 +48,7 @@ struct bm_cli_options {
 	int format; /* enum bm_manifest_format; -1: not given */
 	const char *files_from;
 	const char *output;
+	uint64_t blocks_bytes;    /* 0: not given */
 	bool check, status, warn; /* and strict, ignore_missing as of audit */
 	/* cat */
 	const char *range;
