@@ -56,7 +56,7 @@ struct bm_cli_options {
 	const char *passphrase_file;
 	/* audit; include, exclude, no_hidden, follow, one_file_system as of hash */
 	int audit_format, kind; /* -1: not given */
-	const char *algorithm, *strip, *only, *update;
+	const char *algorithm, *strip, *only, *update, *repair_from;
 	struct bm_cli_texts under;
 	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe, has_max_duration;
 	uint64_t max_duration_ms;
