@@ -109,6 +109,27 @@ struct bm_file_output {
 	bool skipped; /* it existed and if_exists is "skip" */
 	unsigned step;
 };
+/* Digests of equal pieces of what a hash step saw; the last piece is what is left. */
+struct bm_file_blocks {
+	const char *algorithm;
+	uint64_t size_bytes;  /* of a block */
+	const uint8_t *bytes; /* digest after digest */
+	size_t count;         /* of digests */
+	size_t digest_len;
+	unsigned step;
+};
+#define BM_DAMAGE_SPANS 32
+struct bm_byte_span {
+	uint64_t first, last; /* last is one of them */
+};
+/* Which bytes are not those of the manifest, as far as its digests of blocks tell: whole blocks, adjacent ones as one. */
+struct bm_file_damage {
+	uint64_t size_bytes; /* of the file in the manifest; all spans are within */
+	uint64_t
+		found_bytes; /* of the file as it is: what is missing at its end is in the spans, what is too much is not */
+	uint64_t damaged_bytes, span_count;         /* of all spans, also those that are not told */
+	struct bm_byte_span spans[BM_DAMAGE_SPANS]; /* the first ones */
+};
 /* One input that is finished. Borrowed for the call. */
 struct bm_file_result {
 	const char *job;
@@ -129,7 +150,11 @@ struct bm_file_result {
 	 * Else NULL. */
 	const char *other;
 	bool has_mtime;
-	int64_t mtime_ns; /* of a regular file, when it was opened; since 1970-01-01 UTC */
+	int64_t mtime_ns;                    /* of a regular file, when it was opened; since 1970-01-01 UTC */
+	const struct bm_file_blocks *blocks; /* of hash steps that have them */
+	size_t blocks_count;
+	const struct bm_file_damage
+		*damage; /* CHANGED, ROTTED: where, if the manifest has digests of blocks; else NULL */
 };
 
 struct bm_progress {

@@ -177,6 +177,8 @@ static void pile_file(struct bm_audit_printer *p, const struct bm_file_result *f
 	} else if (f->error != NULL && f->verdict != BM_VERDICT_MISSING) {
 		bm_buf_printf(out, ": %s", f->error->text);
 	}
+	if (f->damage != NULL)
+		bm_audit_put_damage(out, f->damage);
 	bm_buf_putc(out, '\n');
 	if (out->oom)
 		p->piles[f->verdict].lost++;

@@ -79,6 +79,9 @@ void bm_audit_print_file(struct bm_audit_printer *p, const struct bm_file_result
 /* The end: counts and lists of the table, the summary of JSON. False: something could not be told for want of memory. */
 bool bm_audit_print_end(struct bm_audit_printer *p, const char *run_id, const struct bm_summary *sum);
 
+/* "; damaged: bytes 0-4095, 8192-9999 of 10000": for people. */
+void bm_audit_put_damage(struct bm_buf *out, const struct bm_file_damage *d);
+
 /* ---- two manifests ---- */
 
 /* Borrowed for the call. */

@@ -155,6 +155,8 @@ static int check(struct audit *a)
 		return bm_usage_error(COMMAND,
 		                      "--kind, --strip, --strict, --allow-unsafe, --ignore-new, --ignore-missing "
 		                      "and --always-read are for manifests, and do not go with --catalog");
+	if (o->repair_from != NULL)
+		return bm_usage_error(COMMAND, "--repair-from wants a manifest with digests, not --catalog");
 	if (o->under.count > 0 && o->include.count > 0)
 		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
 	for (size_t i = 0; i < o->under.count; i++)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "audit_catalog_cli.h"
+#include "audit_repair_cli.h"
 #include "bm_audit.h"
 #include "bm_audit_html.h"
 #include "bm_glob.h"
@@ -109,6 +110,13 @@ static const struct bm_cli_option options[] = {
 		.offset = AT(update),
 		.arg = "VERDICT,...",
 		.help = "bring MANIFEST up to date for new, duplicate, changed, rotted, moved, missing files",
+	},
+	{
+		.name = "repair-from",
+		.type = BM_CLI_TEXT,
+		.offset = AT(repair_from),
+		.arg = "DIR",
+		.help = "put changed, rotted and missing files right from DIR, a copy of ROOT (--dry-run: say what could be)",
 	},
 	{
 		.name = "ignore-new",
@@ -214,6 +222,7 @@ struct audit {
 	struct bm_audit_printer *printer;
 	struct bm_audit_update *update;
 	struct bm_audit_html *page;
+	struct bm_cli_repair *repair;
 	uint64_t bad_lines;
 };
 
@@ -235,6 +244,8 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 	bm_audit_html_file(a->page, file);
 	if (a->update != NULL)
 		bm_audit_update_file(a->update, file);
+	if (a->repair != NULL)
+		bm_cli_repair_file(a->repair, file);
 }
 
 /* ---- the end ---- */
@@ -309,6 +320,9 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	struct audit *a = ctx;
 	unsigned left = a->only & BM_AUDIT_DIFFERENCES;
 	bool good = sum->error.status == BM_OK && !sum->cancelled;
+	bool is_told = a->repair != NULL && a->format == BM_AUDIT_TABLE; /* what is repaired comes behind it */
+	bool is_whole = !is_told || bm_audit_print_end(a->printer, bm_run_id(run), sum);
+	struct bm_summary rest = *sum;
 
 	(void)rc;
 	if (a->bad_lines > SHOWN_BAD_LINES && !a->o->verbose)
@@ -319,15 +333,21 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		good = write_update(a, &left);
 	else if (a->update != NULL)
 		bm_console_say(BM_CONSOLE_WARNING, "the manifest was left as it is, since the audit is not complete");
-	if (bm_audit_any_of(sum, left) && !sum->cancelled)
+	if (a->repair != NULL && good)
+		good = bm_cli_repair_run(a->repair, &rest);
+	else if (a->repair != NULL)
+		bm_console_say(BM_CONSOLE_WARNING, "nothing was repaired, since the audit is not complete");
+	if (bm_audit_any_of(&rest, left) && !sum->cancelled)
 		rc = BM_EXIT_DIFFERENT;
 	else
 		rc = good && sum->bad_lines == 0 && !bm_audit_any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE
 		                                                                             : BM_EXIT_FAILED;
 	rc = bm_audit_write_page(a->page, run, sum, NULL, rc);
-	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
+	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE && !is_told)
 		return rc; /* cron: nothing to say */
-	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
+	if (!is_told)
+		is_whole = bm_audit_print_end(a->printer, bm_run_id(run), sum);
+	if (!is_whole) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
 		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
 	}
@@ -433,6 +453,7 @@ static void fill(struct audit *a, struct bm_audit_options *ao)
 static int audit(const struct bm_cli_options *o)
 {
 	struct audit a = {.o = o};
+	struct bm_cli_options running = *o; /* a repair's dry run reads, too */
 	struct bm_audit_options ao;
 	struct bm_drive_style style = {
 		.command = COMMAND,
@@ -455,9 +476,13 @@ static int audit(const struct bm_cli_options *o)
 	rc = check(&a);
 	if (rc != 0)
 		return rc;
+	fill(&a, &ao);
+	rc = bm_cli_repair_create(o, &ao, a.only, &a.repair);
+	if (rc != 0)
+		return rc;
+	running.dry_run = o->dry_run && a.repair == NULL;
 	rc = BM_EXIT_USAGE;
 	a.format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
-	fill(&a, &ao);
 	job = bm_audit_job(&ao);
 	if (job == NULL) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
@@ -477,7 +502,7 @@ static int audit(const struct bm_cli_options *o)
 	    bm_audit_html_create(&(struct bm_audit_html_about){o->report, ao.root, ao.manifest}, &a.page, &err) !=
 	            BM_OK)
 		goto fail;
-	rc = bm_drive(jobs, o, &style, NULL);
+	rc = bm_drive(jobs, &running, &style, NULL);
 	goto out;
 fail:
 	if (faults.error_count == 0)
@@ -486,6 +511,7 @@ out:
 	bm_audit_html_destroy(a.page);
 	bm_audit_printer_destroy(a.printer);
 	bm_audit_update_destroy(a.update);
+	bm_cli_repair_destroy(a.repair);
 	bm_jobs_destroy(jobs);
 	return rc;
 }
@@ -518,6 +544,7 @@ const struct bm_cli_command bm_cmd_audit = {
 		  "  bytemill audit SHA256SUMS /srv/photos --only changed,rotted,missing\n"
 		  "  bytemill audit SHA256SUMS /srv/photos --update new,moved\n"
 		  "  bytemill audit sums.json /mnt/archive --max-duration 2h --report audit.jsonl\n"
+		  "  bytemill audit sums.json /srv/photos --repair-from /mnt/backup/photos --only rotted\n"
 		  "  bytemill audit --catalog /mnt/archive --max-duration 2h --older-than 30d\n"
 		  "  bytemill audit --catalog /mnt/archive --report audit.html     (a page for people)\n"
 		  "\n"

@@ -10,6 +10,7 @@
  */
 #include "commands.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "bm_digest.h"
@@ -54,6 +55,13 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_FLAG,
 		.offset = AT(zero),
 		.help = "end lines with NUL and do not escape names",
+	},
+	{
+		.name = "blocks",
+		.type = BM_CLI_SIZE,
+		.offset = AT(blocks_bytes),
+		.arg = "SIZE",
+		.help = "json lines: digests of each block too, so that an audit can say which bytes are damaged",
 	},
 	{
 		.name = "output",
@@ -237,6 +245,11 @@ static int check(const struct bm_cli_options *o, const struct bm_enum_list *algo
 		                      "--format gnu cannot say which of %zu algorithms a line is of; "
 		                      "allowed here: bsd, json",
 		                      algorithms->count);
+	if (o->blocks_bytes > 0 && *format != BM_MANIFEST_JSON)
+		return bm_usage_error(COMMAND, "--blocks goes with --format json only; the format here is \"%s\"",
+		                      bm_cli_formats[*format]);
+	if (o->blocks_bytes > 0 && (o->blocks_bytes < BM_HASH_BLOCKS_MIN || o->blocks_bytes > BM_HASH_BLOCKS_SIZE_MAX))
+		return bm_usage_error(COMMAND, "--blocks is %" PRIu64 " bytes; allowed: 4KiB to 1GiB", o->blocks_bytes);
 	if (o->zero && *format != BM_MANIFEST_GNU)
 		return bm_usage_error(COMMAND,
 		                      "--zero goes with GNU lines and one algorithm only; the format here is \"%s\"",
@@ -316,6 +329,7 @@ static bool build(struct bm_job *job, const struct bm_cli_options *o, const stru
 	p->hash.manifest = template_of(o->output != NULL ? o->output : "-");
 	p->hash.format = format;
 	p->hash.null = o->zero;
+	p->hash.blocks = o->blocks_bytes;
 	p->hash.name_as_given = true;
 	return p->hash.manifest != NULL;
 }

@@ -50,16 +50,17 @@ struct bm_cli_options {
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;
 	bool check, status, warn; /* and strict, ignore_missing as of audit */
-	int format; /* enum bm_manifest_format; -1: not given */
+	int format;               /* enum bm_manifest_format; -1: not given */
 	const char *files_from;
 	const char *output;
+	uint64_t blocks_bytes; /* 0: not given */
 	/* cat */
 	const char *range;
 	struct bm_cli_texts identities;
 	const char *passphrase_file;
 	/* audit; include, exclude, no_hidden, follow, one_file_system as of hash */
 	int audit_format, kind; /* -1: not given */
-	const char *algorithm, *strip, *only, *update;
+	const char *algorithm, *strip, *only, *update, *repair_from;
 	struct bm_cli_texts under;
 	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe, has_max_duration;
 	uint64_t max_duration_ms;

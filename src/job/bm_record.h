@@ -21,6 +21,9 @@ struct bm_record_view {
 	size_t digest_cap;
 	struct bm_file_output *outputs;
 	size_t output_cap;
+	struct bm_file_blocks *blocks;
+	size_t blocks_cap;
+	struct bm_file_damage damage; /* as error */
 };
 
 /* Appends f to out. Fails only by out->oom. Every pointer in f that may be missing may be NULL, and comes back so. */

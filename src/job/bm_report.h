@@ -8,6 +8,8 @@
  *	 "digests":[{"step":1,"algorithm":"sha256","hex":"00ff","bytes":12}],
  *	 "outputs":[{"step":3,"path":"/backup/a/b.gz","bytes":9,"skipped":true}],	skipped: optional
  *	 "warnings":["..."],
+ *	 "damage":{"size":5000000,"found":5000000,"bytes":1048576,"ranges":[[1048576,2097151]],
+ *		"more_ranges":0},				optional: struct bm_file_damage
  *	 "error":{"status":"system call failed","errno":2,"where":"...","text":"..."}}	optional; errno, where too
  *	{"type":"summary","run":"...","jobs_done":1,"jobs_failed":0,"jobs_skipped":0,
  *	 "files_done":1,"files_failed":0,"files_skipped":0,

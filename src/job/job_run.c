@@ -48,6 +48,19 @@ static void order_trouble(struct job_run *j, const struct bm_error *err)
 
 /* ---- callbacks ---- */
 
+static void file_blocks(struct bm_file *f, struct bm_file_result *r)
+{
+	struct bm_file_blocks *b = (struct bm_file_blocks *)(void *)f->results->blocks.data;
+	const uint8_t *bytes = (const uint8_t *)f->results->block_bytes.data;
+
+	r->blocks = b;
+	r->blocks_count = f->results->blocks.len / sizeof(*b);
+	for (size_t i = 0; i < r->blocks_count; i++) {
+		b[i].bytes = bytes;
+		bytes += b[i].count * b[i].digest_len;
+	}
+}
+
 /* The public form of a finished file; pointers into f. */
 static void file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err,
                         struct bm_file_result *r)
@@ -77,8 +90,10 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 		d[i].bytes = bytes;
 		bytes += d[i].len;
 	}
+	r->damage = f->damage;
 	if (err->status != BM_OK)
 		return;
+	file_blocks(f, r);
 	r->outputs = (const struct bm_file_output *)(const void *)f->results->outputs.data;
 	r->output_count = f->results->outputs.len / sizeof(*r->outputs);
 	/* Skipped is a file all of whose outputs were left as they are, and that gave nothing else. */
@@ -132,7 +147,8 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 	bm_error_clear(&err);
 	f->results = res;
 	if (bm_plan_close_file(j->plan, f, w, verdict, &err) == BM_OK &&
-	    (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || f->warnings.oom))
+	    (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || res->blocks.oom || res->block_bytes.oom ||
+	     f->warnings.oom))
 		(void)bm_error_set_nomem(&err);
 	if (err.status == BM_ERR_CANCELLED) {
 		/* Given up, not failed: an empty record keeps its place in the order. */

@@ -8,7 +8,8 @@
  * in that is stored, and the string itself only for a name that is not there letter for letter.
  *
  *	state, verdict, bytes, has mtime [, mtime], job, path form [, path], display [, path's length], warnings, other,
- *	n, n × (algorithm + 1 | 0, name; step, length, digest), n, n × (path, bytes, skipped, step), has error [, error]
+ *	n, n × (algorithm + 1 | 0, name; step, length, digest), n, n × (path, bytes, skipped, step),
+ *	n, n × (algorithm, step, block size, digest length, count, digests), has damage [, damage], has error [, error]
  *
  * The reader trusts nothing, though only the writer above it feeds it: a short read of a temporary file must end in
  * "false", not in a wild pointer. It checks every length against what is left; a count cannot be larger than the number
@@ -70,6 +71,25 @@ static uint64_t algorithm_number(const char *name)
 	return a != NULL && strcmp(a->name, name) == 0 ? (uint64_t)(a - all) + 1 : 0;
 }
 
+static void put_algorithm(struct bm_buf *out, const char *name)
+{
+	uint64_t number = algorithm_number(name);
+
+	put_number(out, number);
+	if (number == 0)
+		put_string(out, name, length_of(name));
+}
+
+static void put_blocks(struct bm_buf *out, const struct bm_file_blocks *b)
+{
+	put_algorithm(out, b->algorithm);
+	put_number(out, b->step);
+	put_number(out, b->size_bytes);
+	put_number(out, b->digest_len);
+	put_number(out, b->count);
+	bm_buf_put(out, b->bytes, b->count * b->digest_len);
+}
+
 void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 {
 	size_t job_len = length_of(f->job), path_len = length_of(f->path), display_len = length_of(f->display);
@@ -103,11 +123,8 @@ void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 	put_number(out, f->digest_count);
 	for (size_t i = 0; i < f->digest_count; i++) {
 		const struct bm_file_digest *d = &f->digests[i];
-		uint64_t number = algorithm_number(d->algorithm);
 
-		put_number(out, number);
-		if (number == 0)
-			put_string(out, d->algorithm, length_of(d->algorithm));
+		put_algorithm(out, d->algorithm);
 		put_number(out, d->step);
 		put_number(out, d->length);
 		put_number(out, d->len);
@@ -122,6 +139,12 @@ void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 		put_number(out, o->skipped ? 1 : 0);
 		put_number(out, o->step);
 	}
+	put_number(out, f->blocks_count);
+	for (size_t i = 0; i < f->blocks_count; i++)
+		put_blocks(out, &f->blocks[i]);
+	put_number(out, f->damage != NULL ? 1 : 0);
+	if (f->damage != NULL)
+		bm_buf_put(out, f->damage, sizeof(*f->damage));
 	put_number(out, f->error != NULL ? 1 : 0);
 	if (f->error != NULL) {
 		put_number(out, (uint64_t)f->error->status);
@@ -278,6 +301,30 @@ static bool get_outputs(struct reader *r, struct bm_record_view *v)
 	return !r->bad;
 }
 
+static bool get_blocks(struct reader *r, struct bm_record_view *v)
+{
+	uint64_t count = get_number(r);
+	void *items = v->blocks;
+	bool ok = reserve_items(r, &items, &v->blocks_cap, count, sizeof(v->blocks[0]));
+
+	v->blocks = items;
+	if (!ok)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		struct bm_file_blocks *b = &v->blocks[i];
+
+		b->algorithm = get_algorithm(r);
+		b->step = (unsigned)get_number_to(r, UINT_MAX);
+		b->size_bytes = get_number(r);
+		b->digest_len = (size_t)get_number_to(r, BM_DIGEST_MAX_BYTES);
+		b->count = (size_t)get_number_to(r, left_in(r));
+		b->bytes = (const uint8_t *)get_bytes(r, (uint64_t)b->count * b->digest_len);
+	}
+	v->file.blocks = v->blocks;
+	v->file.blocks_count = (size_t)count;
+	return !r->bad;
+}
+
 static void get_error(struct reader *r, struct bm_error *e)
 {
 	size_t where_len, text_len;
@@ -327,8 +374,15 @@ bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len)
 	}
 	f->warnings = get_string(&r, &ignored);
 	f->other = get_string(&r, &ignored);
-	if (!get_digests(&r, v) || !get_outputs(&r, v))
+	if (!get_digests(&r, v) || !get_outputs(&r, v) || !get_blocks(&r, v))
 		return false;
+	if (get_number_to(&r, 1) != 0) {
+		const char *damage = get_bytes(&r, sizeof(v->damage));
+
+		if (damage != NULL)
+			memcpy(&v->damage, damage, sizeof(v->damage));
+		f->damage = &v->damage;
+	}
 	if (get_number_to(&r, 1) != 0) {
 		get_error(&r, &v->error);
 		f->error = &v->error;
@@ -340,5 +394,6 @@ void bm_record_view_fini(struct bm_record_view *v)
 {
 	free(v->digests);
 	free(v->outputs);
+	free(v->blocks);
 	*v = (struct bm_record_view){0};
 }

@@ -149,6 +149,23 @@ static void put_warnings(struct bm_buf *out, const char *lines)
 	bm_buf_putc(out, ']');
 }
 
+static void put_damage(struct bm_buf *out, const struct bm_file_damage *d)
+{
+	uint64_t told = d->span_count < BM_DAMAGE_SPANS ? d->span_count : BM_DAMAGE_SPANS;
+
+	put_count(out, ",\"damage\":{\"size\":", d->size_bytes);
+	put_count(out, ",\"found\":", d->found_bytes);
+	put_count(out, ",\"bytes\":", d->damaged_bytes);
+	bm_buf_puts(out, ",\"ranges\":[");
+	for (uint64_t i = 0; i < told; i++) {
+		put_count(out, i == 0 ? "[" : ",[", d->spans[i].first);
+		put_count(out, ",", d->spans[i].last);
+		bm_buf_putc(out, ']');
+	}
+	put_count(out, "],\"more_ranges\":", d->span_count - told);
+	bm_buf_putc(out, '}');
+}
+
 void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
 {
 	bm_buf_puts(out, "{\"type\":\"file\",");
@@ -168,6 +185,8 @@ void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
 	put_digests(out, f);
 	put_outputs(out, f);
 	put_warnings(out, f->warnings);
+	if (f->damage != NULL)
+		put_damage(out, f->damage);
 	if (f->error != NULL)
 		put_error(out, f->error);
 	bm_buf_puts(out, "}\n");

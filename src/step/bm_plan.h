@@ -112,6 +112,8 @@ struct bm_file_results {
 	struct bm_buf digests; /* struct bm_file_digest items; their bytes pointers are put in when all are there */
 	struct bm_buf digest_bytes; /* one digest's behind the other's */
 	struct bm_buf outputs;      /* struct bm_file_output items; paths owned */
+	struct bm_buf blocks;       /* struct bm_file_blocks items; as digests, with: */
+	struct bm_buf block_bytes;
 };
 void bm_file_results_reset(struct bm_file_results *r); /* frees the paths, keeps the memory */
 void bm_file_results_fini(struct bm_file_results *r);
@@ -131,6 +133,7 @@ struct bm_file {
 	int64_t mtime_ns; /* of a regular file when it was opened */
 	struct bm_buf
 		warnings; /* a line each; by fill() and serial stages and close only, of which one runs at a time ... */
+	struct bm_file_damage *damage;   /* owned; by close; NULL: not known */
 	struct bm_file_results *results; /* lent while the file is closed; else NULL */
 	void *state[];                   /* one a step */
 };
@@ -138,6 +141,8 @@ struct bm_file {
 void bm_file_warn(struct bm_file *f, const char *fmt, ...) BM_PRINTF(2, 3);
 void bm_file_add_digest(struct bm_file *f, unsigned step, const char *algorithm, const uint8_t *bytes, size_t len,
                         uint64_t length);
+/* Copies the digests. */
+void bm_file_add_blocks(struct bm_file *f, const struct bm_file_blocks *blocks);
 /* Takes path (heap) over. */
 void bm_file_add_output(struct bm_file *f, unsigned step, char *path, uint64_t bytes, bool skipped);
 

@@ -82,6 +82,8 @@ struct bm_read_params {
 	bool literal; /* from holds plain names: no globs */
 	bool nothing; /* nothing is walked: the verify step says what is read */
 };
+#define BM_HASH_BLOCKS_MIN 4096
+#define BM_HASH_BLOCKS_SIZE_MAX (INT64_C(1) << 30)
 enum bm_manifest_format { BM_MANIFEST_GNU, BM_MANIFEST_BSD, BM_MANIFEST_JSON };
 struct bm_hash_params {
 	struct bm_enum_list algorithms; /* indices into bm_digest_algorithms() */
@@ -89,6 +91,7 @@ struct bm_hash_params {
 	int format;                     /* enum bm_manifest_format */
 	char *name;                     /* template of the name in a manifest line; NULL: see hash.c */
 	bool null;                      /* GNU lines end in NUL and names are not escaped (sha256sum -z) */
+	uint64_t blocks;                /* JSON lines have digests of blocks of so many bytes; 0: they have not */
 	/* Not in the table: set by commands that build a job in memory. */
 	bool name_as_given; /* names in the manifest are root and path, as sha256sum prints them */
 };

@@ -44,7 +44,7 @@ static struct digest_file *file_state(struct digest_set *set, struct bm_file *f,
 	struct digest_file *df = f->state[set->index];
 
 	if (df == NULL) {
-		df = digest_file_create(set, sizeof(*df), 0);
+		df = digest_file_create(set, set->file_bytes > 0 ? set->file_bytes : sizeof(*df), 0);
 		if (df == NULL)
 			(void)bm_error_set_nomem(err);
 		f->state[set->index] = df;

@@ -38,13 +38,14 @@ struct digest_stage { /* the engine's argument for one algorithm's stage */
 struct digest_set {     /* constant once the stages are added, but for the stashes */
 	unsigned index; /* the step's */
 	bool is_selective;
+	size_t file_bytes; /* of the step's own state, where the first stage makes it; 0: digest_file alone */
 	size_t count;
 	const struct bm_digest_algorithm *algorithms[DIGEST_SET_MAX];
 	struct digest_stage stages[DIGEST_SET_MAX];
 	struct bm_stash digests[DIGEST_SET_MAX];
 };
 
-/* The set is zeroed, but for index and is_selective. BM_ERR_LIMIT: more than DIGEST_SET_MAX. */
+/* The set is zeroed, but for index, is_selective and file_bytes. BM_ERR_LIMIT: more than DIGEST_SET_MAX. */
 enum bm_status digest_set_add(struct digest_set *set, const struct bm_digest_algorithm *a, struct bm_error *err)
 	BM_NODISCARD;
 enum bm_status digest_set_stages(struct digest_set *set, struct bm_plan *plan, struct bm_error *err) BM_NODISCARD;

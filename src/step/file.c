@@ -30,6 +30,7 @@ void bm_file_destroy(struct bm_file *f)
 		return;
 	bm_source_close(f->source);
 	bm_buf_fini(&f->warnings);
+	free(f->damage);
 	bm_entry_destroy(f->entry);
 	free(f);
 }
@@ -43,6 +44,8 @@ void bm_file_results_reset(struct bm_file_results *r)
 	bm_buf_reset(&r->digests);
 	bm_buf_reset(&r->digest_bytes);
 	bm_buf_reset(&r->outputs);
+	bm_buf_reset(&r->blocks);
+	bm_buf_reset(&r->block_bytes);
 }
 
 void bm_file_results_fini(struct bm_file_results *r)
@@ -51,6 +54,8 @@ void bm_file_results_fini(struct bm_file_results *r)
 	bm_buf_fini(&r->digests);
 	bm_buf_fini(&r->digest_bytes);
 	bm_buf_fini(&r->outputs);
+	bm_buf_fini(&r->blocks);
+	bm_buf_fini(&r->block_bytes);
 }
 
 void bm_file_warn(struct bm_file *f, const char *fmt, ...)
@@ -76,6 +81,12 @@ void bm_file_add_digest(struct bm_file *f, unsigned step, const char *algorithm,
 	/* The bytes may still move while more are added: the pointers are put in by whoever reads them (see job_run.c). */
 	bm_buf_put(&f->results->digest_bytes, bytes, len);
 	bm_buf_put(&f->results->digests, &d, sizeof(d));
+}
+
+void bm_file_add_blocks(struct bm_file *f, const struct bm_file_blocks *blocks)
+{
+	bm_buf_put(&f->results->block_bytes, blocks->bytes, blocks->count * blocks->digest_len);
+	bm_buf_put(&f->results->blocks, blocks, sizeof(*blocks));
 }
 
 void bm_file_add_output(struct bm_file *f, unsigned step, char *path, uint64_t bytes, bool skipped)

@@ -8,6 +8,7 @@
  * the bytes) makes, relative to the manifest's directory, where it lies below that; else {path}. So "sha256sum -c"
  * beside the manifest just works.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "bm_error.h"
 #include "bm_text.h"
 #include "digest_stage.h"
+#include "hash_blocks.h"
 #include "manifest.h"
 #include "step_internal.h"
 
@@ -25,6 +27,7 @@ struct hash_shared {
 	struct bm_job_context *ctx;
 	const struct bm_hash_params *p;
 	struct digest_set set;
+	struct hash_blocks blocks;
 
 	/* Manifests: by algorithm where the name holds {algorithm}, else one. Used by emit and finish only. */
 	size_t manifest_count;
@@ -79,13 +82,21 @@ static enum bm_status prepare_name(struct hash_shared *hs, const struct bm_job *
 	return BM_OK;
 }
 
-/* Is the file that a name in the manifest stands for one with the input's time of change? Then an audit can tell bytes
- * that rotted from bytes that somebody wrote. */
-static bool keeps_mtime(const struct hash_shared *hs, const struct bm_job *job)
+/* Are the bytes here the input's? */
+static bool is_input(const struct hash_shared *hs, const struct bm_job *job)
 {
 	for (size_t i = 1; i < hs->set.index; i++)
 		if (job->steps[i].kind->role == BM_ROLE_CHANGE)
 			return false;
+	return true;
+}
+
+/* Is the file that a name in the manifest stands for one with the input's time of change? Then an audit can tell bytes
+ * that rotted from bytes that somebody wrote. */
+static bool keeps_mtime(const struct hash_shared *hs, const struct bm_job *job)
+{
+	if (!is_input(hs, job))
+		return false;
 	for (size_t i = hs->set.index + 1; hs->name != NULL && i < job->step_count; i++)
 		if (job->steps[i].kind->ops == &bm_write_ops)
 			return job->steps[i].p.write.preserve;
@@ -149,6 +160,7 @@ static enum bm_status hash_prepare(struct bm_plan *plan, const struct bm_step *s
 	hs->ctx = plan->ctx;
 	hs->p = &step->p.hash;
 	hs->set.index = step->index;
+	hs->set.file_bytes = sizeof(struct hash_file);
 	all = bm_digest_algorithms(&n);
 	for (size_t i = 0; i < hs->p->algorithms.count && status == BM_OK; i++)
 		status = digest_set_add(&hs->set, &all[hs->p->algorithms.items[i]], err);
@@ -159,6 +171,9 @@ static enum bm_status hash_prepare(struct bm_plan *plan, const struct bm_step *s
 	hs->has_mtime = keeps_mtime(hs, plan->job);
 	if (status == BM_OK)
 		status = digest_set_stages(&hs->set, plan, err);
+	hs->blocks = (struct hash_blocks){&hs->set, hs->p->blocks, is_input(hs, plan->job)};
+	if (status == BM_OK)
+		status = hash_blocks_stage(&hs->blocks, plan, err);
 	return status;
 }
 
@@ -178,6 +193,9 @@ static enum bm_status hash_close(void *shared, struct bm_file *f, bool good, str
 		if (good && df->value[i].done)
 			bm_file_add_digest(f, set->index, set->algorithms[i]->name, df->value[i].out,
 			                   set->algorithms[i]->size_bytes, df->length);
+	if (good)
+		hash_blocks_add(&hs->blocks, f, (struct hash_file *)df);
+	hash_blocks_end((struct hash_file *)df);
 	digest_file_end(set, df);
 	free(df);
 	f->state[set->index] = NULL;
@@ -298,6 +316,8 @@ static void hash_describe(void *shared, struct bm_buf *out)
 
 	for (size_t i = 0; i < hs->set.count; i++)
 		bm_buf_printf(out, "%s%s", i > 0 ? ", " : "", hs->set.algorithms[i]->name);
+	if (hs->blocks.size_bytes > 0)
+		bm_buf_printf(out, ", blocks of %" PRIu64 " bytes", hs->blocks.size_bytes);
 	for (size_t i = 0; i < hs->manifest_count; i++) {
 		bm_buf_puts(out, i == 0 ? ", manifest " : " ");
 		bm_escape_display(out, hs->manifest_path[i], strlen(hs->manifest_path[i]));
@@ -338,6 +358,12 @@ static void check_hash(const union bm_step_params *p, bm_step_report_fn *report,
 	if (h->null && h->format != BM_MANIFEST_GNU)
 		report(ctx, "null",
 		       "null is for lines in gnu format, as sha256sum -z writes them; this format has no such form",
+		       NULL);
+	if (h->blocks > 0 && (h->format != BM_MANIFEST_JSON || h->manifest == NULL))
+		report(ctx, "blocks",
+		       h->manifest == NULL
+		               ? "the digests of blocks go to a manifest, and there is none: set manifest, and format to \"json\""
+		               : "only lines in json format can hold the digests of blocks: set format to \"json\"",
 		       NULL);
 	/* A GNU line does not say which algorithm made it: mixed in one file, no checker can tell them apart. */
 	if (h->manifest != NULL && h->format == BM_MANIFEST_GNU && h->algorithms.count > 1 &&
@@ -391,6 +417,15 @@ static const struct bm_option hash_options[] = {
 		.offset = offsetof(struct bm_hash_params, null),
 		.default_json = "false",
 		.help = "gnu format: end lines in NUL and leave names as they are, as sha256sum -z does",
+	},
+	{
+		.name = "blocks",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_hash_params, blocks),
+		.min = BM_HASH_BLOCKS_MIN,
+		.max = BM_HASH_BLOCKS_SIZE_MAX,
+		.help = "json format: digests of each block of so many bytes too, by the first algorithm, so that an audit can say "
+			"which bytes are damaged; a file of more than 65536 blocks gets larger ones",
 	},
 };
 

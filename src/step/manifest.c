@@ -36,6 +36,19 @@ enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, co
 		e.has_size = true;
 		e.size_bytes = d->length;
 	}
+	for (size_t i = 0; i < r->blocks_count && format == BM_MANIFEST_JSON; i++) {
+		const struct bm_file_blocks *b = &r->blocks[i];
+
+		if (b->step != step)
+			continue;
+		e.has_blocks = true;
+		e.blocks = (struct bm_manifest_blocks){.size_bytes = b->size_bytes,
+		                                       .algorithm = bm_digest_find(b->algorithm),
+		                                       .name = b->algorithm,
+		                                       .bytes = b->bytes,
+		                                       .count = b->count,
+		                                       .digest_len = b->digest_len};
+	}
 	e.has_mtime = with_mtime && r->has_mtime;
 	e.mtime_ns = r->mtime_ns;
 	return bm_manifest_put_entry(out, &style, &e, err);

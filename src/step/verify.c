@@ -117,7 +117,8 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 	vf->is_touched = (uint64_t)st->st_size != vf->size_bytes || f->mtime_ns != vf->mtime_ns ||
 	                 (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec != vf->ctime_ns ||
 	                 (uint64_t)st->st_ino != vf->inode;
-	if (vf->has_size && vs->p->known == NULL && !vs->p->always_read && f->has_mtime &&
+	/* With blocks it is read all the same: they say how much of it is as it was. */
+	if (vf->has_size && vs->p->known == NULL && !vs->p->always_read && !vf->has_blocks && f->has_mtime &&
 	    (uint64_t)st->st_size != vf->size_bytes) {
 		vf->verdict = BM_VERDICT_CHANGED;
 		return bm_error_set(err, BM_ERR_MISMATCH, NULL,
@@ -175,6 +176,9 @@ static enum bm_verdict say_wrong(const struct verify_shared *vs, const struct bm
 	put_short(&text, vf->d.value[wrong->algorithm].out, a->size_bytes);
 	bm_buf_printf(&text, ", %s says ", vs->m->says);
 	put_short(&text, wrong->bytes, a->size_bytes);
+	if (vf->has_blocks && vf->d.length != vf->blocks_of_bytes)
+		bm_buf_printf(&text, "; it has %" PRIu64 " bytes, the manifest says %" PRIu64, vf->d.length,
+		              vf->blocks_of_bytes);
 	if (rotted)
 		bm_buf_puts(&text, "; size and time of change are as they were");
 	else if (vf->was_damaged)

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "block_digests.h"
 #include "bm_known.h"
 #include "bm_manifest.h"
 #include "bm_manifest_sorted.h"
@@ -54,6 +55,9 @@ struct verify_file {
 	bool has_size, has_mtime;
 	uint64_t size_bytes;
 	int64_t mtime_ns;
+	bool has_blocks; /* the next two; their digests are part of the same allocation */
+	struct bm_manifest_blocks blocks;
+	uint64_t blocks_of_bytes; /* the size of the file that they are of */
 	/* The rest up to verdict where there is a source. */
 	int64_t ctime_ns;
 	uint64_t inode;
@@ -108,6 +112,14 @@ enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *wa
 /* The file is through, f->verdict is set. */
 void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, const struct verify_file *vf,
                        const struct bm_error *err);
+
+/* ---- which bytes (verify_damage.c) ---- */
+
+/* found: of the first blocks_of_bytes bytes, or of all where there are fewer: found_bytes. NULL: no memory. */
+struct bm_file_damage *verify_damage(const struct verify_file *vf, const struct block_digests *found,
+                                     uint64_t found_bytes);
+/* Are the blocks of a line such as can be compared: of a known algorithm, and as many as the size says? */
+bool verify_takes_blocks(const struct bm_manifest_entry *e);
 
 /* ---- reading again (verify_again.c) ---- */
 

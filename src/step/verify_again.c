@@ -6,6 +6,8 @@
  * is nothing else: there the second reading sees the same memory). So bytes that went wrong in memory, in a cable or in
  * the cache are told from those that are wrong on the disk, and a disk that gives other bytes each time from both.
  *
+ * Where the manifest has digests of blocks, this reading also finds which of them are wrong.
+ *
  * It is done by the thread that closes the file, one piece after the other: a mismatch is rare, and a tree of nothing
  * but mismatches keeps as many threads at it.
  */
@@ -28,6 +30,9 @@ struct second {
 	uint8_t *buf;
 	struct bm_digest *states[DIGEST_SET_MAX];
 	uint8_t out[DIGEST_SET_MAX][BM_DIGEST_MAX_BYTES];
+	struct block_digests blocks; /* where the manifest has them */
+	uint64_t blocks_left;        /* bytes that go into them yet */
+	uint64_t bytes;              /* read */
 };
 
 static bool is_wanted(const struct verify_file *vf, size_t i)
@@ -80,7 +85,13 @@ static ssize_t read_piece(struct second *s, uint64_t offset, struct bm_worker *w
 static enum bm_status update(struct second *s, const struct digest_set *set, const struct verify_file *vf, size_t len,
                              struct bm_error *err)
 {
+	size_t in_blocks = len < s->blocks_left ? len : (size_t)s->blocks_left;
 	enum bm_status status = BM_OK;
+
+	s->bytes += len;
+	s->blocks_left -= in_blocks;
+	if (in_blocks > 0)
+		status = block_digests_put(&s->blocks, s->buf, in_blocks, err);
 
 	for (size_t i = 0; i < set->count && status == BM_OK; i++)
 		if (is_wanted(vf, i))
@@ -148,17 +159,26 @@ enum verify_second verify_read_again(struct verify_shared *vs, struct bm_file *f
 			goto out;
 	if (!open_second(s, bm_source_fd(f->source)))
 		goto out;
+	if (vf->has_blocks) {
+		s->blocks.algorithm = vf->blocks.algorithm;
+		s->blocks.size_bytes = vf->blocks.size_bytes;
+		s->blocks_left = vf->blocks_of_bytes;
+	}
 	result = read_all(s, &vs->set, f, vf, w, err);
 	for (size_t i = 0; i < vs->set.count && result == VERIFY_SECOND_RIGHT; i++)
 		if (is_wanted(vf, i) && bm_digest_finish(s->states[i], s->out[i], err) != BM_OK)
 			result = VERIFY_SECOND_FAILED;
 	if (result == VERIFY_SECOND_RIGHT)
 		result = judge(s, vs, vf);
+	if (vf->has_blocks && (result == VERIFY_SECOND_SAME || result == VERIFY_SECOND_OTHER) &&
+	    block_digests_end(&s->blocks, NULL) == BM_OK)
+		f->damage = verify_damage(vf, &s->blocks, s->bytes);
 out:
 	if (s->fd >= 0)
 		close(s->fd);
 	for (size_t i = 0; i < vs->set.count; i++)
 		bm_digest_destroy(s->states[i]);
+	block_digests_fini(&s->blocks);
 	free(s->buf);
 	free(s);
 	return result;

@@ -29,6 +29,7 @@ struct verify_cursor {
 	struct bm_buf name;
 	struct verify_file file; /* as far as the manifest knows it; no digest_file yet */
 	struct verify_digest digests[VERIFY_DIGESTS_MAX];
+	struct bm_buf block_bytes; /* what file.blocks points to */
 };
 
 enum bm_status verify_cursor_create(const struct verify_manifest *m, struct verify_cursor **out, struct bm_error *err)
@@ -45,6 +46,7 @@ void verify_cursor_destroy(struct verify_cursor *c)
 	if (c == NULL)
 		return;
 	bm_buf_fini(&c->name);
+	bm_buf_fini(&c->block_bytes);
 	free(c);
 }
 
@@ -104,6 +106,14 @@ static void take_line(struct verify_cursor *c)
 	}
 	for (size_t i = 0; i < e->digest_count; i++)
 		take_digest(c, &e->digests[i]);
+	if (!verify_takes_blocks(e))
+		return;
+	bm_buf_reset(&c->block_bytes);
+	bm_buf_put(&c->block_bytes, e->blocks.bytes, e->blocks.count * e->blocks.digest_len);
+	c->file.has_blocks = !c->block_bytes.oom;
+	c->file.blocks = e->blocks;
+	c->file.blocks.bytes = (const uint8_t *)c->block_bytes.data;
+	c->file.blocks_of_bytes = e->size_bytes;
 }
 
 /* Has a name at hand, unless there is none left. */
@@ -144,8 +154,10 @@ struct verify_file *verify_file_create(const struct verify_shared *vs, const str
                                        const struct verify_digest *digests)
 {
 	size_t count = file != NULL ? file->digest_count : 0, n = vs->set.count;
+	size_t digests_bytes = count * sizeof(struct verify_digest);
+	size_t blocks_bytes = file != NULL && file->has_blocks ? file->blocks.count * file->blocks.digest_len : 0;
 	struct verify_file *vf =
-		(struct verify_file *)(void *)digest_file_create(&vs->set, sizeof(*vf), count * sizeof(vf->digests[0]));
+		(struct verify_file *)(void *)digest_file_create(&vs->set, sizeof(*vf), digests_bytes + blocks_bytes);
 	struct digest_file d;
 	uint32_t wanted = 0;
 
@@ -155,7 +167,10 @@ struct verify_file *verify_file_create(const struct verify_shared *vs, const str
 	*vf = *file;
 	vf->d = d;
 	vf->digests = (struct verify_digest *)(void *)(vf->d.value + n);
-	memcpy(vf->digests, digests, count * sizeof(vf->digests[0]));
+	memcpy(vf->digests, digests, digests_bytes);
+	if (blocks_bytes > 0)
+		memcpy(vf->digests + count, file->blocks.bytes, blocks_bytes);
+	vf->blocks.bytes = (const uint8_t *)(vf->digests + count);
 	for (size_t i = 0; i < count; i++)
 		wanted |= UINT32_C(1) << digests[i].algorithm;
 	vf->d.skip = ~wanted;

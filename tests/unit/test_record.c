@@ -47,6 +47,20 @@ static void assert_same(const struct bm_file_result *a, const struct bm_file_res
 		assert_int_equal(a->outputs[i].skipped, b->outputs[i].skipped);
 		assert_int_equal(a->outputs[i].step, b->outputs[i].step);
 	}
+	assert_int_equal(a->blocks_count, b->blocks_count);
+	for (size_t i = 0; i < a->blocks_count; i++) {
+		assert_same_text(a->blocks[i].algorithm, b->blocks[i].algorithm);
+		assert_int_equal(a->blocks[i].step, b->blocks[i].step);
+		assert_true(a->blocks[i].size_bytes == b->blocks[i].size_bytes);
+		assert_int_equal(a->blocks[i].count, b->blocks[i].count);
+		assert_int_equal(a->blocks[i].digest_len, b->blocks[i].digest_len);
+		if (a->blocks[i].count > 0)
+			assert_memory_equal(a->blocks[i].bytes, b->blocks[i].bytes,
+			                    a->blocks[i].count * a->blocks[i].digest_len);
+	}
+	assert_true((a->damage == NULL) == (b->damage == NULL));
+	if (a->damage != NULL)
+		assert_memory_equal(a->damage, b->damage, sizeof(*a->damage));
 	assert_same_text(a->warnings, b->warnings);
 	assert_true((a->error == NULL) == (b->error == NULL));
 	if (a->error != NULL) {
@@ -67,6 +81,12 @@ static struct bm_file_output outputs[] = {
 	{"/mirror/a\n\xff", 0, true, 0},
 	{NULL, UINT64_MAX, false, UINT_MAX},
 };
+static struct bm_file_blocks blocks[] = {
+	{"sha256", 1 << 20, bytes64, 2, 32, 1},
+	{"tiger", UINT64_MAX, bytes64, 8, 8, UINT_MAX},
+	{"md5", 4096, NULL, 0, 16, 3},
+};
+static struct bm_file_damage damaged = {5000000, 4999999, 70000, 2, {{0, 65535}, {131072, 135535}}};
 static struct bm_error failure = {BM_ERR_SYSTEM, 28, "/some/where", "cannot write: No space left on device"};
 
 /* Every shape once; i up to the first that gives false. */
@@ -117,6 +137,17 @@ static bool example(size_t i, struct bm_file_result *f)
 		return true;
 	case 9:
 		f->path = "longer/than/what/is/shown";
+		return true;
+	case 10:
+		f->digests = digests;
+		f->digest_count = 1;
+		f->blocks = blocks;
+		f->blocks_count = sizeof(blocks) / sizeof(blocks[0]);
+		return true;
+	case 11:
+		f->state = BM_FILE_FAILED;
+		f->error = &failure;
+		f->damage = &damaged;
 		return true;
 	default:
 		return false;

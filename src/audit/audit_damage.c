@@ -1,0 +1,25 @@
+/* audit_damage.c - which bytes of a file are damaged, said for people. */
+#include <inttypes.h>
+
+#include "bm_audit.h"
+
+void bm_audit_put_damage(struct bm_buf *out, const struct bm_file_damage *d)
+{
+	uint64_t told = d->span_count < BM_DAMAGE_SPANS ? d->span_count : BM_DAMAGE_SPANS;
+
+	for (uint64_t i = 0; i < told; i++)
+		bm_buf_printf(out, "%s%" PRIu64 "-%" PRIu64, i == 0 ? "; damaged: bytes " : ", ", d->spans[i].first,
+		              d->spans[i].last);
+	if (told > 0)
+		bm_buf_printf(out, " of %" PRIu64, d->size_bytes);
+	if (d->span_count > told)
+		bm_buf_printf(out, " and %" PRIu64 " more ranges", d->span_count - told);
+	if (d->found_bytes < d->size_bytes)
+		bm_buf_printf(out, "; cut off behind byte %" PRIu64, d->found_bytes);
+	else if (d->found_bytes > d->size_bytes)
+		bm_buf_printf(out, "; %s %" PRIu64 " bytes, %" PRIu64 " more follow",
+		              told > 0 ? "behind its" : "as it was in its first", d->size_bytes,
+		              d->found_bytes - d->size_bytes);
+	else if (told == 0)
+		bm_buf_puts(out, "; no block is damaged: digest and blocks of the manifest contradict each other");
+}
