@@ -38,7 +38,14 @@ kill_after() { # SECONDS ARG...: an audit with these, killed then, and gone when
 	*) fail "killed, and exit code $status" ;;
 	esac
 }
-kill_one() { kill_after "$(printf '0.%03d' $((RANDOM % 1000)))"; } # somewhere in the next second
+# Somewhere in the time that an audit of everything takes on this machine.
+begun=$(date +%s%N)
+"$BYTEMILL" audit -q --catalog tree --state "$PWD/other-state" >/dev/null
+whole_ms=$((($(date +%s%N) - begun) / 1000000 + 1))
+kill_one() {
+	local ms=$((RANDOM % whole_ms))
+	kill_after "$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))"
+}
 
 # ---- the first pass
 
