@@ -19,6 +19,11 @@
 #include "console.h"
 #include "signals.h"
 
+/* jemalloc's, where it is the allocator (see CMakeLists.txt): what is freed goes back to the system after half a second and
+ * not after ten, or memory would pass its limit by what is not in use. Found by its name, so it is visible. */
+extern const char *malloc_conf;
+__attribute__((visibility("default"))) const char *malloc_conf = "dirty_decay_ms:500,muzzy_decay_ms:0";
+
 static const struct bm_cli_command *const commands[] = {
 	&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,  &bm_cmd_audit,  &bm_cmd_catalog,  &bm_cmd_diff,
 	&bm_cmd_bag, &bm_cmd_cat,      &bm_cmd_steps, &bm_cmd_keygen, &bm_cmd_schedule,
