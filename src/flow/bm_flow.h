@@ -166,6 +166,8 @@ void bm_worker_unblock(struct bm_worker *w);
  * themselves: not for a pipe. */
 void bm_worker_block_disk(struct bm_worker *w);
 struct bm_flow *bm_worker_flow(struct bm_worker *w);
+/* Has it an IN_ORDER stage, at which streams wait for those before them? Any thread. */
+bool bm_flow_is_in_order(const struct bm_flow *f);
 /* 0 ... permits + io_depth - 1: for per-thread scratch memory. */
 unsigned bm_worker_index(const struct bm_worker *w);
 /* How many threads the pool has or will start when they are needed; fewer from when one could not be started. */

@@ -204,6 +204,11 @@ static enum bm_status flow_layout(struct bm_flow *f, struct bm_error *err)
 	return BM_OK;
 }
 
+bool bm_flow_is_in_order(const struct bm_flow *f)
+{
+	return f->in_order_count > 0;
+}
+
 enum bm_status bm_flow_start(struct bm_pool *p, const struct bm_pipeline *pl, struct bm_flow **out,
                              struct bm_error *err)
 {

@@ -8,10 +8,10 @@
  *   - streams of its own flow that come before it, at an IN_ORDER stage. Never such as come later, nor those of other
  *     flows.
  *   - itself, where several layers of one file have windows.
- * Hence the rule: a stream does not wait while a window is held by the same stream or a later one of its flow; it takes
- * its own, beyond the limit if need be, also where it was already waiting when the later one got there. Then whatever a
- * holder is waiting for is not waiting here, and every holder gets on. Those who wait are let in with the lowest index
- * first, so that the rule is seldom needed.
+ * Hence the rule: a stream does not wait while a window is held by the same stream, or by a later one of its flow where
+ * that has an IN_ORDER stage; it takes its own, beyond the limit if need be, also where it was already waiting when the
+ * later one got there. Then whatever a holder is waiting for is not waiting here, and every holder gets on. Those who wait
+ * are let in with the lowest index first, so that the rule is seldom needed.
  *
  * Nobody who holds a window waits for a larger one: the old one is given back first (it is free, between two frames).
  * Only regular files wait: the bytes of a pipe may come from somebody who is stuck at another pipe that we should be
@@ -85,8 +85,10 @@ static void drop(struct bm_window_claim **list, struct bm_window_claim *c)
 /* Does somebody hold a window who may depend on c? See above. */
 static bool is_needed_locked(const struct bm_windows *x, const struct bm_window_claim *c)
 {
+	const bool in_order = bm_flow_is_in_order(c->flow);
+
 	for (const struct bm_window_claim *h = x->held; h != NULL; h = h->next)
-		if (h->flow == c->flow && h->index >= c->index)
+		if (h->flow == c->flow && (h->index == c->index || (in_order && h->index > c->index)))
 			return true;
 	return false;
 }

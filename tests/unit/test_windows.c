@@ -91,11 +91,11 @@ static enum bm_fill_result fill(void *arg, void *stream, struct bm_chunk *out, s
 
 	(void)in;
 	(void)err;
-	if (out->seq == 0)
-		take(l, s, 0, w);
-	bm_worker_block(w); /* as to read: others get the permit, and open more streams */
+	bm_worker_block(w); /* as to read: others get the permit, open more streams, and come first */
 	spend(mix(s->index + out->seq));
 	bm_worker_unblock(w);
+	if (out->seq == 0)
+		take(l, s, 0, w);
 	out->len = 1;
 	out->last = --s->left == 0;
 	return BM_FILL_EMIT;
@@ -277,6 +277,35 @@ static void test_limit_holds(void **state)
 	}
 }
 
+/* Streams that do not wait for one another may come in any order: none of them is let in beyond the limit, but by the last
+ * thread that does not wait. */
+static void test_no_order_no_excess(void **state)
+{
+	(void)state;
+	for (unsigned seed = 0; seed < 40; seed++) {
+		const struct bm_pool_options options = {
+			.permits = 4, .io_depth = 16, .memory_bytes = (size_t)1 << 22};
+		const struct bm_stage stage = {.kind = BM_STAGE_SERIAL, .run = run};
+		struct load l = {.seed = seed, .bytes_max = LIMIT / 3, .cancel_at = STREAMS + 1, .may_wait = true};
+		struct bm_pipeline pl = {
+			.next = next, .end = end, .ctx = &l, .segments = l.segments, .segment_count = 1};
+		struct bm_flow *flow = NULL;
+		struct bm_pool *pool = NULL;
+
+		assert_int_equal(bm_windows_create(LIMIT, &l.x, NULL), BM_OK);
+		assert_int_equal(bm_pool_create(&options, &pool, NULL), BM_OK);
+		l.segments[0] = (struct bm_segment){
+			.fill = fill, .arg = &l, .buffer_bytes = {64}, .stages = &stage, .stage_count = 1};
+		assert_int_equal(bm_flow_start(pool, &pl, &flow, NULL), BM_OK);
+		bm_flow_wait(flow);
+		bm_flow_destroy(flow);
+		assert_int_equal(l.ended, STREAMS);
+		bm_pool_destroy(pool);
+		assert_true(bm_windows_peak_bytes(l.x) <= LIMIT + LIMIT / 3);
+		bm_windows_destroy(l.x);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_several_flows),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_limit_holds),
+		cmocka_unit_test(test_no_order_no_excess),
 	};
 
 	return cmocka_run_group_tests_name("windows", tests, NULL, NULL);
