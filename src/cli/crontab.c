@@ -18,12 +18,12 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bm_error.h"
 #include "bm_text.h"
+#include "memory_file.h"
 
 #define MAX_LINE 998 /* Debian's cron reads commands of up to 999 bytes; the mark and the time are counted in */
 
@@ -157,35 +157,14 @@ static enum bm_status read_all(int fd, struct bm_buf *out, struct bm_error *err)
 	return out->oom ? bm_error_set_nomem(err) : BM_OK;
 }
 
-static int memory_file(const char *text, size_t len)
-{
-	int fd = memfd_create("crontab", MFD_CLOEXEC);
-
-	while (fd >= 0 && len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n <= 0) {
-			close(fd);
-			return -1;
-		}
-		text += n;
-		len -= (size_t)n;
-	}
-	if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 /* Runs "crontab arg" with in as standard input. Its output goes to out, and to said what it has to say. */
 static enum bm_status run_crontab(const char *arg, const struct bm_buf *in, struct bm_buf *out, struct bm_buf *said,
                                   int *code, struct bm_error *err)
 {
 	char name[] = "crontab", *argument = strdup(arg);
 	char *words[] = {name, argument, NULL};
-	int fds[3] = {memory_file(in != NULL ? in->data : "", in != NULL ? in->len : 0), memory_file("", 0),
-	              memory_file("", 0)};
+	int fds[3] = {bm_memory_file(in != NULL ? in->data : "", in != NULL ? in->len : 0), bm_memory_file("", 0),
+	              bm_memory_file("", 0)};
 	posix_spawn_file_actions_t actions;
 	enum bm_status status = BM_OK;
 	bool has_actions = false;

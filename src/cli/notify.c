@@ -21,7 +21,6 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,6 +31,7 @@
 #include "bm_report.h"
 #include "bm_text.h"
 #include "console.h"
+#include "memory_file.h"
 
 #define KILL_AFTER_MS 2000          /* between SIGTERM and SIGKILL */
 #define MAX_TEXT ((size_t)16 << 20) /* 20 failures whose names are as long as can be are 1 MiB */
@@ -198,27 +198,6 @@ static char *program_of(const struct bm_job *job)
 	return bm_buf_take(&path);
 }
 
-static int text_file(const char *text, size_t len)
-{
-	int fd = memfd_create("notify", MFD_CLOEXEC);
-
-	while (fd >= 0 && len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n <= 0) {
-			close(fd);
-			return -1;
-		}
-		text += n;
-		len -= (size_t)n;
-	}
-	if (fd >= 0 && lseek(fd, 0, SEEK_SET) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
 /* Starts the command; 0 or errno. */
 static int start(const struct bm_job *job, int stdin_fd, pid_t *pid)
 {
@@ -286,7 +265,7 @@ static struct answer run_command(const struct bm_job *job, const char *text, siz
 {
 	struct answer a = {0};
 	int64_t limit_ms = job->p.notify_timeout.ms < INT32_MAX ? (int64_t)job->p.notify_timeout.ms : INT32_MAX;
-	int fd = text_file(text, len), status = 0;
+	int fd = bm_memory_file(text, len), status = 0;
 	pid_t pid = 0;
 
 	a.error = fd >= 0 ? start(job, fd, &pid) : errno;
