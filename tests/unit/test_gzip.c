@@ -11,15 +11,7 @@
 #include <cmocka.h>
 
 #include "gzip_testing.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
+#include "sanitized.h"
 
 #define CHUNK 65536
 
@@ -227,7 +219,7 @@ static void test_wrong_use(void **state)
 	bm_gzip_encoder_destroy(e);
 }
 
-#ifndef SANITIZED
+#if !SANITIZED
 static size_t heap_in_use(void)
 {
 	const struct mallinfo2 m = mallinfo2();
@@ -239,7 +231,7 @@ static size_t heap_in_use(void)
 /* What the budget is told holds, and nothing is allocated once an object is made. */
 static void test_memory(void **state)
 {
-#ifdef SANITIZED
+#if SANITIZED
 	(void)state;
 	print_message("skipped: a sanitizer's malloc does not say what is in use\n");
 	skip();

@@ -18,10 +18,11 @@
 #include "bm_error.h"
 #include "bm_flow.h"
 #include "bm_windows.h"
+#include "sanitized.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define LIMIT (64 * MIB)
-#define STREAMS 300
+#define STREAMS (SANITIZED ? 100 : 300)
 
 struct stream {
 	uint64_t index;
@@ -282,7 +283,7 @@ static void test_limit_holds(void **state)
 static void test_no_order_no_excess(void **state)
 {
 	(void)state;
-	for (unsigned seed = 0; seed < 40; seed++) {
+	for (unsigned seed = 0; seed < (SANITIZED ? 10 : 40); seed++) {
 		const struct bm_pool_options options = {
 			.permits = 4, .io_depth = 16, .memory_bytes = (size_t)1 << 22};
 		const struct bm_stage stage = {.kind = BM_STAGE_SERIAL, .run = run};
