@@ -353,6 +353,7 @@ static void use_index(struct seek_gzip *g, const struct bm_seekable_source *gzi)
 		g->row.base.how = "BGZF, by its index (.gzi)";
 		return;
 	}
+	g->row.unit.bytes = 0; /* a block may have been read, and lie where the index had it */
 	g->row.base.warning[0] = '\0';
 	seek_warn(&g->row.base, "the index (.gzi) is not used: %s", why.text);
 }

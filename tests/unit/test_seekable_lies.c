@@ -166,7 +166,9 @@ static void test_gzi_lies(void **state)
 	struct bytes gzi, other, old = {NULL, 0, 0};
 	struct bytes file = pack_form(FORM_BGZF_GZI, data.data, data.len, 55, &gzi);
 	uint8_t *const middle = gzi.data + 8 + 2 * 16, *const last = gzi.data + 8 + 4 * 16;
+	struct bm_seekable *layer = NULL;
 	struct bytes stale;
+	struct stack s;
 
 	(void)state;
 	assert_int_equal(gzi.len, 8 + 5 * 16);
@@ -213,6 +215,20 @@ static void test_gzi_lies(void **state)
 	stale = pack_form(FORM_BGZF_GZI, data.data, 275, 55, &other);
 	expect_ignored(&file, &other, &data, "blocks behind its last one");
 	bytes_free(&stale);
+	bytes_free(&other);
+	/* One that is refused when a block was already read at the place that it says: blocks 1 and 2, and too far on. */
+	bytes_add(&other, old.data, 8 + 3 * 16);
+	put_le(other.data, 3, 8);
+	memcpy(other.data + 8 + 16, old.data + 8, 32);
+	put_le(other.data + 8 + 16 + 8, 200, 8);
+	put_le(other.data + 8 + 32 + 8, 255, 8);
+	open_stack(&s, &file, &other, 0);
+	assert_int_equal(bm_seekable_open(&s.sources[0], &(struct bm_seekable_options){.gzi = &s.gzi}, &layer, NULL),
+	                 BM_OK);
+	expect_range(layer, &data, 260, 20, "where the index put a block");
+	bm_seekable_destroy(layer);
+	close_stack(&s);
+	expect_ignored(&file, &other, &data, "blocks behind its last one");
 	bytes_free(&other);
 	bytes_free(&gzi);
 	bytes_free(&old);
