@@ -49,6 +49,8 @@ struct seek_age {
 	bool has_chunk;
 	uint64_t chunk; /* the number of that in `plain` */
 	size_t plain_len;
+	enum bm_status unsettled; /* what was found when the notes were full, for settle to tell */
+	struct bm_error unsettled_error;
 	size_t note_count;
 	struct note notes[NOTES];
 	uint8_t sealed[BM_AGE_SEALED_CHUNK_BYTES];
@@ -94,7 +96,7 @@ static enum bm_status open_chunk(struct seek_age *a, uint64_t n, uint8_t *out, s
 
 /* ---- hints ---- */
 
-static enum bm_status age_settle(struct bm_seekable *s, struct bm_error *err);
+static enum bm_status settle_notes(struct seek_age *a, struct bm_error *err);
 
 /* Decrypted without a look at the tag, and noted. */
 static enum bm_status age_hint(struct bm_seekable *s, void *buf, size_t len, uint64_t offset, struct bm_error *err)
@@ -107,11 +109,11 @@ static enum bm_status age_hint(struct bm_seekable *s, void *buf, size_t len, uin
 	if (a->peek == NULL || len > BM_SEEKABLE_HINT_BYTES || offset % BM_AGE_CHUNK_BYTES + len > BM_AGE_CHUNK_BYTES ||
 	    (a->has_chunk && a->chunk == n))
 		return bm_error_set(err, BM_ERR_FAILED, NULL, "no hint is to be had here");
-	if (a->note_count == NOTES) {
-		status = age_settle(s, err);
-		if (status != BM_OK)
-			return status;
-	}
+	/* Whoever gets no hint reads instead, and might find nothing wrong here: it is kept for settle. */
+	if (a->note_count == NOTES && a->unsettled == BM_OK)
+		a->unsettled = settle_notes(a, &a->unsettled_error);
+	if (a->unsettled != BM_OK)
+		return bm_error_set(err, BM_ERR_FAILED, NULL, "no hint is to be had here");
 	note = &a->notes[a->note_count];
 	*note = (struct note){.chunk = n, .offset = (uint16_t)(offset % BM_AGE_CHUNK_BYTES), .len = (uint8_t)len};
 	status = a->base.src.pread(a->base.src.ctx, note->sealed, len, chunk_offset(a, n) + note->offset, err);
@@ -186,9 +188,8 @@ static enum bm_status settle_slowly(struct seek_age *a, struct bm_error *err)
 	return BM_OK;
 }
 
-static enum bm_status age_settle(struct bm_seekable *s, struct bm_error *err)
+static enum bm_status settle_notes(struct seek_age *a, struct bm_error *err)
 {
-	struct seek_age *a = (struct seek_age *)s;
 	struct settling st = {.a = a, .shares = a->note_count / SHARE_NOTES};
 	enum bm_status status = BM_OK;
 
@@ -201,6 +202,21 @@ static enum bm_status age_settle(struct bm_seekable *s, struct bm_error *err)
 		a->parallel(settle_share, &st, st.shares);
 	if (atomic_load(&st.is_bad))
 		status = settle_slowly(a, err);
+	a->note_count = 0;
+	return status;
+}
+
+static enum bm_status age_settle(struct bm_seekable *s, struct bm_error *err)
+{
+	struct seek_age *a = (struct seek_age *)s;
+	const struct bm_error *why = &a->unsettled_error;
+	enum bm_status status = a->unsettled;
+
+	if (status == BM_OK)
+		return settle_notes(a, err);
+	status = bm_error_set(err, status, why->where[0] != '\0' ? why->where : NULL, "%s", why->text);
+	bm_error_clear(&a->unsettled_error);
+	a->unsettled = BM_OK;
 	a->note_count = 0;
 	return status;
 }

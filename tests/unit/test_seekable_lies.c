@@ -311,6 +311,49 @@ static void test_tampered_heads(void **state)
 	bytes_free(&data);
 }
 
+/* The same in a file of more members than claims are noted at once. */
+static void test_tampered_many(void **state)
+{
+	const size_t count = 4400, chunk = 4200; /* longer than what is read many at a time */
+	struct bytes data = make_data(KIND_RANDOM, count * chunk);
+	struct bytes gz = pack_indexed(0, data.data, data.len, chunk);
+	const size_t member = gz.len / count;
+	struct bytes file = pack_age(gz.data, gz.len);
+	uint8_t out[100];
+	struct stack s;
+	size_t got;
+
+	(void)state;
+	/* One says that it is as long as itself and the next. */
+	for (size_t byte = 0; byte < 4; byte++)
+		*payload_byte(&file, gz.len, 100 * member + 16 + byte) ^=
+			(uint8_t)((member ^ 2 * member) >> (8 * byte));
+	for (unsigned from_end = 0; from_end < 2; from_end++) {
+		struct bm_error err = BM_ERROR_INIT;
+
+		open_stack(&s, &file, NULL, 0);
+		assert_non_null(s.layers[1]);
+		for (unsigned i = 0; i < 2; i++) {
+			if (from_end != 0) {
+				uint64_t size;
+
+				assert_int_equal(bm_seekable_size(s.layers[1], &size, &err), BM_ERR_FORMAT);
+			}
+			bm_error_clear(&err);
+			assert_int_equal(bm_seekable_read(s.layers[1], out, sizeof(out), 4300 * chunk, &got, &err),
+			                 BM_ERR_FORMAT);
+			if (strstr(err.text, "age chunk at byte") == NULL)
+				fail_msg("%s", err.text);
+			assert_int_equal(got, 0);
+		}
+		expect_range(s.layers[1], &data, 0, 100, "before it");
+		close_stack(&s);
+	}
+	bytes_free(&file);
+	bytes_free(&gz);
+	bytes_free(&data);
+}
+
 /* What was decrypted is not what is there when it is checked. */
 static void test_changing_file(void **state)
 {
@@ -373,7 +416,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gzip_lies),     cmocka_unit_test(test_zstd_lies),
 		cmocka_unit_test(test_gzi_lies),      cmocka_unit_test(test_tampered_heads),
-		cmocka_unit_test(test_changing_file), cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_tampered_many), cmocka_unit_test(test_changing_file),
+		cmocka_unit_test(test_bombs),
 	};
 
 	return cmocka_run_group_tests_name("seekable lies", tests, make_key, free_key);
