@@ -310,6 +310,7 @@ static enum bm_status copy_range(struct bm_seekable *top, struct bm_cat_range *r
 		if (got > UINT64_MAX - r->first || r->first + got > r->last)
 			break;
 		r->first += got;
+		r->is_begun |= got > 0;
 	}
 	*past = ended && r->first == begin;
 	return status;

@@ -9,6 +9,7 @@
 struct bm_cat_range {
 	bool is_suffix;       /* the last `first` bytes */
 	uint64_t first, last; /* last is one of them; UINT64_MAX: to the end */
+	bool is_begun;        /* what was before first is written: there may be no more of it */
 };
 /* "A-B", "A-" or "-N". false: it is none of these; *why says what is wrong (static). */
 bool bm_cat_range_parse(const char *text, struct bm_cat_range *out, const char **why);

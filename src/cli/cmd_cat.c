@@ -205,7 +205,7 @@ static int stream_range(const struct bm_cli_options *o, const struct files *f, c
 	rc = stream(o, f, keys, &r);
 	if (rc == BM_EXIT_DONE && r.tail != NULL) {
 		rc = put_tail(&r);
-	} else if (rc == BM_EXIT_DONE && r.seen <= r.first) {
+	} else if (rc == BM_EXIT_DONE && (wanted->is_begun ? r.seen < r.first : r.seen <= r.first)) {
 		bm_cat_range_say_past(f->items[0], r.first, r.seen);
 		rc = BM_EXIT_FAILED;
 	}

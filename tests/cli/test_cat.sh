@@ -214,6 +214,18 @@ expect_stderr_match 'joined\.gz: there is no seeking in it: '
 run_bm cat --range 0-9 joined.gz
 expect_exit 0
 expect_no_stderr
+# Nothing comes from that place on: it is the end of the range, not behind it.
+{ cat indexed.gz && gzip </dev/null; } >ended.gz
+for range in "$((size - 10))-" "$((size - 10))-$((size + 9))"; do
+	run_bm cat --range "$range" ended.gz
+	expect_exit 0
+	expect_no_stderr
+	tail -c 10 data | expect_stdout
+done
+run_bm cat --range "$size-" ended.gz
+expect_exit 1
+expect_no_stdout
+expect_stderr_match "ended\.gz: --range begins at byte $size, and there are $size bytes\$"
 
 # From what cannot be sought in at all.
 for name in data indexed.gz frames.zst; do
