@@ -214,9 +214,7 @@ static enum bm_status stack_open(struct stack *s, const char *file, const struct
 		.identities = ids,
 		.gzi = open_gzi(s, file) ? &s->gzi.source : NULL,
 		.parallel = run_parallel,
-		.threads = threads > 0   ? threads
-	                   : ids != NULL ? bm_cpu_count()
-	                                 : 1,
+		.threads = threads > 0 ? threads : bm_cpu_count(),
 	};
 	uint8_t head[BM_SEEKABLE_HEAD_BYTES];
 	enum bm_status status;

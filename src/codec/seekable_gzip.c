@@ -28,6 +28,7 @@
 #include "bm_error.h"
 #include "bm_gzip.h"
 #include "gzip_header.h"
+#include "seekable_ahead.h"
 
 #define EXPANSION_MAX 1032
 #define BLOCK_CONTENT_MAX 65536
@@ -38,6 +39,7 @@
 struct seek_gzip {
 	struct seek_row row; /* first */
 	struct bm_gzip_decoder *decoder;
+	struct seek_ahead *ahead; /* BGZF without an index, from a source for any thread; else NULL */
 	/* The index; all 0 without one. */
 	struct bm_seekable_source gzi;
 	uint64_t entries;
@@ -99,6 +101,15 @@ static enum bm_status look_header(struct seek_row *r, const struct row_unit *u, 
 	return BM_OK;
 }
 
+static enum bm_status check_claim(struct seek_row *r, const struct row_unit *u, bool is_bgzf, struct bm_error *err)
+{
+	if (u->content_bytes / EXPANSION_MAX > u->bytes || (is_bgzf && u->content_bytes > BLOCK_CONTENT_MAX))
+		return row_error(r, u, BM_ERR_FORMAT, err,
+		                 "it says that it holds %" PRIu64 " bytes, which its %" PRIu64 " bytes cannot",
+		                 u->content_bytes, u->bytes);
+	return BM_OK;
+}
+
 static enum bm_status gzip_look(struct seek_row *r, struct row_unit *u, struct bm_error *err)
 {
 	const uint64_t size = r->base.src.size;
@@ -108,6 +119,8 @@ static enum bm_status gzip_look(struct seek_row *r, struct row_unit *u, struct b
 	bool is_member;
 	size_t len;
 
+	if (seek_ahead_get(((struct seek_gzip *)r)->ahead, r, u))
+		return check_claim(r, u, true, err);
 	if (u->number > 0) {
 		status = skip_zeros(r, &u->offset, err);
 		if (status != BM_OK || u->offset == size)
@@ -127,11 +140,7 @@ static enum bm_status gzip_look(struct seek_row *r, struct row_unit *u, struct b
 	if (status != BM_OK)
 		return status;
 	u->content_bytes = gzip_get_u32(p);
-	if (u->content_bytes / EXPANSION_MAX > u->bytes || (h.bgzf && u->content_bytes > BLOCK_CONTENT_MAX))
-		return row_error(r, u, BM_ERR_FORMAT, err,
-		                 "it says that it holds %" PRIu64 " bytes, which its %" PRIu64 " bytes cannot",
-		                 u->content_bytes, u->bytes);
-	return BM_OK;
+	return check_claim(r, u, h.bgzf, err);
 }
 
 static enum bm_status bgzf_at_end(struct seek_row *r, const struct row_unit *last, struct bm_error *err)
@@ -313,6 +322,7 @@ static enum bm_status gzi_check(struct seek_gzip *g, struct bm_error *err)
 static void gzip_destroy(struct seek_row *r)
 {
 	bm_gzip_decoder_destroy(((struct seek_gzip *)r)->decoder);
+	seek_ahead_destroy(((struct seek_gzip *)r)->ahead);
 }
 
 static const struct row_ops gzip_ops = {
@@ -389,6 +399,8 @@ enum bm_status seek_gzip_open(const struct bm_seekable_source *src, const struct
 		g->row.ops = &bgzf_ops;
 	if (h.bgzf && opt->gzi != NULL)
 		use_index(g, opt->gzi);
+	if (g->row.ops == &bgzf_ops)
+		g->ahead = seek_ahead_create(&g->row.base.src, opt);
 	*out = &g->row.base;
 	return BM_OK;
 }

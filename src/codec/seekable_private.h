@@ -111,6 +111,7 @@ struct seek_row {
 	struct row_unit last; /* before it; bytes 0: none */
 	bool last_is_good;    /* it was decoded, or confirmed */
 	bool ended;           /* next is the row's end */
+	uint64_t wanted;      /* the content that it is walked for, as far as is known; UINT64_MAX: the end */
 	struct {
 		uint64_t size, count;
 	} run, before[2]; /* equal sizes one after the other; before[1] is the run just before */

@@ -368,6 +368,7 @@ static enum bm_status row_to_end(struct seek_row *r, struct row_unit *end, struc
 {
 	enum bm_status status = BM_OK;
 
+	r->wanted = UINT64_MAX;
 	do {
 		status = advance(r, end, err);
 	} while (status == BM_OK && !r->ended);
@@ -415,6 +416,7 @@ static enum bm_status locate(struct seek_row *r, uint64_t content, struct row_un
 		} while (status == BM_OK && !holds(u, content));
 		return status;
 	}
+	r->wanted = content;
 	do {
 		status = advance(r, u, err);
 	} while (status == BM_OK && u->bytes > 0 && !holds(u, content));
