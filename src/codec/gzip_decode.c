@@ -21,7 +21,9 @@
  * Output is handed out before the trailer that vouches for it can have been seen. That lies in the nature of a stream;
  * the caller must not give a final name to anything until `complete`. A whole member does not have this problem.
  *
- * The CRC-32 is taken of what each call inflated, while it is in the cache. The size fields ("IG", "BC") are not looked
+ * The CRC-32 is taken of what each call inflated, while it is in the cache: 2 % of the samples of the thread that inflates
+ * (ISA-L, 256 MiB of source text). A stage of its own on another thread would save less than that, and fetch every byte
+ * from the other CPU's cache once more. The size fields ("IG", "BC") are not looked
  * at here at all.
  */
 #include "gzip_decoder.h"
