@@ -26,8 +26,9 @@
 #include "bm_text.h"
 #include "verify_join.h"
 
-#define SORT_MEMORY ((size_t)96 << 20) /* of each manifest */
-#define DIGESTS_MAX 64                 /* of one name */
+/* Of each manifest: a million lines of usual length are sorted without a temporary file. */
+#define SORT_MEMORY ((size_t)144 << 20)
+#define DIGESTS_MAX 64 /* of one name */
 #define ALGORITHMS_MAX 250
 #define LENGTHS (BM_DIGEST_MAX_BYTES + 1)
 
@@ -44,7 +45,7 @@ struct digest {
 	uint8_t bytes[BM_DIGEST_MAX_BYTES];
 };
 
-/* A name with what all its lines say; also how it is kept for the join, digests and the name (with its NUL) behind it. */
+/* A name with what all its lines say, but for the digests; also how it is kept for the join. */
 struct facts {
 	bool has_size, has_mtime;
 	uint8_t digest_count;
@@ -81,7 +82,7 @@ struct diff {
 	struct algorithm algorithms[ALGORITHMS_MAX];
 	size_t algorithm_count;
 	struct join *join;
-	struct bm_buf record, text;
+	struct bm_buf text;
 	struct bm_error missing; /* of every file that is: "is missing" */
 };
 
@@ -434,15 +435,8 @@ static enum bm_status keep(struct diff *d, const struct side *s, enum join_kind 
 	};
 
 	if (kind != JOIN_NOT_OK) {
-		bm_buf_reset(&d->record);
-		bm_buf_put(&d->record, &s->facts, sizeof(s->facts));
-		for (size_t i = 0; i < s->facts.digest_count; i++)
-			bm_buf_put(&d->record, &s->digests[i], offsetof(struct digest, bytes) + s->digests[i].len);
-		bm_buf_put(&d->record, s->name.data, s->name.len + 1);
-		if (d->record.oom)
-			return bm_error_set_nomem(err);
-		item.record = d->record.data;
-		item.record_len = d->record.len;
+		item.record = &s->facts;
+		item.record_len = sizeof(s->facts);
 		for (size_t i = 0; i < s->facts.digest_count; i++)
 			digests[item.digest_count++] =
 				(struct join_digest){s->digests[i].algorithm, s->digests[i].bytes, s->digests[i].len};
@@ -450,25 +444,22 @@ static enum bm_status keep(struct diff *d, const struct side *s, enum join_kind 
 	return join_add(d->join, &item, err);
 }
 
-static void give(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
-                 const char *other)
+static void give(void *ctx, const struct join_given *given)
 {
 	struct diff *d = ctx;
 	struct facts f;
 	struct digest digests[DIGESTS_MAX];
-	const char *at = record;
 
-	(void)name;
-	(void)len;
-	memcpy(&f, at, sizeof(f)); /* a record is not aligned */
-	at += sizeof(f);
-	for (size_t i = 0; i < f.digest_count; i++) {
-		size_t size = offsetof(struct digest, bytes) + (uint8_t)at[offsetof(struct digest, len)];
+	memcpy(&f, given->record, sizeof(f)); /* it is not aligned */
+	for (size_t i = 0; i < given->digest_count; i++) {
+		const struct join_digest *from = &given->digests[i];
 
-		memcpy(&digests[i], at, size);
-		at += size;
+		digests[i].algorithm = (uint8_t)from->algorithm;
+		digests[i].len = (uint8_t)from->len;
+		memcpy(digests[i].bytes, from->bytes, from->len);
 	}
-	tell(d, at, &f, digests, verdict, other, verdict == BM_VERDICT_MISSING ? &d->missing : NULL);
+	tell(d, given->name, &f, digests, given->verdict, given->other,
+	     given->verdict == BM_VERDICT_MISSING ? &d->missing : NULL);
 }
 
 /* The manifest of before, once more, for the join. */
@@ -497,7 +488,11 @@ static bool list_next(void *ctx, const char **name, size_t *name_len, const stru
 static enum bm_status join_all(struct diff *d, struct bm_error *err)
 {
 	struct lister l = {.side = &d->before};
-	enum bm_status status = bm_manifest_sorted_rewind(d->before.sorted, err);
+	enum bm_status status;
+
+	bm_manifest_sorted_destroy(d->now.sorted); /* its memory is wanted for the keys */
+	d->now.sorted = NULL;
+	status = bm_manifest_sorted_rewind(d->before.sorted, err);
 
 	if (status == BM_OK)
 		status = read_line(&d->before, err);
@@ -588,7 +583,6 @@ enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_su
 	side_fini(&d->before);
 	side_fini(&d->now);
 	join_destroy(d->join);
-	bm_buf_fini(&d->record);
 	bm_buf_fini(&d->text);
 	free(d);
 	return status;

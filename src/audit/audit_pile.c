@@ -1,44 +1,58 @@
-/* audit_pile.c - see audit_pile.h. Once there is a temporary file all goes there, so that the order stays. */
+/* audit_pile.c - see audit_pile.h. What is in the temporary file comes before what is in memory. */
 #include "audit_pile.h"
 
 #include <string.h>
 
 #define MEMORY ((size_t)64 << 10)
 
+static void count_lost(struct pile *p)
+{
+	for (size_t i = 0; i < p->lines.len; i++)
+		p->lost += p->lines.data[i] == '\n';
+}
+
+/* All that is in memory goes to the file, in one piece. */
+static void spill(struct pile *p)
+{
+	if (p->lines.len == 0)
+		return;
+	if (p->spill == NULL) {
+		p->spill = tmpfile();
+		if (p->spill != NULL)
+			setbuf(p->spill, NULL);
+	}
+	if (p->spill == NULL || fwrite(p->lines.data, 1, p->lines.len, p->spill) != p->lines.len)
+		count_lost(p);
+	bm_buf_reset(&p->lines);
+}
 void pile_add(struct pile *p, const char *line, size_t len)
 {
-	size_t before = p->lines.len;
+	size_t before;
 
-	if (p->spill == NULL && p->lost == 0 && before + len <= MEMORY) {
-		bm_buf_put(&p->lines, line, len);
-		if (!p->lines.oom)
-			return;
+	if (p->lines.len + len > MEMORY)
+		spill(p);
+	before = p->lines.len;
+	bm_buf_put(&p->lines, line, len);
+	if (p->lines.oom) {
 		p->lines.oom = false;
 		p->lines.len = before;
-	}
-	if (p->spill == NULL && p->lost == 0)
-		p->spill = tmpfile();
-	if (p->spill == NULL || fwrite(line, 1, len, p->spill) != len)
 		p->lost++;
+	}
 }
 
 void pile_each(struct pile *p, bool (*each)(void *ctx, const void *data, size_t len), void *ctx)
 {
-	char buf[8192];
+	char buf[MEMORY / 2];
 	size_t n;
 
-	if (p->lines.len > 0 && !each(ctx, p->lines.data, p->lines.len))
-		return;
-	if (p->spill == NULL)
-		return;
-	if (fflush(p->spill) != 0 || fseeko(p->spill, 0, SEEK_SET) != 0) {
-		p->lost++;
-		return;
+	if (p->spill != NULL && fseeko(p->spill, 0, SEEK_SET) == 0) {
+		while ((n = fread(buf, 1, sizeof(buf), p->spill)) > 0)
+			if (!each(ctx, buf, n))
+				return;
 	}
-	while ((n = fread(buf, 1, sizeof(buf), p->spill)) > 0)
-		if (!each(ctx, buf, n))
-			return;
-	p->lost += ferror(p->spill) != 0;
+	p->lost += p->spill != NULL && ferror(p->spill) != 0;
+	if (p->lines.len > 0)
+		(void)each(ctx, p->lines.data, p->lines.len);
 }
 
 static bool print_piece(void *ctx, const void *data, size_t len)

@@ -6,10 +6,10 @@
 
 #include "bm_mem.h"
 
-struct pile { /* zero-initialise */
-	struct bm_buf lines;
-	FILE *spill;   /* the later ones; NULL: none */
-	uint64_t lost; /* could not be kept */
+struct pile {                /* zero-initialise */
+	struct bm_buf lines; /* the later ones */
+	FILE *spill;         /* those before; NULL: none */
+	uint64_t lost;       /* could not be kept */
 };
 
 void pile_add(struct pile *p, const char *line, size_t len); /* with its end */

@@ -366,12 +366,26 @@ void bm_manifest_sorted_destroy(struct bm_manifest_sorted *s)
 
 /* ---- giving back ---- */
 
+/* Sorted records lie all over the memory: what is wanted soon is fetched while others are worked on. */
+static const unsigned char *next_item(struct bm_manifest_sorted *s)
+{
+	const size_t ahead = 6, line = 64;
+
+	if (s->next_item + ahead < s->batch_count) {
+		const unsigned char *soon = s->items[s->next_item + ahead].record;
+
+		__builtin_prefetch(soon);
+		__builtin_prefetch(soon + line);
+	}
+	return s->next_item < s->batch_count ? s->items[s->next_item++].record : NULL;
+}
+
 static const unsigned char *next_in_memory(struct bm_manifest_sorted *s)
 {
 	const unsigned char *record;
 
 	if (s->items != NULL)
-		return s->next_item < s->batch_count ? s->items[s->next_item++].record : NULL;
+		return next_item(s);
 	while (s->next_chunk != NULL && s->next_at == s->next_chunk->len) {
 		s->next_chunk = s->next_chunk->next;
 		s->next_at = 0;

@@ -418,15 +418,15 @@ struct giver {
 	const struct bm_error *gone; /* NULL: the directory is there */
 };
 
-static void give_one(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
-                     const char *other)
+static void give_one(void *ctx, const struct join_given *given)
 {
 	const struct giver *g = ctx;
-	bool untold = verdict == BM_VERDICT_MISSING && g->gone != NULL;
+	bool untold = given->verdict == BM_VERDICT_MISSING && g->gone != NULL;
 
 	if (g->known != NULL && !untold)
-		g->known->settled(g->known->ctx, verdict, name, other);
-	g->give(g->ctx, record, len, untold ? BM_VERDICT_NOT_CHECKED : verdict, other, untold ? g->gone : NULL);
+		g->known->settled(g->known->ctx, given->verdict, given->name, given->other);
+	g->give(g->ctx, given->record, given->record_len, untold ? BM_VERDICT_NOT_CHECKED : given->verdict,
+	        given->other, untold ? g->gone : NULL);
 }
 
 static enum bm_status verify_release(void *shared, bool good, bm_release_fn *give, void *ctx, struct bm_error *err)

@@ -5,7 +5,8 @@
  * spool, at the row's place. A digest becomes a key: 64 bits of it, and the row that it belongs to. Sorted keys bring
  * together what may be the same; whether it is, the digests in the spool say.
  *
- * Moved files need the keys alone. For duplicates the manifest is read once more: each of its digests is looked up among
+ * Moved files need the keys alone. Where one missing and one new file have a key there is no choice: such pairs are noted
+ * in the rows, and looked at in the order of the spool, so that it is read from end to end. For duplicates the manifest is read once more: each of its digests is looked up among
  * the keys of the new files that are left. The rows of missing and of damaged files are in the manifest's order, so a
  * finger in the rows tells for each of its names whether that file is there and ok.
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "bm_error.h"
+#include "verify_join_key.h"
 #include "verify_spool.h"
 
 #define KEY_MIN_BYTES 8
@@ -24,29 +26,19 @@
 /* ---- items ---- */
 
 struct row {
-	uint64_t at;    /* of its string in the spool */
-	uint64_t other; /* of the string of a name (struct head, and the name); NOTHING */
+	uint64_t at; /* of its string in the spool */
+	/* Of the string of a name (struct head, and the name); NOTHING. Of a missing one, while moved files are looked for:
+	 * the row of the new file that may be it. */
+	uint64_t other;
 	uint8_t kind;
 	uint8_t verdict;
 	bool is_paired; /* with a missing or a new one */
-};
-
-struct key {
-	uint64_t hash;
-	uint32_t row;
-	/* On the first key of a hash, while duplicates are looked for: all its new files have some listed file, or one that
-	 * is ok: there is nothing left to do for them. */
-	bool all_have_other, all_are_settled;
 };
 
 /* A row's string: this, the name and a NUL, digests (algorithm, length, bytes), the record. */
 struct head {
 	uint32_t name_len, digests_len, record_len;
 	uint64_t leaf; /* hash of the last component of the name */
-};
-
-struct pair {
-	uint32_t missing, fresh; /* rows */
 };
 
 struct join {
@@ -56,8 +48,6 @@ struct join {
 	struct key *keys;
 	size_t key_count, key_cap;
 	struct spool_window a, b;
-	struct pair *pairs; /* while moved files are looked for */
-	size_t pair_count, pair_cap;
 };
 
 enum bm_status join_create(struct join **out, struct bm_error *err)
@@ -76,20 +66,28 @@ void join_destroy(struct join *j)
 	spool_fini(&j->spool);
 	spool_window_fini(&j->a);
 	spool_window_fini(&j->b);
-	free(j->pairs);
 	free(j->rows);
 	free(j->keys);
 	free(j);
 }
 
-/* FNV-1a. */
+/* Eight bytes at a time: it is done for every digest of two manifests. */
 static uint64_t hash_bytes(uint64_t seed, const void *data, size_t len)
 {
+	const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
 	const uint8_t *p = data;
-	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ seed;
+	uint64_t h = (seed + 1) * factor ^ len, word;
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
+	for (; len > 0; p += sizeof(word), len -= sizeof(word)) {
+		size_t n = len < sizeof(word) ? len : sizeof(word);
+
+		word = 0;
+		memcpy(&word, p, n);
+		h = (h ^ word) * factor;
+		h ^= h >> 29;
+		if (n < sizeof(word))
+			break;
+	}
 	return h;
 }
 
@@ -240,15 +238,6 @@ static bool same_views(const struct view *a, const struct view *b)
 
 /* ---- moved ---- */
 
-static int compare_keys(const void *x, const void *y)
-{
-	const struct key *a = x, *b = y;
-
-	if (a->hash != b->hash)
-		return a->hash < b->hash ? -1 : 1;
-	return (a->row > b->row) - (a->row < b->row);
-}
-
 struct candidate {
 	uint64_t leaf;
 	uint32_t row;
@@ -324,38 +313,34 @@ static enum bm_status pair_group(struct join *j, struct candidate *missing, size
 	return status;
 }
 
-static int compare_pairs(const void *x, const void *y)
-{
-	const struct pair *a = x, *b = y;
-
-	return (a->missing > b->missing) - (a->missing < b->missing);
-}
-
-/* One missing, one new, the usual case: there is no choice, so these wait until all are known, and are looked at in the
- * order of the spool. */
-static bool add_pair(struct join *j, uint32_t x, uint32_t y)
+/* One missing, one new, the usual case: there is no choice, so these wait until all are known. Files with several
+ * digests may meet once for each. */
+static enum bm_status note_pair(struct join *j, uint32_t x, uint32_t y, struct bm_error *err)
 {
 	bool is_first = j->rows[x].kind == JOIN_MISSING;
-	void *pairs = j->pairs;
-	bool ok = grow(&pairs, &j->pair_cap, j->pair_count, sizeof(*j->pairs));
+	uint32_t missing = is_first ? x : y, fresh = is_first ? y : x;
+	struct row *m = &j->rows[missing];
 
-	j->pairs = pairs;
-	if (ok)
-		j->pairs[j->pair_count++] = (struct pair){is_first ? x : y, is_first ? y : x};
-	return ok;
+	if (m->other != NOTHING && m->other != fresh)
+		return try_pair(j, missing, fresh, err);
+	m->other = fresh;
+	return BM_OK;
 }
 
-static enum bm_status try_pairs(struct join *j, struct bm_error *err)
+static enum bm_status try_noted(struct join *j, struct bm_error *err)
 {
 	enum bm_status status = BM_OK;
 
-	if (j->pair_count > 0)
-		qsort(j->pairs, j->pair_count, sizeof(*j->pairs), compare_pairs);
-	for (size_t i = 0; i < j->pair_count && status == BM_OK; i++)
-		status = try_pair(j, j->pairs[i].missing, j->pairs[i].fresh, err);
-	free(j->pairs);
-	j->pairs = NULL;
-	j->pair_count = j->pair_cap = 0;
+	for (size_t i = 0; i < j->row_count; i++) {
+		struct row *m = &j->rows[i];
+		uint64_t fresh = m->other;
+
+		if (m->kind != JOIN_MISSING || fresh == NOTHING)
+			continue;
+		m->other = NOTHING;
+		if (status == BM_OK)
+			status = try_pair(j, (uint32_t)i, (uint32_t)fresh, err);
+	}
 	return status;
 }
 
@@ -378,8 +363,7 @@ static enum bm_status find_moved(struct join *j, struct bm_error *err)
 		if (m == 0 || n == 0)
 			continue;
 		if (m == 1 && n == 1) {
-			if (!add_pair(j, j->keys[from].row, j->keys[from + 1].row))
-				status = bm_error_set_nomem(err);
+			status = note_pair(j, j->keys[from].row, j->keys[from + 1].row, err);
 			continue;
 		}
 		struct candidate *more = bm_realloc_array(c, count, sizeof(*c));
@@ -402,7 +386,7 @@ static enum bm_status find_moved(struct join *j, struct bm_error *err)
 			status = pair_group(j, c, m, c + m, n, err);
 	}
 	free(c);
-	return status == BM_OK ? try_pairs(j, err) : status;
+	return try_noted(j, err) != BM_OK || status != BM_OK ? err->status : BM_OK;
 }
 
 /* ---- duplicates ---- */
@@ -544,8 +528,7 @@ enum bm_status join_run(struct join *j, join_listed_fn *listed, void *ctx, struc
 	enum bm_status status;
 	bool any = false;
 
-	if (j->key_count > 0)
-		qsort(j->keys, j->key_count, sizeof(*j->keys), compare_keys);
+	join_keys_sort(j->keys, j->key_count);
 	status = find_moved(j, &local);
 	for (size_t i = 0; i < j->key_count && !any; i++)
 		any = j->rows[j->keys[i].row].kind == JOIN_NEW && !j->rows[j->keys[i].row].is_paired;
@@ -558,16 +541,16 @@ enum bm_status join_run(struct join *j, join_listed_fn *listed, void *ctx, struc
 	return status;
 }
 
-enum bm_status join_each(struct join *j,
-                         void (*give)(void *ctx, const char *name, const void *record, size_t len,
-                                      enum bm_verdict verdict, const char *other),
-                         void *ctx, struct bm_error *err)
+enum bm_status join_each(struct join *j, void (*give)(void *ctx, const struct join_given *given), void *ctx,
+                         struct bm_error *err)
 {
 	struct bm_error local = BM_ERROR_INIT;
+	struct join_digest digests[DIGESTS_MAX];
 	struct view v, other;
 
 	for (size_t i = 0; i < j->row_count; i++) {
 		const struct row *r = &j->rows[i];
+		struct join_given given = {.verdict = (enum bm_verdict)r->verdict, .digests = digests};
 
 		if (r->kind == JOIN_NOT_OK || (r->kind == JOIN_MISSING && r->is_paired))
 			continue;
@@ -577,8 +560,15 @@ enum bm_status join_each(struct join *j,
 				*err = local;
 			return local.status;
 		}
-		give(ctx, v.name, v.record, v.h.record_len, (enum bm_verdict)r->verdict,
-		     r->other != NOTHING ? other.name : NULL);
+		for (size_t at = 0;
+		     given.digest_count < DIGESTS_MAX && next_digest(&v, &at, &digests[given.digest_count]);)
+			given.digest_count++;
+		given.name = v.name;
+		given.name_len = v.h.name_len;
+		given.record = v.record;
+		given.record_len = v.h.record_len;
+		given.other = r->other != NOTHING ? other.name : NULL;
+		give(ctx, &given);
 	}
 	return BM_OK;
 }

@@ -57,11 +57,19 @@ typedef bool join_listed_fn(void *ctx, const char **name, size_t *name_len, cons
 /* Decides. Once, after the last add; what was not decided (join_run was not called, or failed) stays as it was added. */
 enum bm_status join_run(struct join *j, join_listed_fn *listed, void *ctx, struct bm_error *err) BM_NODISCARD;
 
+struct join_given { /* what was added, and what became of it; all borrowed for the call */
+	const char *name;
+	size_t name_len;
+	const struct join_digest *digests;
+	size_t digest_count;
+	const void *record;
+	size_t record_len;
+	enum bm_verdict verdict;
+	const char *other; /* bytemill.h */
+};
 /* Calls give for each item, in the order in which they were added, but for those that are NOT_OK, and MISSING ones whose
- * file MOVED. other: bytemill.h. All borrowed for the call. */
-enum bm_status join_each(struct join *j,
-                         void (*give)(void *ctx, const char *name, const void *record, size_t len,
-                                      enum bm_verdict verdict, const char *other),
-                         void *ctx, struct bm_error *err) BM_NODISCARD;
+ * file MOVED. */
+enum bm_status join_each(struct join *j, void (*give)(void *ctx, const struct join_given *given), void *ctx,
+                         struct bm_error *err) BM_NODISCARD;
 
 #endif

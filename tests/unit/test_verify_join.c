@@ -11,6 +11,7 @@
 #include "bm_error.h"
 #include "fail_alloc.h"
 #include "verify_join.h"
+#include "verify_join_key.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -76,15 +77,13 @@ static bool next_listed(void *ctx, const char **name, size_t *name_len, const st
 
 static char *found; /* "name verdict other\n" ... */
 
-static void note(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
-                 const char *other)
+static void note(void *ctx, const struct join_given *g)
 {
 	char *now = NULL;
 
 	(void)ctx;
-	(void)name;
-	assert_true(asprintf(&now, "%s%.*s %d %s\n", found != NULL ? found : "", (int)len, (const char *)record,
-	                     verdict, other != NULL ? other : "-") > 0);
+	assert_true(asprintf(&now, "%s%.*s %d %s\n", found != NULL ? found : "", (int)g->record_len,
+	                     (const char *)g->record, g->verdict, g->other != NULL ? g->other : "-") > 0);
 	free(found);
 	found = now;
 }
@@ -208,6 +207,40 @@ static void several_algorithms(void **state)
 	join_destroy(j);
 }
 
+static int compare_keys(const void *x, const void *y)
+{
+	const struct key *a = x, *b = y;
+
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	return (a->row > b->row) - (a->row < b->row);
+}
+
+/* Hashes that differ everywhere, at the end only, or hardly ever: one is that of many keys then. */
+static void keys_in_order(void **state)
+{
+	static const uint64_t masks[] = {UINT64_MAX, 0xffff, 0x3, 0, UINT64_C(0xff000000000000ff)};
+	static const size_t counts[] = {0, 1, 24, 25, 3000};
+	static struct key keys[3000], want[3000];
+	uint64_t x = 88172645463325252u;
+
+	(void)state;
+	for (size_t m = 0; m < COUNT(masks); m++) {
+		for (size_t c = 0; c < COUNT(counts); c++) {
+			for (size_t i = 0; i < counts[c]; i++) {
+				x ^= x << 13;
+				x ^= x >> 7;
+				x ^= x << 17;
+				want[i] = keys[i] = (struct key){.hash = x & masks[m], .row = (uint32_t)(x >> 7)};
+			}
+			qsort(want, counts[c], sizeof(want[0]), compare_keys);
+			join_keys_sort(keys, counts[c]);
+			for (size_t i = 0; i < counts[c]; i++)
+				assert_int_equal(compare_keys(&keys[i], &want[i]), 0);
+		}
+	}
+}
+
 /* CRC-32 is too short to say that two files are one. */
 static void short_digests_say_nothing(void **state)
 {
@@ -275,23 +308,21 @@ struct seen {
 	size_t next;
 };
 
-static void count_one(void *ctx, const char *name, const void *record, size_t len, enum bm_verdict verdict,
-                      const char *other)
+static void count_one(void *ctx, const struct join_given *g)
 {
 	struct seen *seen = ctx;
 	size_t at, from;
 
-	(void)name;
-	assert_true(len > 5);
-	assert_int_equal(sscanf(record, "<dir/%zu/", &at), 1);
+	assert_true(g->record_len > 5);
+	assert_int_equal(sscanf(g->record, "<dir/%zu/", &at), 1);
 	assert_true(at < MANY && at >= seen->next); /* in the order in which they came */
 	seen->next = at + 1;
-	seen->got[verdict]++;
-	if (verdict == BM_VERDICT_MISSING) {
-		assert_null(other);
-	} else if (verdict != BM_VERDICT_NEW) {
-		assert_non_null(other);
-		assert_int_equal(sscanf(other, "dir/%zu/", &from), 1);
+	seen->got[g->verdict]++;
+	if (g->verdict == BM_VERDICT_MISSING) {
+		assert_null(g->other);
+	} else if (g->verdict != BM_VERDICT_NEW) {
+		assert_non_null(g->other);
+		assert_int_equal(sscanf(g->other, "dir/%zu/", &from), 1);
 		assert_true(from < MANY && from != at);
 		assert_int_equal(seen->all[from].content, seen->all[at].content);
 	}
@@ -398,6 +429,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(by_hand),
+		cmocka_unit_test(keys_in_order),
 		cmocka_unit_test(several_algorithms),
 		cmocka_unit_test(short_digests_say_nothing),
 		cmocka_unit_test(undecided),
