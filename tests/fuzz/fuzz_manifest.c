@@ -7,39 +7,10 @@
 
 #include "bm_error.h"
 #include "bm_manifest.h"
-#include "bm_manifest_sorted.h"
-#include "bm_text.h"
-#include "fuzz.h"
+#include "fuzz_manifest.h"
 
 #define KIND_FIRST BM_MANIFEST_KIND_GNU
 #define KIND_LAST BM_MANIFEST_KIND_XXHSUM
-
-struct stream {
-	const uint8_t *data;
-	size_t len, at, piece;
-};
-
-static enum bm_status read_stream(void *ctx, void *buf, size_t size, size_t *got, struct bm_error *err)
-{
-	struct stream *s = ctx;
-	size_t n = s->len - s->at;
-
-	(void)err;
-	n = n < size ? n : size;
-	n = n < s->piece ? n : s->piece;
-	if (n > 0)
-		memcpy(buf, s->data + s->at, n);
-	s->at += n;
-	*got = n;
-	return BM_OK;
-}
-
-static void check_text(const char *text)
-{
-	FUZZ_CHECK(text[0] != '\0' && bm_utf8_valid(text, strlen(text)));
-	for (; *text != '\0'; text++)
-		FUZZ_CHECK((unsigned char)*text >= 0x20 && *text != 0x7f);
-}
 
 static void check_entry(const struct bm_manifest_entry *e)
 {
@@ -56,29 +27,6 @@ static void check_entry(const struct bm_manifest_entry *e)
 	}
 	if (e->has_blocks)
 		FUZZ_CHECK(e->blocks.size_bytes > 0 && e->blocks.digest_len > 0 && e->blocks.name != NULL);
-}
-
-/* FNV-1a of all that is told of the lines. */
-static void note(uint64_t *hash, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < len; i++)
-		*hash = (*hash ^ p[i]) * 0x100000001b3u;
-	*hash = (*hash ^ len) * 0x100000001b3u;
-}
-
-static void note_entry(uint64_t *hash, const struct bm_manifest_entry *e)
-{
-	note(hash, e->name, e->name_len);
-	note(hash, &e->size_bytes, sizeof(e->size_bytes));
-	note(hash, &e->mtime_ns, sizeof(e->mtime_ns));
-	for (size_t i = 0; i < e->digest_count; i++) {
-		note(hash, e->digests[i].name, strlen(e->digests[i].name));
-		note(hash, e->digests[i].bytes, e->digests[i].len);
-	}
-	if (e->has_blocks)
-		note(hash, e->blocks.bytes, e->blocks.count * e->blocks.digest_len);
 }
 
 static bool same_entry(const struct bm_manifest_entry *a, const struct bm_manifest_entry *b)
@@ -186,43 +134,19 @@ static uint64_t read_all(const uint8_t *data, size_t len, size_t piece, const st
 	return hash;
 }
 
-static void read_sorted(const uint8_t *data, size_t len)
-{
-	struct bm_manifest_sorted_options o = {.memory_bytes = 1};
-	struct stream s = {.data = data, .len = len, .piece = len};
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_manifest_sorted *sorted = NULL;
-	struct bm_manifest_reader *r = NULL;
-	struct bm_manifest_entry e;
-	struct bm_buf last = {0};
-	enum bm_manifest_event event;
-	uint64_t line = 0;
-
-	if (bm_manifest_open_stream(read_stream, &s, "x", NULL, &r, &err) != BM_OK)
-		return;
-	FUZZ_CHECK(bm_manifest_sorted_create(r, &o, &sorted, &err) == BM_OK);
-	while ((event = bm_manifest_sorted_next(sorted, &e, &err)) == BM_MANIFEST_ENTRY) {
-		int order = last.data != NULL ? strcmp(last.data, e.name) : -1;
-
-		FUZZ_CHECK(order < 0 || (order == 0 && line < e.line));
-		FUZZ_CHECK(e.is_duplicate == (order == 0));
-		line = e.line;
-		bm_buf_reset(&last);
-		bm_buf_puts(&last, e.name);
-	}
-	FUZZ_CHECK(event == BM_MANIFEST_END);
-	bm_buf_fini(&last);
-	bm_manifest_sorted_destroy(sorted);
-	bm_manifest_close(r);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const char *const names[] = {"x", "x.sfv", "manifest-sha256.txt", "B2SUMS", "sha3.txt"};
+	static const char *const algorithms[] = {NULL, "md5", "blake2b", "xxh", "sha512", "tiger"};
 	const size_t none = SIZE_MAX;
 
 	for (enum bm_manifest_kind k = KIND_FIRST; k <= KIND_LAST; k++) {
-		struct bm_manifest_options o = {.kind = k, .max_line_bytes = len % 3 == 0 ? 200 : 0};
+		struct bm_manifest_options o = {
+			.kind = k,
+			.max_line_bytes = len % 3 == 0 ? 200 : 0,
+			.algorithm = algorithms[len % (sizeof(algorithms) / sizeof(algorithms[0]))],
+			.strip_dot_slash = len % 4 == 1,
+		};
 		bool may_be_nul = k == BM_MANIFEST_KIND_GNU || k == BM_MANIFEST_KIND_BSD;
 		uint64_t whole = read_all(data, len, none, &o, "x", true);
 
@@ -236,6 +160,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		read_all(data, len, i % 2 == 0 ? none : 1 + len % 7, NULL, names[i], false);
-	read_sorted(data, len);
 	return 0;
 }

@@ -26,7 +26,7 @@ static void try_copy(const uint8_t *data, size_t len)
 static void try_damaged(uint8_t *data, size_t len)
 {
 	static const uint8_t bytes[] = {0, '\n', '\r', ' ', '\\', '"', '(', '0', 0x80, 0xff};
-	size_t step = len / 64 + 1;
+	size_t step = len / 32 + 1;
 
 	for (size_t at = 0; at < len; at += step) {
 		uint8_t old = data[at];
