@@ -150,8 +150,10 @@ struct bm_file_result {
 	 * Else NULL. */
 	const char *other;
 	bool has_mtime;
-	int64_t mtime_ns;                    /* of a regular file, when it was opened; since 1970-01-01 UTC */
-	const struct bm_file_blocks *blocks; /* of hash steps that have them */
+	int64_t mtime_ns; /* of a regular file, when it was opened; since 1970-01-01 UTC */
+	/* Of hash steps that have them; of a verify step where the file is CHANGED or ROTTED and the manifest has blocks of it:
+	 * as the file is now. */
+	const struct bm_file_blocks *blocks;
 	size_t blocks_count;
 	const struct bm_file_damage
 		*damage; /* CHANGED, ROTTED: where, if the manifest has digests of blocks; else NULL */

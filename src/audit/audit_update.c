@@ -83,6 +83,7 @@ void bm_audit_update_destroy(struct bm_audit_update *u)
 		free(u->changes[i].name);
 		free(u->changes[i].new_name);
 		free(u->changes[i].digests);
+		free(u->changes[i].blocks);
 	}
 	free(u->changes);
 	free(u->path);
@@ -92,6 +93,22 @@ void bm_audit_update_destroy(struct bm_audit_update *u)
 }
 
 /* ---- what is to change ---- */
+
+/* False: no memory. */
+static bool fill_blocks(struct change *c, const struct bm_file_blocks *b)
+{
+	size_t len = b->count * b->digest_len;
+
+	c->blocks = malloc(sizeof(*c->blocks) + len);
+	if (c->blocks == NULL)
+		return false;
+	*c->blocks =
+		(struct change_blocks){.size_bytes = b->size_bytes, .count = b->count, .digest_len = b->digest_len};
+	snprintf(c->blocks->algorithm, sizeof(c->blocks->algorithm), "%s", b->algorithm);
+	if (len > 0)
+		memcpy(c->blocks->bytes, b->bytes, len);
+	return true;
+}
 
 static bool fill_change(struct change *c, const struct bm_file_result *f)
 {
@@ -113,6 +130,8 @@ static bool fill_change(struct change *c, const struct bm_file_result *f)
 		memcpy(d->bytes, f->digests[i].bytes, d->len);
 		c->digest_count++;
 	}
+	if (f->blocks_count > 0 && !fill_blocks(c, &f->blocks[0]))
+		return false;
 	return c->name != NULL && c->digests != NULL && (f->verdict != BM_VERDICT_MOVED || c->new_name != NULL);
 }
 

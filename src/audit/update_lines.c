@@ -212,6 +212,19 @@ static bool pick_digests(const struct change *c, const struct bm_manifest_entry 
 	return true;
 }
 
+/* The digests of blocks that the line is to have: of the entry's algorithm, or none. */
+static void pick_blocks(const struct change *c, struct bm_manifest_entry *e)
+{
+	const struct change_blocks *b = c->blocks;
+
+	e->has_blocks = e->has_blocks && b != NULL && strcmp(b->algorithm, e->blocks.name) == 0;
+	if (!e->has_blocks)
+		return;
+	e->blocks.size_bytes = b->size_bytes;
+	e->blocks.bytes = b->bytes;
+	e->blocks.count = b->count;
+}
+
 /* The entry's line, as it is to be. */
 static enum bm_status put_changed(struct update_writer *u, struct raw *w, const struct style *s, struct change *c,
                                   const struct bm_manifest_entry *e, const char *name, size_t name_len,
@@ -245,7 +258,7 @@ static enum bm_status put_changed(struct update_writer *u, struct raw *w, const 
 			(void)bm_error_set(&why, BM_ERR_UNSUPPORTED, NULL,
 			                   "its line has a digest of %s, which is not known here", unknown);
 		now.digests = digests;
-		now.has_blocks = false; /* of the bytes that were */
+		pick_blocks(c, &now);
 	}
 	now.size_bytes = c->size_bytes;
 	if (c->has_mtime)

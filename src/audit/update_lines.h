@@ -11,6 +11,14 @@ struct change_digest {
 	uint8_t bytes[BM_DIGEST_MAX_BYTES];
 };
 
+/* Digests of blocks, as the file has them now. */
+struct change_blocks {
+	char algorithm[24];
+	uint64_t size_bytes;
+	size_t count, digest_len;
+	uint8_t bytes[];
+};
+
 /* What is to be done about one file. */
 struct change {
 	char *name;     /* owned; that of its lines in the manifest, below the root; of an added file its own */
@@ -21,6 +29,7 @@ struct change {
 	int64_t mtime_ns;
 	size_t digest_count;
 	struct change_digest *digests; /* owned */
+	struct change_blocks *blocks;  /* owned; NULL: not known */
 };
 
 struct update_writer {

@@ -91,9 +91,9 @@ static void file_result(const struct job_run *j, struct bm_file *f, const struct
 		bytes += d[i].len;
 	}
 	r->damage = f->damage;
+	file_blocks(f, r);
 	if (err->status != BM_OK)
 		return;
-	file_blocks(f, r);
 	r->outputs = (const struct bm_file_output *)(const void *)f->results->outputs.data;
 	r->output_count = f->results->outputs.len / sizeof(*r->outputs);
 	/* Skipped is a file all of whose outputs were left as they are, and that gave nothing else. */

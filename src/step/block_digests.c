@@ -7,6 +7,14 @@
 #include "block_digests.h"
 
 #include "bm_error.h"
+#include "bm_step.h"
+
+uint64_t block_digests_fit(uint64_t size_bytes, uint64_t file_bytes)
+{
+	while (file_bytes > 0 && (file_bytes - 1) / size_bytes >= BM_HASH_BLOCKS_COUNT_MAX)
+		size_bytes *= 2;
+	return size_bytes;
+}
 
 static enum bm_status finish_block(struct block_digests *b, struct bm_error *err)
 {

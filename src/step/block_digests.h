@@ -8,6 +8,10 @@
 #include "bm_digest.h"
 #include "bm_mem.h"
 
+/* The size that blocks of a file of so many bytes have, where size_bytes is wanted: twice as much as often as
+ * it takes, so that there are no more than BM_HASH_BLOCKS_COUNT_MAX. */
+uint64_t block_digests_fit(uint64_t size_bytes, uint64_t file_bytes);
+
 struct block_digests { /* zeroed, but for the first two */
 	const struct bm_digest_algorithm *algorithm;
 	uint64_t size_bytes; /* of a block; > 0 */

@@ -84,6 +84,8 @@ struct bm_read_params {
 };
 #define BM_HASH_BLOCKS_MIN 4096
 #define BM_HASH_BLOCKS_SIZE_MAX (INT64_C(1) << 30)
+/* Of one file: more blocks than these are larger ones, so that its line in a manifest stays one that can be read. */
+#define BM_HASH_BLOCKS_COUNT_MAX 65536
 enum bm_manifest_format { BM_MANIFEST_GNU, BM_MANIFEST_BSD, BM_MANIFEST_JSON };
 struct bm_hash_params {
 	struct bm_enum_list algorithms; /* indices into bm_digest_algorithms() */

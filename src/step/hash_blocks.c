@@ -6,9 +6,10 @@
  * of any length, so it may stand behind any step. A file of one chunk and one block, as most are, has its whole digest for
  * that block's, and nothing is computed.
  *
- * All of a file's digests go into one line, which a reader holds in memory: HASH_BLOCKS_MAX of them are 4 MiB there, and 2
- * here while the file is read. A larger file has larger blocks, twice as large as often as it takes. Where the size is not
- * known beforehand (pipes, bytes that were changed on the way) and there are too many, the line has none, with a warning.
+ * All of a file's digests go into one line, which a reader holds in memory: BM_HASH_BLOCKS_COUNT_MAX of them are 4 MiB
+ * there, and 2 here while the file is read. A larger file has larger blocks, twice as large as often as it takes. Where
+ * the size is not known beforehand (pipes, bytes that were changed on the way) and there are too many, the line has none,
+ * with a warning.
  */
 #include "hash_blocks.h"
 
@@ -25,7 +26,7 @@ static void begin(const struct hash_blocks *b, const struct bm_file *f, struct h
 	if (!b->is_input || f->source == NULL || !bm_source_is_regular(f->source))
 		return;
 	uint64_t size = (uint64_t)bm_source_stat(f->source)->st_size;
-	while ((size - 1) / hf->b.size_bytes >= HASH_BLOCKS_MAX && size > 0)
+	while ((size - 1) / hf->b.size_bytes >= BM_HASH_BLOCKS_COUNT_MAX && size > 0)
 		hf->b.size_bytes *= 2;
 }
 
@@ -47,13 +48,13 @@ static enum bm_status blocks_run(void *arg, void *stream, struct bm_chunk *c, st
 	status = block_digests_put(&hf->b, c->data, c->len, err);
 	if (status == BM_OK && c->last)
 		status = block_digests_end(&hf->b, err);
-	if (hf->b.count > HASH_BLOCKS_MAX) {
+	if (hf->b.count > BM_HASH_BLOCKS_COUNT_MAX) {
 		hf->is_given_up = true;
 		block_digests_fini(&hf->b);
 		bm_file_warn(f,
 		             "has more than %d blocks of %" PRIu64
 		             " bytes: the manifest has none of them; larger blocks are needed",
-		             HASH_BLOCKS_MAX, hf->b.size_bytes);
+		             BM_HASH_BLOCKS_COUNT_MAX, hf->b.size_bytes);
 	}
 	return status;
 }

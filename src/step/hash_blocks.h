@@ -5,9 +5,6 @@
 #include "block_digests.h"
 #include "digest_stage.h"
 
-/* Of one file: more blocks than these are larger ones, so that its line in a manifest stays one that can be read. */
-#define HASH_BLOCKS_MAX 65536
-
 struct hash_file {
 	struct digest_file d; /* first: digest_stage.h */
 	struct block_digests b;

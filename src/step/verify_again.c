@@ -6,7 +6,9 @@
  * is nothing else: there the second reading sees the same memory). So bytes that went wrong in memory, in a cable or in
  * the cache are told from those that are wrong on the disk, and a disk that gives other bytes each time from both.
  *
- * Where the manifest has digests of blocks, this reading also finds which of them are wrong.
+ * Where the manifest has digests of blocks, this reading also finds which of them are wrong, and makes those that the file
+ * has now, for whoever brings the manifest up to date. They are the same ones, but where the file has grown and the last
+ * block ended within what is now a whole one.
  *
  * It is done by the thread that closes the file, one piece after the other: a mismatch is rare, and a tree of nothing
  * but mismatches keeps as many threads at it.
@@ -30,8 +32,9 @@ struct second {
 	uint8_t *buf;
 	struct bm_digest *states[DIGEST_SET_MAX];
 	uint8_t out[DIGEST_SET_MAX][BM_DIGEST_MAX_BYTES];
-	struct block_digests blocks; /* where the manifest has them */
-	uint64_t blocks_left;        /* bytes that go into them yet */
+	struct block_digests now;    /* where the manifest has blocks: those of all the file */
+	struct block_digests before; /* of as many bytes as it had; unused (no algorithm) where now has those too */
+	uint64_t before_left;        /* bytes that go into them yet */
 	uint64_t bytes;              /* read */
 };
 
@@ -85,14 +88,15 @@ static ssize_t read_piece(struct second *s, uint64_t offset, struct bm_worker *w
 static enum bm_status update(struct second *s, const struct digest_set *set, const struct verify_file *vf, size_t len,
                              struct bm_error *err)
 {
-	size_t in_blocks = len < s->blocks_left ? len : (size_t)s->blocks_left;
+	size_t in_before = len < s->before_left ? len : (size_t)s->before_left;
 	enum bm_status status = BM_OK;
 
 	s->bytes += len;
-	s->blocks_left -= in_blocks;
-	if (in_blocks > 0)
-		status = block_digests_put(&s->blocks, s->buf, in_blocks, err);
-
+	s->before_left -= in_before;
+	if (s->now.algorithm != NULL)
+		status = block_digests_put(&s->now, s->buf, len, err);
+	if (s->before.algorithm != NULL && status == BM_OK)
+		status = block_digests_put(&s->before, s->buf, in_before, err);
 	for (size_t i = 0; i < set->count && status == BM_OK; i++)
 		if (is_wanted(vf, i))
 			status = bm_digest_update(s->states[i], s->buf, len, err);
@@ -138,6 +142,36 @@ static enum verify_second judge(const struct second *s, const struct verify_shar
 	return right ? VERIFY_SECOND_RIGHT : same ? VERIFY_SECOND_SAME : VERIFY_SECOND_OTHER;
 }
 
+static void begin_blocks(struct second *s, const struct verify_file *vf)
+{
+	uint64_t size = vf->blocks.size_bytes, had = vf->blocks_of_bytes, has = vf->d.length;
+
+	s->now.algorithm = vf->blocks.algorithm;
+	s->now.size_bytes = block_digests_fit(size, has);
+	if (s->now.size_bytes == size && (has <= had || had % size == 0))
+		return;
+	s->before.algorithm = vf->blocks.algorithm;
+	s->before.size_bytes = size;
+	s->before_left = had;
+}
+
+static void end_blocks(struct second *s, const struct verify_shared *vs, struct bm_file *f,
+                       const struct verify_file *vf, bool is_sure)
+{
+	struct bm_file_blocks now = {.algorithm = vf->blocks.algorithm->name,
+	                             .size_bytes = s->now.size_bytes,
+	                             .digest_len = vf->blocks.algorithm->size_bytes,
+	                             .step = vs->set.index};
+
+	if (block_digests_end(&s->now, NULL) != BM_OK || block_digests_end(&s->before, NULL) != BM_OK)
+		return;
+	f->damage = verify_damage(vf, s->before.algorithm != NULL ? &s->before : &s->now, s->bytes);
+	now.bytes = (const uint8_t *)s->now.out.data;
+	now.count = s->now.count;
+	if (is_sure && s->bytes == vf->d.length)
+		bm_file_add_blocks(f, &now);
+}
+
 enum verify_second verify_read_again(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
                                      struct bm_worker *w, struct bm_error *err)
 {
@@ -159,26 +193,23 @@ enum verify_second verify_read_again(struct verify_shared *vs, struct bm_file *f
 			goto out;
 	if (!open_second(s, bm_source_fd(f->source)))
 		goto out;
-	if (vf->has_blocks) {
-		s->blocks.algorithm = vf->blocks.algorithm;
-		s->blocks.size_bytes = vf->blocks.size_bytes;
-		s->blocks_left = vf->blocks_of_bytes;
-	}
+	if (vf->has_blocks)
+		begin_blocks(s, vf);
 	result = read_all(s, &vs->set, f, vf, w, err);
 	for (size_t i = 0; i < vs->set.count && result == VERIFY_SECOND_RIGHT; i++)
 		if (is_wanted(vf, i) && bm_digest_finish(s->states[i], s->out[i], err) != BM_OK)
 			result = VERIFY_SECOND_FAILED;
 	if (result == VERIFY_SECOND_RIGHT)
 		result = judge(s, vs, vf);
-	if (vf->has_blocks && (result == VERIFY_SECOND_SAME || result == VERIFY_SECOND_OTHER) &&
-	    block_digests_end(&s->blocks, NULL) == BM_OK)
-		f->damage = verify_damage(vf, &s->blocks, s->bytes);
+	if (vf->has_blocks && (result == VERIFY_SECOND_SAME || result == VERIFY_SECOND_OTHER))
+		end_blocks(s, vs, f, vf, result == VERIFY_SECOND_SAME);
 out:
 	if (s->fd >= 0)
 		close(s->fd);
 	for (size_t i = 0; i < vs->set.count; i++)
 		bm_digest_destroy(s->states[i]);
-	block_digests_fini(&s->blocks);
+	block_digests_fini(&s->now);
+	block_digests_fini(&s->before);
 	free(s->buf);
 	free(s);
 	return result;

@@ -170,6 +170,34 @@ grep -v ' SUMS$' tree/SUMS >found
 run_bm audit tree/SUMS
 expect_exit 0 # neither is news
 
+# Digests of blocks: changed lines get those of the file as it is now, with blocks of the same size; the whole manifest is
+# what it would be if it were made anew. A file that has grown had its last block end within what is a whole one now.
+rm -rf blocks
+mkdir blocks
+for f in same_size grown grown_by_a_byte cut emptied whole_blocks moved untouched; do
+	head -c 42500 /dev/urandom >blocks/$f
+done
+head -c 40960 /dev/urandom >blocks/whole_blocks
+run_bm hash --format json --blocks 4096 -q blocks
+expect_exit 0
+cp "$stdout" blocks.json
+printf 0123456789abcdef | dd of=blocks/same_size bs=1 seek=3333 conv=notrunc 2>/dev/null
+head -c 5000 /dev/urandom >>blocks/grown
+printf x >>blocks/grown_by_a_byte
+truncate -s 9000 blocks/cut
+: >blocks/emptied
+head -c 1 /dev/urandom >>blocks/whole_blocks
+mv blocks/moved blocks/moved_away
+run_bm audit blocks.json blocks --update changed,moved
+expect_exit 0
+expect_stdout_match '^changed     same_size: .*; damaged: bytes 0-4095 of 42500$'
+run_bm hash --format json --blocks 4096 -q blocks
+sort "$stdout" >want
+sort blocks.json >found
+expect_same want found
+run_bm audit blocks.json blocks
+expect_exit 0
+
 # What cannot be.
 run_bm audit - tree --update new <SHA256SUMS
 expect_exit 2
