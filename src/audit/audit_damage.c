@@ -1,7 +1,7 @@
 /* audit_damage.c - which bytes of a file are damaged, said for people. */
 #include <inttypes.h>
 
-#include "bm_audit.h"
+#include "bm_audit_repair.h"
 
 void bm_audit_put_damage(struct bm_buf *out, const struct bm_file_damage *d)
 {
@@ -22,4 +22,35 @@ void bm_audit_put_damage(struct bm_buf *out, const struct bm_file_damage *d)
 		              d->found_bytes - d->size_bytes);
 	else if (told == 0)
 		bm_buf_puts(out, "; no block is damaged: digest and blocks of the manifest contradict each other");
+}
+
+static void put_replaced(struct bm_buf *out, const struct bm_audit_repaired *f)
+{
+	const struct bm_file_damage *d = &f->damage;
+	uint64_t told = d->span_count < BM_DAMAGE_SPANS ? d->span_count : BM_DAMAGE_SPANS;
+
+	if (f->is_whole) {
+		bm_buf_printf(out, "all of its %" PRIu64 " bytes", d->damaged_bytes);
+		return;
+	}
+	for (uint64_t i = 0; i < told; i++)
+		bm_buf_printf(out, "%s%" PRIu64 "-%" PRIu64, i == 0 ? "bytes " : ", ", d->spans[i].first,
+		              d->spans[i].last);
+	if (told > 0)
+		bm_buf_printf(out, " of %" PRIu64, d->size_bytes);
+	if (d->span_count > told)
+		bm_buf_printf(out, " and %" PRIu64 " more ranges", d->span_count - told);
+	if (d->found_bytes > d->size_bytes)
+		bm_buf_printf(out, "%s%" PRIu64 " bytes behind its end are cut off", told > 0 ? "; " : "",
+		              d->found_bytes - d->size_bytes);
+}
+
+void bm_audit_put_repaired(struct bm_buf *out, const struct bm_audit_repaired *f)
+{
+	size_t before = out->len;
+
+	if (f->is_good)
+		put_replaced(out, f);
+	if (f->text != NULL)
+		bm_buf_printf(out, "%s%s", out->len > before ? ": " : "", f->text);
 }

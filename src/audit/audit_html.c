@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "audit_charts.h"
+#include "audit_html_sheet.h"
 #include "audit_pile.h"
 #include "bm_audit.h"
 #include "bm_digest.h"
@@ -30,52 +31,6 @@
 #define LIST_MAX 1000
 #define FLUSH_BYTES ((size_t)64 << 10)
 #define MESSAGE_BYTES 600
-
-static const char style[] =
-	":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d5dae0;--card:#f5f7f9;--link:#0b57a4;"
-	"--bad:#b3261e;--badbg:#fdecea;--warn:#7a4f00;--warnbg:#fff5df;--ok:#19692f;--okbg:#e8f6ec;"
-	"--fresh:#2b8a4b;--due:#c98a12;--stale:#c8453a}\n"
-	"@media (prefers-color-scheme:dark){:root{--bg:#14171b;--fg:#e6e9ec;--dim:#a3acb5;--line:#363d45;--card:#1c2126;"
-	"--link:#7fb8f5;--bad:#ff9b92;--badbg:#3a1c1a;--warn:#f2c66d;--warnbg:#352a12;--ok:#86d9a0;--okbg:#15301e;"
-	"--fresh:#4fb573;--due:#d9a441;--stale:#e2685d}}\n"
-	"*{box-sizing:border-box}\n"
-	"body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--bg);color:var(--fg);"
-	"font:1rem/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;overflow-wrap:anywhere}\n"
-	"h1{font-size:1.6rem;line-height:1.25;margin:0 0 1rem}\n"
-	"h2{font-size:1.2rem;margin:2.5rem 0 .25rem}\n"
-	"h3{font-size:1rem;margin:0 0 .75rem}\n"
-	"a{color:var(--link)}\n"
-	"a:focus-visible,summary:focus-visible{outline:3px solid var(--link);outline-offset:2px}\n"
-	"code{font:.9em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace;white-space:pre-wrap}\n"
-	".answer{margin:0 0 1.5rem;padding:.8rem 1rem;border-left:.4rem solid;border-radius:.3rem;font-weight:600}\n"
-	".answer.bad{color:var(--bad);background:var(--badbg)}\n"
-	".answer.warn{color:var(--warn);background:var(--warnbg)}\n"
-	".answer.ok{color:var(--ok);background:var(--okbg)}\n"
-	"dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}\n"
-	"dt{color:var(--dim)}dd{margin:0}\n"
-	"table{border-collapse:collapse;width:100%}\n"
-	"caption{text-align:left;color:var(--dim);padding:0 0 .5rem}\n"
-	"th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;border-top:1px solid var(--line)}\n"
-	"th:last-child,td:last-child{padding-right:0}\n"
-	"thead th{border-top:0;color:var(--dim);font-weight:600;font-size:.9rem}\n"
-	"tbody th{font-weight:400}\n"
-	".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
-	".counts{max-width:34rem}.files{table-layout:fixed}\n"
-	".bad{color:var(--bad)}.warn{color:var(--warn)}.ok{color:var(--ok)}\n"
-	".more{color:var(--dim)}\n"
-	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem}\n"
-	"figure{margin:0;padding:1rem;background:var(--card);border-radius:.5rem}\n"
-	"svg{display:block;width:100%;max-width:27rem;height:auto;margin-bottom:.8rem}\n"
-	"svg text{fill:var(--fg);font-size:14px}.end{text-anchor:end}\n"
-	".track{fill:var(--line)}.fresh{fill:var(--fresh)}.due{fill:var(--due)}.stale{fill:var(--stale)}\n"
-	".axis{stroke:var(--dim)}\n"
-	"summary{cursor:pointer;color:var(--link)}details table{margin-top:.6rem}\n"
-	"footer{margin-top:3rem;color:var(--dim);font-size:.9rem}\n"
-	"@media (max-width:40rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}"
-	".files thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}"
-	".files tr,.files th,.files td{display:block;padding:0;border:0}"
-	".files tr{padding:.5rem 0;border-top:1px solid var(--line)}.files td{color:var(--dim)}}\n"
-	"@media print{body{max-width:none}.answer{border:1px solid}}\n";
 
 /* The worst first. */
 static const struct kind {
@@ -96,6 +51,12 @@ static const struct kind {
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
+struct list {
+	struct pile pile;
+	uint64_t count, rows; /* of these in the pile */
+	bool has_notes;       /* some of them have a second column */
+};
+
 struct bm_audit_html {
 	char *root;     /* owned */
 	char *manifest; /* owned; NULL: the catalog */
@@ -103,9 +64,9 @@ struct bm_audit_html {
 	struct bm_sink_set *set;
 	struct bm_sink *sink; /* NULL once committed */
 	struct bm_buf row, page;
-	struct pile piles[BM_VERDICT_COUNT];
-	uint64_t rows[BM_VERDICT_COUNT];  /* in the pile */
-	bool has_notes[BM_VERDICT_COUNT]; /* some of them have a second column */
+	struct list lists[BM_VERDICT_COUNT];
+	bool repairs, dry_run; /* files are repaired; or looked at only */
+	struct list repaired, unrepaired;
 };
 
 bool bm_audit_html_wanted(const char *path)
@@ -163,7 +124,9 @@ void bm_audit_html_destroy(struct bm_audit_html *h)
 	bm_sink_abort(h->sink);
 	bm_sink_set_destroy(h->set);
 	for (int v = 0; v < BM_VERDICT_COUNT; v++)
-		pile_fini(&h->piles[v]);
+		pile_fini(&h->lists[v].pile);
+	pile_fini(&h->repaired.pile);
+	pile_fini(&h->unrepaired.pile);
 	bm_buf_fini(&h->row);
 	bm_buf_fini(&h->page);
 	free(h->root);
@@ -221,21 +184,42 @@ static void put_message(struct bm_buf *out, const char *text)
 
 /* ---- while it runs ---- */
 
-void bm_audit_html_file(struct bm_audit_html *h, const struct bm_file_result *f)
+/* NULL: the list is full. */
+static struct bm_buf *begin_row(struct bm_audit_html *h, struct list *list, const char *name, bool has_note)
 {
-	struct bm_buf *out;
-	bool has_note;
+	struct bm_buf *out = &h->row;
 
-	if (h == NULL || f->verdict == BM_VERDICT_NONE || f->verdict == BM_VERDICT_OK ||
-	    h->rows[f->verdict] >= LIST_MAX)
-		return;
-	out = &h->row;
+	list->count++;
+	if (list->rows >= LIST_MAX)
+		return NULL;
 	bm_buf_reset(out);
-	has_note = f->other != NULL || (f->error != NULL && f->verdict != BM_VERDICT_MISSING);
 	bm_buf_printf(out, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"%s>",
 	              has_note ? "" : " colspan=\"2\"");
-	put_name(out, f->path);
+	put_name(out, name);
 	bm_buf_puts(out, has_note ? "</th><td role=\"cell\">" : "</th>");
+	return out;
+}
+
+static void end_row(struct list *list, struct bm_buf *out, bool has_note)
+{
+	bm_buf_puts(out, has_note ? "</td></tr>\n" : "</tr>\n");
+	if (out->oom)
+		return; /* told with those that are beyond the end of the list */
+	pile_add(&list->pile, out->data, out->len);
+	list->rows++;
+	list->has_notes = list->has_notes || has_note;
+}
+
+void bm_audit_html_file(struct bm_audit_html *h, const struct bm_file_result *f)
+{
+	bool has_note = f->other != NULL || (f->error != NULL && f->verdict != BM_VERDICT_MISSING);
+	struct bm_buf *out;
+
+	if (h == NULL || f->verdict == BM_VERDICT_NONE || f->verdict == BM_VERDICT_OK)
+		return;
+	out = begin_row(h, &h->lists[f->verdict], f->path, has_note);
+	if (out == NULL)
+		return;
 	if (f->other != NULL) {
 		bm_buf_puts(out, f->verdict == BM_VERDICT_MOVED       ? "was "
 		                 : f->verdict == BM_VERDICT_DUPLICATE ? "copy of "
@@ -244,12 +228,32 @@ void bm_audit_html_file(struct bm_audit_html *h, const struct bm_file_result *f)
 	} else if (has_note) {
 		put_message(out, f->error->text);
 	}
-	bm_buf_puts(out, has_note ? "</td></tr>\n" : "</tr>\n");
-	if (out->oom)
-		return; /* told with those that are beyond the end of the list */
-	pile_add(&h->piles[f->verdict], out->data, out->len);
-	h->rows[f->verdict]++;
-	h->has_notes[f->verdict] = h->has_notes[f->verdict] || has_note;
+	end_row(&h->lists[f->verdict], out, has_note);
+}
+
+void bm_audit_html_repairs(struct bm_audit_html *h, bool dry_run)
+{
+	if (h == NULL)
+		return;
+	h->repairs = true;
+	h->dry_run = dry_run;
+}
+
+void bm_audit_html_repaired(struct bm_audit_html *h, const struct bm_audit_repaired *f)
+{
+	struct list *list = h == NULL ? NULL : f->is_good ? &h->repaired : &h->unrepaired;
+	struct bm_buf what = {0}, *out;
+
+	if (list == NULL)
+		return;
+	bm_audit_put_repaired(&what, f);
+	out = begin_row(h, list, f->path, what.len > 0);
+	if (out != NULL) {
+		if (what.len > 0 && !what.oom)
+			put_message(out, what.data);
+		end_row(list, out, what.len > 0);
+	}
+	bm_buf_fini(&what);
 }
 
 /* ---- the page ---- */
@@ -310,9 +314,28 @@ static void put_files(struct bm_buf *out, uint64_t n)
 	bm_buf_puts(out, n == 1 ? " file" : " files");
 }
 
-static void put_answer(struct bm_buf *out, const struct bm_summary *s)
+static void put_repairs(struct bm_buf *out, const struct bm_audit_html *h)
+{
+	uint64_t good = h->repaired.count, bad = h->unrepaired.count;
+
+	if (good > 0) {
+		bm_buf_putc(out, ' ');
+		put_files(out, good);
+		bm_buf_puts(out, h->dry_run ? " could be repaired" : good == 1 ? " was repaired" : " were repaired");
+	}
+	if (bad > 0) {
+		bm_buf_puts(out, good > 0 ? ", " : " ");
+		put_files(out, bad);
+		bm_buf_puts(out, " could not");
+		bm_buf_puts(out, good > 0 ? "" : " be repaired");
+	}
+	bm_buf_puts(out, good + bad > 0 ? "." : "");
+}
+
+static void put_answer(struct bm_buf *out, const struct bm_audit_html *h, const struct bm_summary *s)
 {
 	const uint64_t *v = s->verdicts;
+	uint64_t repaired = h->dry_run ? 0 : h->repaired.count;
 	uint64_t damaged = v[BM_VERDICT_ROTTED] + v[BM_VERDICT_CHANGED];
 	uint64_t unknown = v[BM_VERDICT_UNREADABLE] + v[BM_VERDICT_CHANGED_WHILE_READING] + v[BM_VERDICT_NOT_CHECKED];
 	uint64_t other = v[BM_VERDICT_MOVED] + v[BM_VERDICT_DUPLICATE] + v[BM_VERDICT_NEW];
@@ -328,9 +351,9 @@ static void put_answer(struct bm_buf *out, const struct bm_summary *s)
 	};
 
 	bm_buf_printf(out, "<p class=\"answer %s\">",
-	              damaged + v[BM_VERDICT_MISSING] + v[BM_VERDICT_UNREADABLE] > 0 || stopped ? "bad"
-	              : unknown + other + s->bad_lines > 0                                      ? "warn"
-	                                                                                        : "ok");
+	              damaged + v[BM_VERDICT_MISSING] + v[BM_VERDICT_UNREADABLE] > repaired || stopped ? "bad"
+	              : unknown + other + s->bad_lines + repaired > 0                                  ? "warn"
+	                                                                                               : "ok");
 	if (stopped)
 		bm_buf_puts(out, "The audit did not come to its end. ");
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -349,6 +372,7 @@ static void put_answer(struct bm_buf *out, const struct bm_summary *s)
 		put_files(out, v[BM_VERDICT_OK]);
 		bm_buf_puts(out, v[BM_VERDICT_OK] == 1 ? " is as recorded." : " are as recorded.");
 	}
+	put_repairs(out, h);
 	bm_buf_puts(out, "</p>\n");
 }
 
@@ -405,6 +429,32 @@ static void put_counts(struct bm_buf *out, const struct bm_summary *s)
 	bm_buf_puts(out, "</td></tr>\n</tbody>\n</table>\n</section>\n");
 }
 
+static void put_repair_counts(struct bm_buf *out, const struct bm_audit_html *h)
+{
+	const struct {
+		const char *anchor, *heading;
+		uint64_t n;
+	} rows[] = {{"unrepaired", "Not repaired", h->unrepaired.count},
+	            {"repaired", h->dry_run ? "Repairable" : "Repaired", h->repaired.count}};
+
+	if (!h->repairs)
+		return;
+	bm_buf_puts(out, "<section aria-labelledby=\"repairs\">\n<h2 id=\"repairs\">Repairs</h2>\n<table "
+	                 "class=\"counts\">\n<caption>What came of the damaged and missing files that a copy was "
+	                 "given for</caption>\n<thead><tr><th scope=\"col\">Result</th><th scope=\"col\" "
+	                 "class=\"n\">Files</th></tr></thead>\n<tbody>\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bm_buf_puts(out, "<tr><th scope=\"row\">");
+		if (rows[i].n > 0)
+			bm_buf_printf(out, "<a href=\"#%s\">", rows[i].anchor);
+		bm_buf_printf(out, "%s%s</th><td class=\"n\" id=\"n-%s\">", rows[i].heading,
+		              rows[i].n > 0 ? "</a>" : "", rows[i].anchor);
+		audit_html_put_count(out, rows[i].n);
+		bm_buf_puts(out, "</td></tr>\n");
+	}
+	bm_buf_puts(out, "</tbody>\n</table>\n</section>\n");
+}
+
 struct rows {
 	struct bm_audit_html *h;
 	enum bm_status status;
@@ -420,13 +470,12 @@ static bool put_row(void *ctx, const void *data, size_t len)
 	return r->status == BM_OK;
 }
 
-static enum bm_status put_list(struct bm_audit_html *h, const struct kind *k, uint64_t n, struct bm_error *err)
+/* word: its anchor. more: what lists those that are not here; NULL: nothing does. */
+static enum bm_status put_list(struct bm_audit_html *h, struct list *list, const char *word, const struct kind *k,
+                               bool by_only, struct bm_error *err)
 {
 	struct bm_buf *out = &h->page;
-	const char *word = bm_verdict_text(k->verdict);
-	struct pile *pile = &h->piles[k->verdict];
-	uint64_t listed = h->rows[k->verdict];
-	bool has_notes = h->has_notes[k->verdict];
+	uint64_t listed = list->rows, n = list->count;
 	struct rows rows = {h, BM_OK, err};
 
 	if (n == 0)
@@ -439,20 +488,44 @@ static enum bm_status put_list(struct bm_audit_html *h, const struct kind *k, ui
 	bm_buf_printf(out,
 	              ". %s</caption>\n<thead role=\"rowgroup\"><tr role=\"row\"><th role=\"columnheader\" "
 	              "scope=\"col\"%s>File</th>%s</tr></thead>\n<tbody role=\"rowgroup\">\n",
-	              k->means, has_notes ? "" : " colspan=\"2\"",
-	              has_notes ? "<th role=\"columnheader\" scope=\"col\">What is known</th>" : "");
-	pile_each(pile, put_row, &rows);
+	              k->means, list->has_notes ? "" : " colspan=\"2\"",
+	              list->has_notes ? "<th role=\"columnheader\" scope=\"col\">What is known</th>" : "");
+	pile_each(&list->pile, put_row, &rows);
 	if (rows.status != BM_OK)
 		return rows.status;
 	bm_buf_puts(out, "</tbody>\n</table>\n");
-	listed = listed > pile->lost ? listed - pile->lost : 0;
+	listed = listed > list->pile.lost ? listed - list->pile.lost : 0;
 	if (n > listed) {
 		bm_buf_puts(out, "<p class=\"more\">And ");
 		audit_html_put_count(out, n - listed);
-		bm_buf_printf(out, " more. <code>bytemill audit --only %s</code> lists them all.</p>\n", word);
+		bm_buf_puts(out, " more.");
+		if (by_only)
+			bm_buf_printf(out, " <code>bytemill audit --only %s</code> lists them all.", word);
+		bm_buf_puts(out, "</p>\n");
 	}
 	bm_buf_puts(out, "</section>\n");
 	return flush(h, FLUSH_BYTES, err);
+}
+
+static enum bm_status put_lists(struct bm_audit_html *h, const struct bm_summary *sum, struct bm_error *err)
+{
+	static const struct kind repaired = {BM_VERDICT_NONE, "ok", "Repaired", "Put right from the copy."};
+	static const struct kind repairable = {BM_VERDICT_NONE, "warn", "Repairable",
+	                                       "The copy has what they lack. Nothing was written."};
+	static const struct kind unrepaired = {BM_VERDICT_NONE, "bad", "Not repaired", "They are as they were found."};
+	enum bm_status status = BM_OK;
+
+	for (size_t i = 0; i < KINDS && status == BM_OK; i++) {
+		struct list *list = &h->lists[kinds[i].verdict];
+
+		list->count = sum->verdicts[kinds[i].verdict];
+		status = put_list(h, list, bm_verdict_text(kinds[i].verdict), &kinds[i], true, err);
+	}
+	if (status == BM_OK)
+		status = put_list(h, &h->unrepaired, "unrepaired", &unrepaired, false, err);
+	if (status == BM_OK)
+		status = put_list(h, &h->repaired, "repaired", h->dry_run ? &repairable : &repaired, false, err);
+	return status;
 }
 
 enum bm_status bm_audit_html_write(struct bm_audit_html *h, const char *run_id, const struct bm_summary *sum,
@@ -466,12 +539,12 @@ enum bm_status bm_audit_html_write(struct bm_audit_html *h, const char *run_id, 
 	out = &h->page;
 	if (put_head(h, err) != BM_OK)
 		return err->status;
-	put_answer(out, sum);
+	put_answer(out, h, sum);
 	put_facts(h, run_id, sum);
 	put_counts(out, sum);
-	for (size_t i = 0; i < KINDS; i++)
-		if (put_list(h, &kinds[i], sum->verdicts[kinds[i].verdict], err) != BM_OK)
-			return err->status;
+	put_repair_counts(out, h);
+	if (put_lists(h, sum, err) != BM_OK)
+		return err->status;
 	if (catalog != NULL && audit_charts_put(out, catalog, err) != BM_OK)
 		return err->status;
 	bm_buf_puts(out,

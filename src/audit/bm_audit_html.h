@@ -10,6 +10,7 @@
 #include <bytemill/bytemill.h>
 
 #include "bm_audit_catalog.h"
+#include "bm_audit_repair.h"
 
 /* path ends in ".html" or ".htm": such a report is a page. */
 bool bm_audit_html_wanted(const char *path); /* NULL: false */
@@ -27,6 +28,9 @@ enum bm_status bm_audit_html_create(const struct bm_audit_html_about *about, str
                                     struct bm_error *err) BM_NODISCARD;
 /* Each file's result, one call at a time. NULL for h is fine: nothing is done. */
 void bm_audit_html_file(struct bm_audit_html *h, const struct bm_file_result *file);
+/* After the run, where files are repaired: first this, whether or not there are any, then each one. NULL for h is fine. */
+void bm_audit_html_repairs(struct bm_audit_html *h, bool dry_run);
+void bm_audit_html_repaired(struct bm_audit_html *h, const struct bm_audit_repaired *f);
 /* After the run: writes the page and gives it its name. catalog: NULL, or finished, for the charts. NULL for h is fine:
  * BM_OK. BM_ERR_SYSTEM, BM_ERR_NOMEM, or what the catalog has: then no page is written. Blocks. */
 enum bm_status bm_audit_html_write(struct bm_audit_html *h, const char *run_id, const struct bm_summary *sum,

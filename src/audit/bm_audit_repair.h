@@ -40,6 +40,10 @@ struct bm_audit_repaired { /* one file; borrowed for the call */
 	struct bm_file_damage damage; /* what came from the copy */
 	const char *text; /* why not; else what could not be preserved, or NULL; a line, fit for a terminal */
 };
+/* "bytes 0-4095 of 10000", "all of its 12 bytes", "there is no copy of it": what was done, or why not; nothing where there
+ * is nothing to say. Fit for a terminal. */
+void bm_audit_put_repaired(struct bm_buf *out, const struct bm_audit_repaired *f);
+
 struct bm_audit_repair_stats {
 	uint64_t good[BM_VERDICT_COUNT]; /* by the verdict that they had; with dry_run all 0 */
 	uint64_t repaired, unrepaired;   /* files; with dry_run repaired are those that could be */

@@ -2,6 +2,9 @@
 #ifndef BM_CLI_AUDIT_REPAIR_H
 #define BM_CLI_AUDIT_REPAIR_H
 
+#include <stdio.h>
+
+#include "bm_audit_html.h"
 #include "bm_audit_repair.h"
 #include "options.h"
 
@@ -11,8 +14,12 @@ int bm_cli_repair_create(const struct bm_cli_options *o, const struct bm_audit_o
                          struct bm_cli_repair **out);
 void bm_cli_repair_destroy(struct bm_cli_repair *r); /* NULL is fine */
 void bm_cli_repair_file(struct bm_cli_repair *r, const struct bm_file_result *f);
+struct bm_cli_repair_to { /* who is told besides; each may be NULL; borrowed for the call */
+	FILE *report;
+	struct bm_audit_html *page;
+};
 /* Repairs, and tells of each file on standard output (formats gnu and rclone: on standard error); takes what was repaired
  * off sum's counts. False: something failed that is no file's, and that was told. */
-bool bm_cli_repair_run(struct bm_cli_repair *r, struct bm_summary *sum);
+bool bm_cli_repair_run(struct bm_cli_repair *r, const struct bm_cli_repair_to *to, struct bm_summary *sum);
 
 #endif

@@ -223,6 +223,7 @@ struct audit {
 	struct bm_audit_update *update;
 	struct bm_audit_html *page;
 	struct bm_cli_repair *repair;
+	FILE *report; /* NULL: none, or it is the page */
 	uint64_t bad_lines;
 };
 
@@ -334,7 +335,7 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	else if (a->update != NULL)
 		bm_console_say(BM_CONSOLE_WARNING, "the manifest was left as it is, since the audit is not complete");
 	if (a->repair != NULL && good)
-		good = bm_cli_repair_run(a->repair, &rest);
+		good = bm_cli_repair_run(a->repair, &(struct bm_cli_repair_to){a->report, a->page}, &rest);
 	else if (a->repair != NULL)
 		bm_console_say(BM_CONSOLE_WARNING, "nothing was repaired, since the audit is not complete");
 	if (bm_audit_any_of(&rest, left) && !sum->cancelled)
@@ -460,6 +461,7 @@ static int audit(const struct bm_cli_options *o)
 		.results_on_stdout = true,
 		.is_filter = true,
 		.on_file = on_file,
+		.report = &a.report,
 		.report_is_own = bm_audit_html_wanted(o->report),
 		.finish = finish,
 		.ctx = &a,
@@ -498,7 +500,7 @@ static int audit(const struct bm_cli_options *o)
 		goto fail;
 	if (bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
 		goto fail;
-	if (style.report_is_own && !o->dry_run &&
+	if (style.report_is_own && !running.dry_run &&
 	    bm_audit_html_create(&(struct bm_audit_html_about){o->report, ao.root, ao.manifest}, &a.page, &err) !=
 	            BM_OK)
 		goto fail;

@@ -322,6 +322,8 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (rc != 0)
 		return rc;
 
+	if (style->report != NULL)
+		*style->report = report;
 	opt.run_id = style->run_id;
 	if (o->log != NULL && strcmp(o->log, "syslog") != 0)
 		own_files[opt.own_file_count++] = o->log;

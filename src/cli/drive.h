@@ -2,6 +2,8 @@
 #ifndef BM_CLI_DRIVE_H
 #define BM_CLI_DRIVE_H
 
+#include <stdio.h>
+
 #include <bytemill/bytemill.h>
 
 #include "options.h"
@@ -13,6 +15,7 @@ struct bm_drive_style {
 	bool results_on_stdout; /* some step writes to standard output */
 	bool is_filter; /* a tool of one job that the user did not name: a closing summary only with --verbose or where
 	                   something failed, and messages without the job's name */
+	FILE **report;  /* set to the report, once it is open, for finish to add to; NULL: not wanted */
 	bool report_is_own; /* the command writes --report itself: it is only kept from being an input */
 	bool no_totals;     /* what will be read is only known as it goes on: the bar shows no end */
 	/* For a command with results of its own; ctx is theirs. NULL: the usual. */

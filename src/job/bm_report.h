@@ -18,6 +18,10 @@
  *	 "verdicts":{"ok":1,"changed":0 ...},"bad_lines":0,			both optional: where something was verified
  *	 "cancelled":false,"error":{...}}						error: optional
  *
+ * Behind the summary of an audit with --repair-from: {"type":"repair","path":"a","verdict":"rotted","result":"repaired",
+ * "whole":false,"bytes":N,"size":N,"ranges":[[0,1]],"more_ranges":0} a file, and {"type":"repairs","repaired":N,
+ * "unrepaired":N} (src/cli/audit_repair_cli.c).
+ *
  * bytes of a digest are those digested, at the step's place. path is relative to the read root, input what a user would call the file (two roots may hold one path). A name (job,
  * path, input) that is not UTF-8 has U+FFFD for each wrong byte, and beside it NAME_base64 with the exact ones.
  * No shared state: any thread, one at a time per buffer.

@@ -134,6 +134,49 @@ repair
 expect_exit 0
 same
 
+# The report has them behind the run's summary, a page in lists of its own; both also of a dry run.
+fresh
+flip tree/f3000000 70000
+rm tree/f1
+mv good/sub/deep kept
+flip tree/sub/deep 1
+for dry in --dry-run ''; do
+	run_bm audit sums.json tree --repair-from good --report page.html $dry
+	expect_exit 3
+	$python - page.html "$dry" <<-'END'
+		import re, sys
+		page = open(sys.argv[1]).read()
+		dry = sys.argv[2] != ""
+		counts = dict(re.findall(r'id="n-(\w+)">(\d+)<', page))
+		assert (counts["repaired"], counts["unrepaired"], counts["missing"], counts["rotted"]) == ("2", "1", "1", "2"), counts
+		answer = re.search(r'<p class="answer bad">(.*?)</p>', page).group(1)
+		assert ("2 files could be repaired, 1 file could not." if dry else "2 files were repaired, 1 file could not.") in answer, answer
+		assert ("<h2 id=\"repaired\"" in page) and (">Repairable</h2>" in page) == dry, page
+		lists = {h: re.findall(r'<code dir="auto">(.*?)</code></th><td role="cell">(.*?)</td>', part)
+		         for h, part in re.findall(r'<h2 id="(repaired|unrepaired)"(.*?)</section>', page, re.S)}
+		assert lists["repaired"] == [("f1", "all of its 1 bytes"), ("f3000000", "bytes 65536-131071 of 3000000")], lists
+		assert lists["unrepaired"] == [("sub/deep", "there is no copy of it")], lists
+	END
+done
+mv kept good/sub/deep
+fresh
+flip tree/f3000000 70000
+flip tree/sub/deep 1
+mv good/sub/deep kept
+run_bm audit sums.json tree --repair-from good --report report.jsonl --quiet
+expect_exit 3
+mv kept good/sub/deep
+$python - <<-'END'
+	import json
+	rows = [json.loads(line) for line in open("report.jsonl")]
+	types = [r["type"] for r in rows]
+	assert types[-4:] == ["summary", "repair", "repair", "repairs"] and set(types[:-4]) == {"file"}, types
+	assert rows[-3]["path"] == "f3000000" and rows[-3]["ranges"] == [[65536, 131071]] and rows[-3]["result"] == "repaired"
+	assert rows[-2]["path"] == "sub/deep" and rows[-2]["reason"] == "there is no copy of it", rows[-2]
+	assert rows[-1] == {"type": "repairs", "repaired": 1, "unrepaired": 1}, rows[-1]
+END
+fresh
+
 # Without digests of blocks all of the file is taken. Other formats are told of it on standard error.
 (cd good && sha256sum -- f* sub/deep) >SHA256SUMS
 flip tree/f3000000 1
