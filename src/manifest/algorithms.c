@@ -107,14 +107,18 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Letters and digits of name, lower case, NUL-terminated; false where they are none or too many. */
+/* Letters and digits of name, lower case, NUL-terminated; false where they are none or too many, or where anything else
+ * stands among them than the signs that programs put between them. */
 static bool plain(char out[static WORD_MAX + 1], const char *name, size_t len)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		if (!is_alnum(name[i]))
+		if (!is_alnum(name[i])) {
+			if (n == 0 || i + 1 == len || strchr("-_/", name[i]) == NULL || name[i] == '\0')
+				return false;
 			continue;
+		}
 		if (n == WORD_MAX)
 			return false;
 		out[n++] = lower(name[i]);

@@ -10,7 +10,8 @@
  * that was not meant. With 8 digits one blank is not accepted: "12345678 1 name" is the CRC of cksum.
  *
  * BSD: ALGORITHM (name) = HEX. A name may hold ") = ", a digest may not: so it is read from its end. openssl leaves two
- * of the blanks out. xxhsum's XXH64_LE is the digest in the other byte order.
+ * of the blanks out, and coreutils takes any number of them around the '='. xxhsum's XXH64_LE is the digest in the other
+ * byte order.
  */
 #include <string.h>
 
@@ -112,19 +113,19 @@ static enum line_result parse_bsd(struct bm_manifest_reader *r, char *line, size
 	while (digest > name && is_hex(line[digest - 1]))
 		digest--;
 	close = digest;
-	if (close > name && line[close - 1] == ' ')
+	while (close > name && is_blank(line[close - 1]))
 		close--;
 	if (close <= name || line[close - 1] != '=')
 		return no_line(r, line, len);
 	close--;
-	if (close > name && line[close - 1] == ' ')
+	while (close > name && is_blank(line[close - 1]))
 		close--;
 	if (close <= name || line[close - 1] != ')')
 		return no_line(r, line, len);
 	name_len = close - 1 - name;
 
 	tag_len = name - 1 - at;
-	while (tag_len > 0 && line[at + tag_len - 1] == ' ')
+	while (tag_len > 0 && line[at + tag_len - 1] == ' ') /* rhash puts in three */
 		tag_len--;
 	reversed = tag_len > 6 && memcmp(line + at, "XXH", 3) == 0 && memcmp(line + at + tag_len - 3, "_LE", 3) == 0;
 	code = cached_code(r, line + at, reversed ? tag_len - 3 : tag_len);
@@ -165,7 +166,11 @@ enum line_result parse_sums(struct bm_manifest_reader *r, char *line, size_t len
 	/* Less than eight only where they can be a digest: b2sum -l 8. */
 	if ((digits >= 8 || (digits % 2 == 0 && r->code_of_length[digits / 2] != ALGORITHM_NONE)) &&
 	    at + digits < len && is_blank(line[at + digits])) {
-		result = is_cksum(line, len) ? no_line(r, line, len) : add_unnamed(r, e, digits);
+		/* With an algorithm that was asked for and the two blanks it is none of cksum's: b2sum -l 8. */
+		bool is_sure = r->hint_is_strict && at + digits + 1 < len &&
+		               (line[at + digits + 1] == ' ' || line[at + digits + 1] == '*');
+
+		result = !is_sure && is_cksum(line, len) ? no_line(r, line, len) : add_unnamed(r, e, digits);
 		return result == LINE_ENTRY ? parse_gnu(r, line, len, e, at + digits, escaped) : result;
 	}
 	if (!is_rclone && len - at > prefix_len && memcmp(line + at, xxh3_prefix, prefix_len) == 0) {

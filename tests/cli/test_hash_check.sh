@@ -95,6 +95,10 @@ first=$(sed -n 1p good)
 printf '%s\n' 'nonsense' '# a comment' '' "$first" "${first%% *}" "${first%% *}  " "${first#?}" "g${first#?}" "  $first" \
 	"${first%%  *} t/one" 'MD5 (t/one) = 5bbf5a52328e7439ae6e719dfe712200' 'SHA256 (t/one = 12' 'SHA256 (t/one) = 12' \
 	'd41d8cd98f00b204e9800998ecf8427e  t/empty' "\\${first%% *}  t/o\\ne" "\\${first%% *}  t/o\\xne" "$first" >malformed
+# A tag with something in it that is no letter; blanks where coreutils takes any number, and where it does not.
+printf '%s (t/one) = %s\n' 'S\HA256' "${first%% *}" $'\x01SHA256' "${first%% *}" '\S\HA256' "${first%% *}" -SHA256 "${first%% *}" >>malformed
+one=$(sha256sum t/one | cut -c-64)
+printf 'SHA256 (t/one)%s%s\n' '  = ' "$one" $'\t=' "$one" $' \t =\t \t' "$one" '= =' "$one" ' == ' "$one" >>malformed
 both_all sha256sum sha256 malformed
 printf 'nonsense\nmore of it\n' >nonsense
 both_all sha256sum sha256 nonsense

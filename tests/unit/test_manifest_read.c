@@ -50,6 +50,8 @@ static const struct read_case good[] = {
          "gnu\n/etc/x|-|-|sha256:0123?|absolute\na/../b|-|-|sha256:0123?|dotdot\n..|-|-|sha256:0123?|dotdot\n"
          "a..b/..c/d..|-|-|sha256:0123?\n/../|-|-|sha256:0123?|absolute|dotdot\n"},
 	{"x", 0, NULL, TEXT("12345678  1 x\n"), "gnu\n1 x|-|-|crc32:1234?\n"}, /* not of cksum */
+	{"x", BM_MANIFEST_KIND_GNU, "blake2b", TEXT("66  1 x\n66 *1 x\n"),     /* nor these, of b2sum -l 8 */
+         "gnu\n1 x|-|-|blake2b-8:6600\n1 x|-|-|blake2b-8:6600\n"},
 	/* NUL-ended */
 	{"x", 0, NULL, TEXT(HEX64 "  a\0" HEX64 "  b\\n\n\r\0"),
          "gnu nul\na|-|-|sha256:0123?\nb\\\\n\\n\\r|-|-|sha256:0123?\n"},
