@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bm_error.h"
+#include "bm_template.h"
 #include "bm_text.h"
 
 enum bm_status bm_audit_parse_verdicts(const char *text, unsigned allowed, unsigned *bits, struct bm_error *err)
@@ -94,19 +95,6 @@ static bool set_text(char **to, const char *text)
 	return text == NULL || *to != NULL;
 }
 
-/* Braces in a plain file name are doubled: the step takes a template. */
-static char *template_of(const char *path)
-{
-	struct bm_buf out = {0};
-
-	for (; *path != '\0'; path++) {
-		if (*path == '{' || *path == '}')
-			bm_buf_putc(&out, *path);
-		bm_buf_putc(&out, *path);
-	}
-	return bm_buf_take(&out);
-}
-
 static char *root_of(const struct bm_audit_options *o)
 {
 	const char *slash = strrchr(o->manifest, '/');
@@ -139,7 +127,7 @@ static bool fill_read(struct bm_read_params *p, const struct bm_audit_options *o
 
 static bool fill_verify(struct bm_verify_params *p, const struct bm_audit_options *o)
 {
-	p->manifest = strcmp(o->manifest, "-") == 0 ? bm_memdup0("-", 1) : template_of(o->manifest);
+	p->manifest = strcmp(o->manifest, "-") == 0 ? bm_memdup0("-", 1) : bm_template_of_path(o->manifest);
 	p->format = (int)o->kind;
 	p->report_new = !o->ignore_new;
 	p->report_missing = !o->ignore_missing;

@@ -37,6 +37,10 @@ struct bm_template;
  * allowed here, and the nearest), unclosed brace, bad strftime. */
 enum bm_status bm_template_compile(const char *text, unsigned allowed, struct bm_template **out, struct bm_error *err)
 	BM_NODISCARD;
+/* Appends len bytes of text with their braces doubled: what a template has to hold to give them. */
+void bm_template_put_literal(struct bm_buf *out, const char *text, size_t len);
+/* The same of path as a string of its own, which the caller frees; NULL: no memory. */
+char *bm_template_of_path(const char *path) BM_NODISCARD;
 void bm_template_destroy(struct bm_template *t);           /* NULL is fine */
 unsigned bm_template_uses(const struct bm_template *t);    /* the placeholders in it */
 const char *bm_template_text(const struct bm_template *t); /* as compiled; borrowed */

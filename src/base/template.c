@@ -393,11 +393,7 @@ static void unparse(const struct bm_template *t, struct bm_buf *out)
 		unsigned bit = part->kind == DIR_WITH_SLASH ? BM_PH_DIR : part->kind;
 
 		if (part->kind == LITERAL) {
-			for (size_t j = 0; j < part->len; j++) {
-				if (part->text[j] == '{' || part->text[j] == '}')
-					bm_buf_putc(out, part->text[j]);
-				bm_buf_putc(out, part->text[j]);
-			}
+			bm_template_put_literal(out, part->text, part->len);
 			continue;
 		}
 		for (size_t j = 0; j < PLACEHOLDER_COUNT; j++)
@@ -468,4 +464,24 @@ const char *bm_template_prefix(const struct bm_template *t, size_t *len)
 	}
 	*len = 0;
 	return "";
+}
+
+void bm_template_put_literal(struct bm_buf *out, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '{' || text[i] == '}')
+			bm_buf_putc(out, text[i]);
+		bm_buf_putc(out, text[i]);
+	}
+}
+
+char *bm_template_of_path(const char *path)
+{
+	struct bm_buf out = {0};
+
+	bm_template_put_literal(&out, path, strlen(path));
+	if (!out.oom)
+		return bm_buf_take(&out);
+	bm_buf_fini(&out);
+	return NULL;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_audit_catalog.h"
 #include "bm_audit_html.h"

@@ -16,26 +16,16 @@
 
 #include "audit_catalog_cli.h"
 #include "audit_repair_cli.h"
+#include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_audit_html.h"
-#include "bm_glob.h"
 #include "bm_job.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
-#include "load.h"
 
 #define COMMAND "audit"
-#define SHOWN_BAD_LINES 20
 #define AT(field) offsetof(struct bm_cli_options, field)
-
-const char *const bm_cli_audit_formats[] = {
-	[BM_AUDIT_TABLE] = "table",
-	[BM_AUDIT_GNU] = "gnu",
-	[BM_AUDIT_RCLONE] = "rclone",
-	[BM_AUDIT_JSON] = "json",
-	NULL,
-};
 
 static const char *const kinds[] = {
 	[BM_MANIFEST_KIND_AUTO] = "auto",     [BM_MANIFEST_KIND_GNU] = "gnu",
@@ -82,21 +72,7 @@ static const struct bm_cli_option options[] = {
 		.offset = AT(new_place),
 		.help = "--catalog: ROOT is on another file system than before, and that is right",
 	},
-	{
-		.name = "format",
-		.type = BM_CLI_CHOICE,
-		.offset = AT(audit_format),
-		.arg = "FORMAT",
-		.values = bm_cli_audit_formats,
-		.help = "table (default), gnu (\"name: OK\"), rclone (\"= name\"), json (an object a file and a summary)",
-	},
-	{
-		.name = "only",
-		.type = BM_CLI_TEXT,
-		.offset = AT(only),
-		.arg = "VERDICT,...",
-		.help = "list only these; other differences do not count for the exit code",
-	},
+	BM_CLI_AUDIT_LIST,
 	{
 		.name = "under",
 		.type = BM_CLI_TEXTS,
@@ -224,18 +200,10 @@ struct audit {
 	struct bm_audit_html *page;
 	struct bm_cli_repair *repair;
 	FILE *report; /* NULL: none, or it is the page */
-	uint64_t bad_lines;
+	struct bm_audit_bad_lines bad_lines;
 };
 
 /* ---- while it runs ---- */
-
-static void on_bad_line(void *ctx, const char *manifest, uint64_t line, const char *fault)
-{
-	struct audit *a = ctx;
-
-	if (++a->bad_lines <= SHOWN_BAD_LINES || a->o->verbose)
-		bm_console_say(BM_CONSOLE_WARNING, "%s:%" PRIu64 ": %s", manifest, line, fault);
-}
 
 static void on_file(void *ctx, const struct bm_file_result *file)
 {
@@ -279,43 +247,6 @@ static bool write_update(struct audit *a, unsigned *left)
 	return s.refused == 0;
 }
 
-/* As sha256sum -c. */
-static void say_gnu_counts(uint64_t n, const char *one, const char *many)
-{
-	if (n > 0)
-		bm_console_say(BM_CONSOLE_WARNING, "%" PRIu64 " %s", n, n == 1 ? one : many);
-}
-
-void bm_audit_say_gnu(const struct bm_summary *s)
-{
-	say_gnu_counts(s->bad_lines, "line is improperly formatted", "lines are improperly formatted");
-	say_gnu_counts(s->verdicts[BM_VERDICT_MISSING] + s->verdicts[BM_VERDICT_MOVED] +
-	                       s->verdicts[BM_VERDICT_UNREADABLE] + s->verdicts[BM_VERDICT_CHANGED_WHILE_READING] +
-	                       s->verdicts[BM_VERDICT_NOT_CHECKED],
-	               "listed file could not be read", "listed files could not be read");
-	say_gnu_counts(s->verdicts[BM_VERDICT_CHANGED] + s->verdicts[BM_VERDICT_ROTTED],
-	               "computed checksum did NOT match", "computed checksums did NOT match");
-}
-
-int bm_audit_write_page(struct bm_audit_html *page, const struct bm_run *run, const struct bm_summary *sum,
-                        struct bm_audit_catalog *catalog, int rc)
-{
-	struct bm_error err = BM_ERROR_INIT;
-
-	if (bm_audit_html_write(page, bm_run_id(run), sum, catalog, &err) == BM_OK)
-		return rc;
-	bm_console_say_error(&err);
-	return rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
-}
-
-bool bm_audit_any_of(const struct bm_summary *sum, unsigned bits)
-{
-	for (int v = 0; v < BM_VERDICT_COUNT; v++)
-		if ((bits & BM_AUDIT_BIT(v)) != 0 && sum->verdicts[v] > 0)
-			return true;
-	return false;
-}
-
 static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, int rc)
 {
 	struct audit *a = ctx;
@@ -326,10 +257,7 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	struct bm_summary rest = *sum;
 
 	(void)rc;
-	if (a->bad_lines > SHOWN_BAD_LINES && !a->o->verbose)
-		bm_console_say(BM_CONSOLE_WARNING,
-		               "%" PRIu64 " bad lines, of which the first %d were shown; --verbose shows all",
-		               a->bad_lines, SHOWN_BAD_LINES);
+	bm_audit_say_more_bad_lines(&a->bad_lines);
 	if (a->update != NULL && good)
 		good = write_update(a, &left);
 	else if (a->update != NULL)
@@ -348,38 +276,10 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		return rc; /* cron: nothing to say */
 	if (!is_told)
 		is_whole = bm_audit_print_end(a->printer, bm_run_id(run), sum);
-	if (!is_whole) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
-		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
-	}
-	if (a->format == BM_AUDIT_GNU && !a->o->quiet)
-		bm_audit_say_gnu(sum);
-	return rc;
+	return bm_audit_close_list(a->o, a->format, sum, is_whole, rc);
 }
 
 /* ---- the beginning ---- */
-
-int bm_audit_parse_option(const char *command, const char *option, const char *text, unsigned allowed, unsigned *bits)
-{
-	struct bm_error err = BM_ERROR_INIT;
-
-	if (text != NULL && bm_audit_parse_verdicts(text, allowed, bits, &err) != BM_OK)
-		return bm_usage_error(command, "--%s: %s", option, err.text);
-	return 0;
-}
-
-static int check_globs(const char *option, const struct bm_cli_texts *given)
-{
-	for (size_t i = 0; i < given->count; i++) {
-		struct bm_error err = BM_ERROR_INIT;
-		struct bm_glob *glob = NULL;
-
-		if (bm_glob_compile(given->items[i], &glob, &err) != BM_OK)
-			return bm_usage_error(COMMAND, "--%s: %s", option, err.text);
-		bm_glob_destroy(glob);
-	}
-	return 0;
-}
 
 static int check(struct audit *a)
 {
@@ -400,9 +300,7 @@ static int check(struct audit *a)
 	if (rc == 0)
 		rc = bm_audit_parse_option(COMMAND, "update", o->update, BM_AUDIT_DIFFERENCES, &a->update_bits);
 	if (rc == 0)
-		rc = check_globs("include", &o->include);
-	if (rc == 0)
-		rc = check_globs("exclude", &o->exclude);
+		rc = bm_cli_check_globs(COMMAND, o);
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < o->under.count; i++)
@@ -446,14 +344,14 @@ static void fill(struct audit *a, struct bm_audit_options *ao)
 		.allow_unsafe = o->allow_unsafe,
 		.has_max_duration = o->has_max_duration,
 		.max_duration_ms = o->max_duration_ms,
-		.on_bad_line = on_bad_line,
-		.ctx = a,
+		.on_bad_line = bm_audit_say_bad_line,
+		.ctx = &a->bad_lines,
 	};
 }
 
 static int audit(const struct bm_cli_options *o)
 {
-	struct audit a = {.o = o};
+	struct audit a = {.o = o, .bad_lines = {.all = o->verbose}};
 	struct bm_cli_options running = *o; /* a repair's dry run reads, too */
 	struct bm_audit_options ao;
 	struct bm_drive_style style = {
@@ -466,11 +364,7 @@ static int audit(const struct bm_cli_options *o)
 		.finish = finish,
 		.ctx = &a,
 	};
-	struct bm_faults faults = {.quiet = o->quiet};
-	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
 	struct bm_error err = BM_ERROR_INIT;
-	struct bm_jobs *jobs = NULL;
-	struct bm_job *job;
 	int rc;
 
 	if (o->catalog)
@@ -485,17 +379,6 @@ static int audit(const struct bm_cli_options *o)
 	running.dry_run = o->dry_run && a.repair == NULL;
 	rc = BM_EXIT_USAGE;
 	a.format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
-	job = bm_audit_job(&ao);
-	if (job == NULL) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
-		goto out;
-	}
-	if (bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK) {
-		bm_job_destroy(job);
-		goto fail;
-	}
-	if (bm_jobs_adopt(jobs, job, &err) != BM_OK || bm_jobs_check(jobs, &err) != BM_OK)
-		goto fail;
 	if (a.update_bits != 0 && !o->dry_run && bm_audit_update_create(&ao, a.update_bits, &a.update, &err) != BM_OK)
 		goto fail;
 	if (bm_audit_printer_create(a.format, a.only, stdout, &a.printer, &err) != BM_OK)
@@ -504,17 +387,15 @@ static int audit(const struct bm_cli_options *o)
 	    bm_audit_html_create(&(struct bm_audit_html_about){o->report, ao.root, ao.manifest}, &a.page, &err) !=
 	            BM_OK)
 		goto fail;
-	rc = bm_drive(jobs, &running, &style, NULL);
+	rc = bm_drive_job(bm_audit_job(&ao), &running, &style);
 	goto out;
 fail:
-	if (faults.error_count == 0)
-		bm_console_say_error(&err);
+	bm_console_say_error(&err);
 out:
 	bm_audit_html_destroy(a.page);
 	bm_audit_printer_destroy(a.printer);
 	bm_audit_update_destroy(a.update);
 	bm_cli_repair_destroy(a.repair);
-	bm_jobs_destroy(jobs);
 	return rc;
 }
 

@@ -21,10 +21,10 @@
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_job.h"
+#include "bm_template.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
-#include "load.h"
 
 #define COMMAND "bag"
 #define AT(field) offsetof(struct bm_cli_options, field)
@@ -206,15 +206,6 @@ static int finish_checked(void *ctx, struct bm_run *run, const struct bm_summary
 
 /* ---- the jobs ---- */
 
-static void put_template(struct bm_buf *out, const char *path)
-{
-	for (; *path != '\0'; path++) {
-		if (*path == '{' || *path == '}')
-			bm_buf_putc(out, *path);
-		bm_buf_putc(out, *path);
-	}
-}
-
 static struct bm_job *make_job(const struct bag *b)
 {
 	struct bm_job *job = bm_job_create("bag");
@@ -234,7 +225,7 @@ static struct bm_job *make_job(const struct bag *b)
 	if (ok && b->o->bag_to != NULL) {
 		struct bm_buf to = {0};
 
-		put_template(&to, b->o->bag_to);
+		bm_template_put_literal(&to, b->o->bag_to, strlen(b->o->bag_to));
 		bm_buf_puts(&to, "/data/{path}");
 		p = bm_job_add_step(job, "copy");
 		ok = p != NULL && !to.oom;
@@ -258,24 +249,8 @@ static int drive(struct bag *b, struct bm_job *job)
 		.finish = b->writer != NULL ? finish_made : finish_checked,
 		.ctx = b,
 	};
-	struct bm_faults faults = {.quiet = b->o->quiet};
-	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_jobs *jobs = NULL;
-	int rc = BM_EXIT_USAGE;
 
-	if (job == NULL) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
-		return rc;
-	}
-	if (bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK)
-		bm_job_destroy(job);
-	else if (bm_jobs_adopt(jobs, job, &err) == BM_OK && bm_jobs_check(jobs, &err) == BM_OK)
-		rc = bm_drive(jobs, b->o, &style, NULL);
-	if (err.status != BM_OK && faults.error_count == 0)
-		bm_console_say_error(&err);
-	bm_jobs_destroy(jobs);
-	return rc;
+	return bm_drive_job(job, b->o, &style);
 }
 
 /* ---- the three ways ---- */

@@ -7,34 +7,19 @@
  */
 #include "commands.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_job.h"
 #include "console.h"
 
 #define COMMAND "diff"
-#define SHOWN_BAD_LINES 20
 #define AT(field) offsetof(struct bm_cli_options, field)
 
 static const struct bm_cli_option options[] = {
-	{
-		.name = "format",
-		.type = BM_CLI_CHOICE,
-		.offset = AT(audit_format),
-		.arg = "FORMAT",
-		.values = bm_cli_audit_formats,
-		.help = "table (default), gnu (\"name: OK\"), rclone (\"= name\"), json (an object a file and a summary)",
-	},
-	{
-		.name = "only",
-		.type = BM_CLI_TEXT,
-		.offset = AT(only),
-		.arg = "VERDICT,...",
-		.help = "list only these; other differences do not count for the exit code",
-	},
+	BM_CLI_AUDIT_LIST,
 	{
 		.name = "under",
 		.type = BM_CLI_TEXTS,
@@ -47,7 +32,7 @@ static const struct bm_cli_option options[] = {
 struct diff {
 	const struct bm_cli_options *o;
 	struct bm_audit_printer *printer;
-	uint64_t bad_lines;
+	struct bm_audit_bad_lines bad_lines;
 };
 
 static void on_file(void *ctx, const struct bm_file_result *file)
@@ -61,8 +46,7 @@ static void on_bad_line(void *ctx, const char *manifest, uint64_t line, const ch
 {
 	struct diff *d = ctx;
 
-	if (++d->bad_lines <= SHOWN_BAD_LINES || d->o->verbose)
-		bm_console_say(BM_CONSOLE_WARNING, "%s:%" PRIu64 ": %s", manifest, line, fault);
+	bm_audit_say_bad_line(&d->bad_lines, manifest, line, fault);
 }
 
 static void on_message(void *ctx, const char *text)
@@ -96,27 +80,19 @@ static int finish(const struct diff *d, enum bm_audit_format format, unsigned on
 
 	if (bm_audit_any_of(sum, only & BM_AUDIT_DIFFERENCES))
 		rc = BM_EXIT_DIFFERENT;
-	if (d->bad_lines > SHOWN_BAD_LINES && !d->o->verbose)
-		bm_console_say(BM_CONSOLE_WARNING,
-		               "%" PRIu64 " bad lines, of which the first %d were shown; --verbose shows all",
-		               d->bad_lines, SHOWN_BAD_LINES);
+	bm_audit_say_more_bad_lines(&d->bad_lines);
 	if (rc == BM_EXIT_DONE && d->o->quiet && format == BM_AUDIT_TABLE)
 		return rc; /* cron: nothing to say */
 	run_id = bm_run_make_id();
-	if (run_id == NULL || !bm_audit_print_end(d->printer, run_id, sum)) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
-		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
-	}
+	rc = bm_audit_close_list(d->o, format, sum, run_id != NULL && bm_audit_print_end(d->printer, run_id, sum), rc);
 	free(run_id);
-	if (format == BM_AUDIT_GNU && !d->o->quiet)
-		bm_audit_say_gnu(sum);
 	return rc;
 }
 
 static int diff(const struct bm_cli_options *o)
 {
 	enum bm_audit_format format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
-	struct diff d = {.o = o};
+	struct diff d = {.o = o, .bad_lines = {.all = o->verbose}};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
 	unsigned only = 0;

@@ -14,13 +14,12 @@
 #include <string.h>
 
 #include "bm_digest.h"
-#include "bm_glob.h"
 #include "bm_job.h"
 #include "bm_mem.h"
+#include "bm_template.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
-#include "load.h"
 
 #define COMMAND "hash"
 #define MAX_NAMES 64
@@ -213,24 +212,10 @@ static int fill_algorithms(struct bm_enum_list *list, const struct bm_cli_texts 
 	return 0;
 }
 
-static int check_globs(const char *option, const struct bm_cli_texts *given)
-{
-	for (size_t i = 0; i < given->count; i++) {
-		struct bm_error err = BM_ERROR_INIT;
-		struct bm_glob *glob = NULL;
-
-		if (bm_glob_compile(given->items[i], &glob, &err) != BM_OK)
-			return bm_usage_error(COMMAND, "--%s: %s", option, err.text);
-		bm_glob_destroy(glob);
-	}
-	return 0;
-}
-
 /* What the options say against each other; 0, or BM_EXIT_USAGE after it was told. Sets *format. */
 static int check(const struct bm_cli_options *o, const struct bm_enum_list *algorithms, int *format)
 {
 	unsigned stdin_count = 0;
-	int rc;
 
 	*format = o->format;
 	if (o->tag && *format >= 0 && *format != BM_MANIFEST_BSD)
@@ -262,8 +247,7 @@ static int check(const struct bm_cli_options *o, const struct bm_enum_list *algo
 		stdin_count += strcmp(o->operands[i], "-") == 0;
 	if (stdin_count > 1)
 		return bm_usage_error(COMMAND, "standard input was given %u times; allowed: once", stdin_count);
-	rc = check_globs("include", &o->include);
-	return rc != 0 ? rc : check_globs("exclude", &o->exclude);
+	return bm_cli_check_globs(COMMAND, o);
 }
 
 static bool add_texts(struct bm_strings *to, const struct bm_cli_texts *from)
@@ -299,23 +283,6 @@ static bool fill_read(struct bm_read_params *p, const struct bm_cli_options *o)
 	return is_good;
 }
 
-/* A manifest's path is a template: braces in a plain file name are doubled. */
-static char *template_of(const char *path)
-{
-	struct bm_buf out = {0};
-
-	for (; *path != '\0'; path++) {
-		if (*path == '{' || *path == '}')
-			bm_buf_putc(&out, *path);
-		bm_buf_putc(&out, *path);
-	}
-	if (out.oom) {
-		bm_buf_fini(&out);
-		return NULL;
-	}
-	return bm_buf_take(&out);
-}
-
 static bool build(struct bm_job *job, const struct bm_cli_options *o, const struct bm_enum_list *algorithms, int format)
 {
 	union bm_step_params *p = bm_job_add_step(job, "read");
@@ -326,7 +293,7 @@ static bool build(struct bm_job *job, const struct bm_cli_options *o, const stru
 	if (p == NULL)
 		return false;
 	p->hash.algorithms = *algorithms;
-	p->hash.manifest = template_of(o->output != NULL ? o->output : "-");
+	p->hash.manifest = bm_template_of_path(o->output != NULL ? o->output : "-");
 	p->hash.format = format;
 	p->hash.null = o->zero;
 	p->hash.blocks = o->blocks_bytes;
@@ -337,12 +304,8 @@ static bool build(struct bm_job *job, const struct bm_cli_options *o, const stru
 static int hash(const struct bm_cli_options *o)
 {
 	struct bm_drive_style style = {.command = COMMAND, .is_filter = true};
-	struct bm_faults faults = {.quiet = o->quiet};
-	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
 	struct bm_enum_list algorithms = {.count = 0};
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_jobs *jobs = NULL;
-	struct bm_job *job = NULL;
+	struct bm_job *job;
 	int format, rc;
 
 	if (o->check)
@@ -359,34 +322,13 @@ static int hash(const struct bm_cli_options *o)
 	if (rc != 0)
 		return rc;
 
-	rc = BM_EXIT_USAGE;
 	job = bm_job_create(COMMAND);
-	if (job == NULL || !build(job, o, &algorithms, format)) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
-		goto out;
-	}
-	if (bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK) {
-		bm_console_say_error(&err);
-		goto out;
-	}
-	if (bm_jobs_adopt(jobs, job, &err) != BM_OK) {
-		job = NULL; /* taken over all the same */
-		if (faults.error_count == 0)
-			bm_console_say_error(&err);
-		goto out;
-	}
-	job = NULL;
-	if (bm_jobs_check(jobs, &err) != BM_OK) {
-		if (faults.error_count == 0)
-			bm_console_say_error(&err);
-		goto out;
+	if (job != NULL && !build(job, o, &algorithms, format)) {
+		bm_job_destroy(job);
+		job = NULL;
 	}
 	style.results_on_stdout = o->output == NULL || strcmp(o->output, "-") == 0;
-	rc = bm_drive(jobs, o, &style, NULL);
-out:
-	bm_job_destroy(job);
-	bm_jobs_destroy(jobs);
-	return rc;
+	return bm_drive_job(job, o, &style);
 }
 
 const struct bm_cli_command bm_cmd_hash = {

@@ -23,7 +23,6 @@
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
-#include "load.h"
 
 #define COMMAND "hash"
 
@@ -281,25 +280,8 @@ static int drive_list(struct list *l, const char *path, enum bm_manifest_kind ki
 		.finish = finish,
 		.ctx = l,
 	};
-	struct bm_faults faults = {.quiet = l->o->quiet};
-	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_jobs *jobs = NULL;
-	struct bm_job *job = bm_audit_list_job(&ao);
-	int rc = BM_EXIT_FAILED;
 
-	if (job == NULL) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
-		return rc;
-	}
-	if (bm_jobs_create(&jobs_opt, &jobs, &err) != BM_OK)
-		bm_job_destroy(job);
-	else if (bm_jobs_adopt(jobs, job, &err) == BM_OK && bm_jobs_check(jobs, &err) == BM_OK)
-		rc = bm_drive(jobs, l->o, &style, NULL);
-	if (err.status != BM_OK && faults.error_count == 0)
-		bm_console_say_error(&err);
-	bm_jobs_destroy(jobs);
-	return rc;
+	return bm_drive_job(bm_audit_list_job(&ao), l->o, &style);
 }
 
 static int check_list(struct list *l, const char *path, const char *algorithm)

@@ -6,6 +6,7 @@
 
 #include <bytemill/bytemill.h>
 
+#include "bm_job.h"
 #include "options.h"
 #include "outcome.h"
 
@@ -31,6 +32,12 @@ struct bm_drive_style {
  * the caller frees it. */
 int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const struct bm_drive_style *style,
              struct bm_outcome *outcome);
+
+/* The same for one job that the command has made of its options: takes it over (NULL: there was no memory). Also
+ * BM_EXIT_USAGE after it was told that the job cannot be. */
+int bm_drive_job(struct bm_job *job, const struct bm_cli_options *o, const struct bm_drive_style *style);
+/* Are --include and --exclude patterns? 0, or BM_EXIT_USAGE after it was told. */
+int bm_cli_check_globs(const char *command, const struct bm_cli_options *o);
 
 /* Prints the plan on standard output; 0 or BM_EXIT_USAGE. */
 int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o);

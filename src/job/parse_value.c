@@ -224,11 +224,7 @@ char *job_path_join(const struct bm_option *o, const char *base, const char *pat
 	if (o->type == BM_OPTION_PATHS)
 		is_glob = bm_glob_has_magic(base) || bm_glob_has_magic(path);
 	if (o->type == BM_OPTION_TEMPLATE) {
-		for (const char *p = base; *p != '\0'; p++) {
-			if (*p == '{' || *p == '}')
-				bm_buf_putc(&out, *p);
-			bm_buf_putc(&out, *p);
-		}
+		bm_template_put_literal(&out, base, strlen(base));
 	} else if (is_glob) {
 		put_literal_glob(&out, base);
 	} else {
