@@ -35,14 +35,16 @@ static enum bm_status append_digests(struct bm_catalog *c, int64_t root, const c
 }
 
 enum bm_status bm_catalog_blocks_get(struct bm_catalog *c, int64_t root, const char *path, size_t path_len,
-                                     uint64_t *block_bytes, struct bm_buf *digests, struct bm_error *err)
+                                     bool is_queue_over, uint64_t *block_bytes, struct bm_buf *digests,
+                                     struct bm_error *err)
 {
 	struct catalog_rows rows = {0};
 	struct catalog_value v[CATALOG_VALUES_MAX];
 	enum bm_status status;
 
 	*block_bytes = 0;
-	catalog_settle(c);
+	if (!is_queue_over)
+		catalog_settle(c);
 	status = catalog_read(c, SQL_FILE_BLOCK_BYTES, &rows, err, ARGS(val_int(root), val_blob(path, path_len)));
 	if (status == BM_OK && rows.count > 0) {
 		catalog_rows_get(&rows, 0, v);
@@ -72,8 +74,8 @@ static enum bm_status from_row(struct bm_catalog *c, const struct catalog_value 
 }
 
 enum bm_status bm_catalog_progress_get(struct bm_catalog *c, int64_t root, const char *path, size_t path_len,
-                                       struct bm_catalog_progress *out, struct bm_buf *digests, bool *found,
-                                       struct bm_error *err)
+                                       bool is_queue_over, struct bm_catalog_progress *out, struct bm_buf *digests,
+                                       bool *found, struct bm_error *err)
 {
 	struct catalog_rows rows = {0};
 	struct catalog_value v[CATALOG_VALUES_MAX];
@@ -81,7 +83,8 @@ enum bm_status bm_catalog_progress_get(struct bm_catalog *c, int64_t root, const
 
 	*found = false;
 	memset(out, 0, sizeof(*out));
-	catalog_settle(c);
+	if (!is_queue_over)
+		catalog_settle(c);
 	status = catalog_read(c, SQL_PROGRESS_GET, &rows, err, ARGS(val_int(root), val_blob(path, path_len)));
 	if (status == BM_OK && rows.count > 0) {
 		catalog_rows_get(&rows, 0, v);

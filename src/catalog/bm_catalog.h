@@ -84,7 +84,9 @@ struct bm_catalog_root {
 	bool has_place; /* else only done records hang on it */
 	struct bm_catalog_place place;
 	int64_t first_seen_ns;
-	int64_t audited_ns; /* the last audit that came to its end; 0: none did */
+	int64_t audited_ns;   /* the last audit that came to its end; 0: none did */
+	bool has_block_bytes; /* somebody said what follows */
+	uint64_t block_bytes; /* files larger than this get digests of their blocks; 0: none do */
 };
 void bm_catalog_root_fini(struct bm_catalog_root *r); /* frees, zeroes */
 
@@ -120,6 +122,12 @@ enum bm_status bm_catalog_root_presence(struct bm_catalog *c, const struct bm_ca
 enum bm_status bm_catalog_root_set_place(struct bm_catalog *c, int64_t root, const struct bm_catalog_place *place,
                                          struct bm_error *err) BM_NODISCARD;
 enum bm_status bm_catalog_root_set_audited(struct bm_catalog *c, int64_t root, int64_t now_ns, struct bm_error *err)
+	BM_NODISCARD;
+/* What is said in block_bytes, from now on. */
+enum bm_status bm_catalog_root_set_block_bytes(struct bm_catalog *c, int64_t root, uint64_t block_bytes,
+                                               struct bm_error *err) BM_NODISCARD;
+/* Does any file of the root have digests of its blocks? */
+enum bm_status bm_catalog_root_has_blocks(struct bm_catalog *c, int64_t root, bool *out, struct bm_error *err)
 	BM_NODISCARD;
 /* Forgets the root, its files and what jobs have done with it, in many transactions: a kill leaves a root with fewer
  * files. */

@@ -30,6 +30,7 @@ struct bm_catalog_file {
 	uint64_t size; /* this and the next three: as stat(2) had them when the digest was made */
 	int64_t mtime_ns, ctime_ns;
 	uint64_t inode;
+	bool is_unsettled;     /* it might have been written since, and have the same times still: to be read again */
 	const char *algorithm; /* "sha256"; handed out: valid until the catalog is closed */
 	const uint8_t *digest; /* of the whole file; NULL where digest_len is 0: it has none yet */
 	size_t digest_len;
@@ -116,9 +117,10 @@ enum bm_status bm_catalog_files_match(struct bm_catalog *c, int64_t root, const 
 /* ---- blocks, and files that are read bit by bit ---- */
 
 /* Appends the digests of the file's blocks to digests; *block_bytes is 0 and nothing appended where there are none. Goes
- * after what was queued. */
+ * after what was queued, or (is_queue_over: what is asked for is not in the queue) does not wait for it. */
 enum bm_status bm_catalog_blocks_get(struct bm_catalog *c, int64_t root, const char *path, size_t path_len,
-                                     uint64_t *block_bytes, struct bm_buf *digests, struct bm_error *err) BM_NODISCARD;
+                                     bool is_queue_over, uint64_t *block_bytes, struct bm_buf *digests,
+                                     struct bm_error *err) BM_NODISCARD;
 
 /* How far a file that is too large for one go has been read. */
 struct bm_catalog_progress {
@@ -136,10 +138,10 @@ struct bm_catalog_progress {
 enum bm_status bm_catalog_progress_put(struct bm_catalog *c, int64_t root, const char *path, size_t path_len,
                                        const struct bm_catalog_progress *p, const uint8_t *digests, size_t digest_len,
                                        size_t count, struct bm_error *err) BM_NODISCARD;
-/* Appends what gathered to digests (may be NULL). Goes after what was queued. */
+/* Appends what gathered to digests (may be NULL). is_queue_over: as above. */
 enum bm_status bm_catalog_progress_get(struct bm_catalog *c, int64_t root, const char *path, size_t path_len,
-                                       struct bm_catalog_progress *out, struct bm_buf *digests, bool *found,
-                                       struct bm_error *err) BM_NODISCARD;
+                                       bool is_queue_over, struct bm_catalog_progress *out, struct bm_buf *digests,
+                                       bool *found, struct bm_error *err) BM_NODISCARD;
 /* All of a root, by path; false ends it. each may call the catalog. */
 typedef bool (*bm_catalog_progress_fn)(void *ctx, const char *path, size_t path_len,
                                        const struct bm_catalog_progress *p);

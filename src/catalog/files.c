@@ -43,7 +43,7 @@ enum bm_status bm_catalog_file_put(struct bm_catalog *c, int64_t root, const str
 	                       algorithm != 0 ? val_int(algorithm) : val_null(),
 	                       f->digest_len > 0 ? val_blob(f->digest, f->digest_len) : val_null(),
 	                       blocks != NULL ? val_u64(blocks->block_bytes) : val_null(), val_int(f->first_seen_ns),
-	                       val_int(f->verified_ns), val_int(f->how)));
+	                       val_int(f->verified_ns), val_int(f->how), f->is_unsettled ? val_int(1) : val_null()));
 	if (blocks != NULL)
 		add_blocks(c, root, f->path, f->path_len, false, 0, blocks->digests, blocks->digest_len, blocks->count);
 	return catalog_queue_end(c, err);

@@ -40,6 +40,7 @@ enum bm_status catalog_file_from_row(struct bm_catalog *c, const struct catalog_
 		.state = (enum bm_catalog_file_state)v[FILE_COLUMN_STATE].number,
 		.found_ns = v[12].number,
 		.note = v[13].bytes,
+		.is_unsettled = v[14].number != 0,
 	};
 	if (v[5].type == TYPE_NULL)
 		return BM_OK;

@@ -31,6 +31,8 @@ static bool from_row(struct bm_catalog_root *out, const struct catalog_value *v)
 		memcpy(out->place.uuid, v[4].bytes, v[4].len + 1);
 	out->first_seen_ns = v[5].number;
 	out->audited_ns = v[6].number;
+	out->has_block_bytes = v[7].type != TYPE_NULL;
+	out->block_bytes = (uint64_t)v[7].number;
 	return out->path != NULL;
 }
 
@@ -159,6 +161,24 @@ enum bm_status bm_catalog_root_set_place(struct bm_catalog *c, int64_t root, con
 enum bm_status bm_catalog_root_set_audited(struct bm_catalog *c, int64_t root, int64_t now_ns, struct bm_error *err)
 {
 	return catalog_write(c, SQL_ROOT_AUDITED, err, ARGS(val_int(root), val_int(now_ns)));
+}
+
+enum bm_status bm_catalog_root_set_block_bytes(struct bm_catalog *c, int64_t root, uint64_t block_bytes,
+                                               struct bm_error *err)
+{
+	return catalog_write(c, SQL_ROOT_BLOCK_BYTES, err, ARGS(val_int(root), val_u64(block_bytes)));
+}
+
+enum bm_status bm_catalog_root_has_blocks(struct bm_catalog *c, int64_t root, bool *out, struct bm_error *err)
+{
+	struct catalog_rows rows = {0};
+	enum bm_status status;
+
+	catalog_settle(c);
+	status = catalog_read(c, SQL_ROOT_HAS_BLOCKS, &rows, err, ARGS(val_int(root)));
+	*out = status == BM_OK && rows.count > 0;
+	catalog_rows_fini(&rows);
+	return status;
 }
 
 /* ---- forgetting ---- */

@@ -14,10 +14,12 @@
  *
  *	algorithms	the names of digest algorithms
  *	roots		trees that are audited, and where jobs take inputs from. path: real, absolute. device, fsid, uuid:
- *			which file system it was on (NULL: never asked), audited: when an audit last came to its end
+ *			which file system it was on (NULL: never asked), audited: when an audit last came to its end;
+ *			block_bytes: larger files get digests of blocks (0: none do; NULL: nobody said)
  *	files		key (root, path). What stat said when the digest was made; digest of the whole; block_bytes: the
  *			size of the blocks whose digests are in `blocks`, NULL where there are none; how and state: enums
- *			of bm_catalog_files.h; found, note: of a state that is not 0
+ *			of bm_catalog_files.h; found, note: of a state that is not 0; unsettled: 1 where it may have
+ *			been written since and have the same times, else NULL
  *	blocks		digests of blocks, `count` (up to 1024) behind one another in a row; first: the number of the
  *			row's first block. partial 0: those of the row in `files`, which triggers keep in step; partial 1: gathered by
  *			an unfinished first reading, see `progress`. Keyed by path, as there is but one row a GiB or so
@@ -95,10 +97,14 @@ static const char version_1[] =
 " size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, inode INTEGER NOT NULL,"
 " completed INTEGER NOT NULL, result BLOB NOT NULL,"
 " PRIMARY KEY (job, root, path)) STRICT, WITHOUT ROWID;";
+static const char version_2[] =
+"ALTER TABLE roots ADD COLUMN block_bytes INTEGER;"
+"ALTER TABLE files ADD COLUMN unsettled INTEGER;";
 /* clang-format on */
 
 const struct catalog_migration catalog_migrations[] = {
 	{version_1},
+	{version_2},
 };
 
 int catalog_schema_version(void)

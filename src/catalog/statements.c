@@ -12,8 +12,9 @@
 #include "bm_text.h"
 #include "catalog_internal.h"
 
-#define FILE_COLUMNS                                                                                                   \
-	"path, size, mtime, ctime, inode, algorithm, digest, block_bytes, first_seen, verified, how, state, found, note"
+#define FILE_COLUMNS                                                                                                       \
+	"path, size, mtime, ctime, inode, algorithm, digest, block_bytes, first_seen, verified, how, state, found, note, " \
+	"unsettled"
 #define COUNT_COLUMNS "files_done, files_failed, files_skipped, bytes_read, bytes_written"
 #define RUN_COLUMNS                                                                                                    \
 	"id, number, kind, state, exit_code, threads, started, ended, " COUNT_COLUMNS ", error, "                      \
@@ -31,11 +32,13 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_ROOT_ADD] = "INSERT INTO roots (path, device, fsid, uuid, first_seen) VALUES (?1, ?2, ?3, ?4, ?5)"
 		" ON CONFLICT (path) DO UPDATE SET device = ?2, fsid = ?3, uuid = ?4"
 		" WHERE device IS NULL AND ?2 IS NOT NULL",
-	[SQL_ROOT_FIND] = "SELECT path, id, device, fsid, uuid, first_seen, audited FROM roots WHERE path = ?1",
-	[SQL_ROOT_LIST] = "SELECT path, id, device, fsid, uuid, first_seen, audited FROM roots WHERE path > ?1"
+	[SQL_ROOT_FIND] = "SELECT path, id, device, fsid, uuid, first_seen, audited, block_bytes FROM roots WHERE path = ?1",
+	[SQL_ROOT_LIST] = "SELECT path, id, device, fsid, uuid, first_seen, audited, block_bytes FROM roots WHERE path > ?1"
 		" ORDER BY path LIMIT 64",
 	[SQL_ROOT_PLACE] = "UPDATE roots SET device = ?2, fsid = ?3, uuid = ?4 WHERE id = ?1",
 	[SQL_ROOT_AUDITED] = "UPDATE roots SET audited = ?2 WHERE id = ?1",
+	[SQL_ROOT_BLOCK_BYTES] = "UPDATE roots SET block_bytes = ?2 WHERE id = ?1",
+	[SQL_ROOT_HAS_BLOCKS] = "SELECT path FROM blocks WHERE root = ?1 LIMIT 1",
 	[SQL_ROOT_HAS_FILES] = "SELECT path FROM files WHERE root = ?1 LIMIT 1",
 	[SQL_ROOT_DELETE] = "DELETE FROM roots WHERE id = ?1",
 	[SQL_FILES_NTH] = "SELECT path FROM files WHERE root = ?1 ORDER BY path LIMIT 1 OFFSET ?2",
@@ -49,9 +52,10 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_DONE_DELETE_ROOT] = "DELETE FROM done WHERE job = ?1 AND root = ?2",
 
 	[SQL_FILE_PUT] = "INSERT INTO files (root, path, size, mtime, ctime, inode, algorithm, digest, block_bytes,"
-		" first_seen, verified, how) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+		" first_seen, verified, how, unsettled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
 		" ON CONFLICT (root, path) DO UPDATE SET size = ?3, mtime = ?4, ctime = ?5, inode = ?6, algorithm = ?7,"
-		" digest = ?8, block_bytes = ?9, verified = ?11, how = ?12, state = 0, found = NULL, note = NULL",
+		" digest = ?8, block_bytes = ?9, verified = ?11, how = ?12, unsettled = ?13, state = 0, found = NULL,"
+		" note = NULL",
 	[SQL_FILE_VERIFIED] = "UPDATE files SET verified = ?3, how = ?4, state = 0, found = NULL, note = NULL"
 		" WHERE root = ?1 AND path = ?2",
 	[SQL_FILE_MARK] = "UPDATE files SET found = iif(state = ?3, found, ?4), state = ?3, note = ?5"

@@ -195,7 +195,7 @@ static void test_other_database(void **state)
 	tell("PRAGMA application_id=0; PRAGMA user_version=3");
 	assert_refused_untouched(BM_ERR_FORMAT, "database of another program");
 	/* Ours, but of no version that ever was. */
-	tell("PRAGMA application_id=1115244908; PRAGMA user_version=0");
+	tell("PRAGMA application_id=1115245932; PRAGMA user_version=0");
 	assert_refused_untouched(BM_ERR_FORMAT, "database of another program");
 	tell("PRAGMA user_version=-7");
 	assert_refused_untouched(BM_ERR_FORMAT, "database of another program");
@@ -253,47 +253,83 @@ static void test_wal_is_undone(void **state)
 
 /* ---- migration ---- */
 
-/* Version 2 as it might be: a table changes, and what is in it is kept. */
-static struct catalog_migration with_version_2(const char *sql)
+/* The next version as it might be: a table changes, and what is in it is kept. */
+static struct catalog_migration next_version(const char *sql)
 {
 	return (struct catalog_migration){sql};
 }
 
 static void test_migration(void **state)
 {
-	struct catalog_migration table[2] = {catalog_migrations[0],
-	                                     with_version_2("ALTER TABLE files ADD COLUMN colour TEXT;"
-	                                                    "UPDATE files SET colour = 'none';"
-	                                                    "CREATE TABLE colours (name TEXT)")};
+	struct catalog_migration table[3] = {catalog_migrations[0], catalog_migrations[1],
+	                                     next_version("ALTER TABLE files ADD COLUMN colour TEXT;"
+	                                                  "UPDATE files SET colour = 'none';"
+	                                                  "CREATE TABLE colours (name TEXT)")};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_catalog *c;
 
 	(void)state;
-	assert_int_equal(catalog_schema_version(), 1); /* else table[] lacks steps */
+	assert_int_equal(catalog_schema_version(), 2); /* else table[] lacks steps */
 	c = open_catalog();
 	put_file(c, add_root(c, "/r"), "a", 1);
 	put_file(c, 1, "b", 2);
 	flush_catalog(c);
-	assert_ok(catalog_migrate(c, table, 2, &err), &err);
-	assert_int_equal(ask("PRAGMA user_version"), 2);
+	assert_ok(catalog_migrate(c, table, 3, &err), &err);
+	assert_int_equal(ask("PRAGMA user_version"), 3);
 	assert_int_equal(ask("SELECT count(*) FROM files WHERE colour = 'none'"), 2);
 	assert_int_equal(ask("SELECT count(*) FROM colours"), 0);
 	/* Again: nothing is left to do. */
-	assert_ok(catalog_migrate(c, table, 2, &err), &err);
+	assert_ok(catalog_migrate(c, table, 3, &err), &err);
 	/* This very catalog is now of a version that its holder does not know: it must not write. */
 	put_file(c, 1, "c", 3);
 	assert_int_equal(bm_catalog_flush(c, &err), BM_ERR_UNSUPPORTED);
-	assert_non_null(strstr(err.text, "to version 2 while this one had it open"));
+	assert_non_null(strstr(err.text, "to version 3 while this one had it open"));
 	assert_int_equal(bm_catalog_close(c, NULL), BM_ERR_UNSUPPORTED);
 	assert_int_equal(ask("SELECT count(*) FROM files"), 2);
-	assert_refused_untouched(BM_ERR_UNSUPPORTED, "its version is 2, this program knows 1");
+	assert_refused_untouched(BM_ERR_UNSUPPORTED, "its version is 3, this program knows 2");
+}
+
+/* A catalog as version 1 made it. */
+static void test_version_1(void **state)
+{
+	static const char fill[] =
+		"INSERT INTO roots (path, first_seen) VALUES (CAST('/r' AS BLOB), 5);"
+		"INSERT INTO algorithms (name) VALUES ('sha256');"
+		"INSERT INTO files (root, path, size, mtime, ctime, inode, algorithm, digest, first_seen, verified, how)"
+		" VALUES (1, CAST('a' AS BLOB), 1, 2, 3, 4, 1, zeroblob(32), 5, 6, 1);";
+	struct bm_error err = BM_ERROR_INIT;
+	const struct bm_catalog_file *f = NULL;
+	struct bm_catalog_files *files = NULL;
+	struct bm_catalog_root r;
+	bool found;
+
+	(void)state;
+	assert_int_equal(mkdir("state", 0700), 0);
+	sqlite3 *db = open_raw("state/" BM_CATALOG_FILE);
+	raw_exec(db, catalog_migrations[0].sql);
+	raw_exec(db, fill);
+	raw_exec(db, "PRAGMA application_id=1115245932; PRAGMA user_version=1");
+	sqlite3_close(db);
+	struct bm_catalog *c = open_catalog();
+	assert_ok(bm_catalog_root_find(c, "/r", 2, &r, &found, &err), &err);
+	assert_true(found && !r.has_block_bytes);
+	assert_ok(bm_catalog_files_open(c, r.id, NULL, 0, &files, &err), &err);
+	assert_ok(bm_catalog_files_next(files, &f, &err), &err);
+	assert_non_null(f);
+	assert_true(f->size == 1 && f->inode == 4 && f->verified_ns == 6 && !f->is_unsettled);
+	bm_catalog_files_close(files);
+	bm_catalog_root_fini(&r);
+	put_file(c, 1, "b", 2);
+	close_catalog(c);
+	assert_int_equal(ask("PRAGMA user_version"), catalog_schema_version());
+	assert_int_equal(ask("SELECT count(*) FROM files WHERE unsettled IS NULL"), 2);
 }
 
 static void test_migration_fails(void **state)
 {
-	struct catalog_migration table[3] = {
-		catalog_migrations[0], with_version_2("CREATE TABLE colours (name TEXT)"),
-		with_version_2("UPDATE files SET size = 0; INSERT INTO nowhere VALUES (1)")};
+	struct catalog_migration table[4] = {catalog_migrations[0], catalog_migrations[1],
+	                                     next_version("CREATE TABLE colours (name TEXT)"),
+	                                     next_version("UPDATE files SET size = 0; INSERT INTO nowhere VALUES (1)")};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_catalog *c;
 
@@ -301,10 +337,10 @@ static void test_migration_fails(void **state)
 	c = open_catalog();
 	put_file(c, add_root(c, "/r"), "a", 1);
 	flush_catalog(c);
-	assert_int_equal(catalog_migrate(c, table, 3, &err), BM_ERR_FORMAT);
+	assert_int_equal(catalog_migrate(c, table, 4, &err), BM_ERR_FORMAT);
 	assert_non_null(strstr(err.text, "cannot be brought to this version"));
 	/* Nothing of it was done, and it can be used as before. */
-	assert_int_equal(ask("PRAGMA user_version"), 1);
+	assert_int_equal(ask("PRAGMA user_version"), 2);
 	assert_int_equal(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'colours'"), 0);
 	assert_int_equal(ask("SELECT sum(size) FROM files"), 1000);
 	put_file(c, 1, "b", 2);
@@ -361,7 +397,7 @@ int main(void)
 		CATALOG_TEST(test_cannot_make_it), CATALOG_TEST(test_fifo),      CATALOG_TEST(test_not_a_database),
 		CATALOG_TEST(test_other_database), CATALOG_TEST(test_newer),     CATALOG_TEST(test_changed_tables),
 		CATALOG_TEST(test_wal_is_undone),  CATALOG_TEST(test_migration), CATALOG_TEST(test_migration_fails),
-		CATALOG_TEST(test_made_once),
+		CATALOG_TEST(test_version_1),      CATALOG_TEST(test_made_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

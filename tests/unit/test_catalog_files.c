@@ -34,6 +34,7 @@ static void assert_same_file(const struct bm_catalog_file *got, const struct bm_
 	if (want->digest_len > 0)
 		assert_memory_equal(got->digest, want->digest, want->digest_len);
 	assert_true(got->block_bytes == want->block_bytes);
+	assert_int_equal(got->is_unsettled, want->is_unsettled);
 	assert_true(got->first_seen_ns == want->first_seen_ns);
 	assert_true(got->verified_ns == want->verified_ns);
 	assert_int_equal(got->how, want->how);
@@ -66,6 +67,7 @@ static void test_round_trip(void **state)
 	f.verified_ns = INT64_MAX;
 	f.how = BM_CATALOG_CARRIED;
 	f.digest_len = 64;
+	f.is_unsettled = true;
 	f.algorithm = "blake2b";
 	memset(digest, 0, sizeof(digest));
 	put(1, &f, NULL);
@@ -161,7 +163,7 @@ static void assert_blocks(const char *path, uint64_t block_bytes, const uint8_t 
 	uint64_t got = 77;
 
 	bm_buf_puts(&b, "x"); /* it is appended to */
-	assert_ok(bm_catalog_blocks_get(c, 1, path, strlen(path), &got, &b, &err), &err);
+	assert_ok(bm_catalog_blocks_get(c, 1, path, strlen(path), false, &got, &b, &err), &err);
 	assert_int_equal(got, block_bytes);
 	assert_int_equal(b.len, len + 1);
 	if (len > 0)
@@ -222,7 +224,7 @@ static void test_blocks(void **state)
 	tell("DELETE FROM blocks WHERE first = 1024");
 	struct bm_buf b = {0};
 	uint64_t got;
-	assert_int_equal(bm_catalog_blocks_get(c, 1, "b", 1, &got, &b, &err), BM_ERR_FORMAT);
+	assert_int_equal(bm_catalog_blocks_get(c, 1, "b", 1, false, &got, &b, &err), BM_ERR_FORMAT);
 	assert_non_null(strstr(err.text, "digests of blocks of b are missing"));
 	bm_buf_fini(&b);
 	free(d);
@@ -262,7 +264,7 @@ static void test_progress(void **state)
 	bool found;
 
 	(void)state;
-	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, &got, NULL, &found, &err), &err);
+	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, false, &got, NULL, &found, &err), &err);
 	assert_false(found);
 	/* It gathers, in bits of any size. */
 	for (size_t at = 0, n = 1; at < 3000; at += n, n = n * 3 + 1) {
@@ -272,7 +274,7 @@ static void test_progress(void **state)
 		p.updated_ns = (int64_t)at;
 		assert_ok(bm_catalog_progress_put(c, 1, "big", 3, &p, d + at * 32, 32, n, &err), &err);
 	}
-	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, &got, &b, &found, &err), &err);
+	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, false, &got, &b, &found, &err), &err);
 	assert_true(found);
 	assert_int_equal(got.next_block, 3000);
 	assert_true(got.size == UINT64_MAX && got.mtime_ns == -1 && got.ctime_ns == 6 && got.inode == 8);
@@ -288,7 +290,7 @@ static void test_progress(void **state)
 	bm_buf_reset(&b);
 	p.next_block = 5;
 	assert_ok(bm_catalog_progress_put(c, 1, "big", 3, &p, d, 32, 5, &err), &err);
-	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, &got, &b, &found, &err), &err);
+	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, false, &got, &b, &found, &err), &err);
 	assert_int_equal(b.len, 5 * 32);
 	/* The file's own blocks are others. */
 	uint8_t digest[32];
@@ -296,7 +298,7 @@ static void test_progress(void **state)
 	put(1, &f, &(struct bm_catalog_blocks){512, d, 32, 7});
 	assert_blocks("big", 512, d, 224);
 	assert_ok(bm_catalog_progress_clear(c, 1, "big", 3, &err), &err);
-	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, &got, &b, &found, &err), &err);
+	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, false, &got, &b, &found, &err), &err);
 	assert_false(found);
 	assert_blocks("big", 512, d, 224);
 	assert_int_equal(ask("SELECT count(*) FROM blocks"), 1);
@@ -304,13 +306,13 @@ static void test_progress(void **state)
 	p.next_block = 3;
 	assert_ok(bm_catalog_progress_put(c, 1, "big", 3, &p, NULL, 0, 0, &err), &err);
 	bm_buf_reset(&b);
-	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, &got, &b, &found, &err), &err);
+	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, false, &got, &b, &found, &err), &err);
 	assert_true(found);
 	assert_int_equal(got.next_block, 3);
 	assert_int_equal(b.len, 0);
 	/* A file that is deleted has none. */
 	assert_ok(bm_catalog_file_delete(c, 1, "big", 3, &err), &err);
-	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, &got, NULL, &found, &err), &err);
+	assert_ok(bm_catalog_progress_get(c, 1, "big", 3, false, &got, NULL, &found, &err), &err);
 	assert_false(found);
 	assert_int_equal(ask("SELECT count(*) FROM blocks"), 0);
 

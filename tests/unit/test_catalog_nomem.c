@@ -143,11 +143,11 @@ static enum bm_status read_blocks(void)
 	struct bm_catalog_progress p;
 	uint64_t block_bytes;
 	bool found;
-	enum bm_status status = bm_catalog_blocks_get(c, 1, "file-0003", 9, &block_bytes, &b, &err);
+	enum bm_status status = bm_catalog_blocks_get(c, 1, "file-0003", 9, false, &block_bytes, &b, &err);
 
 	if (status == BM_OK) {
 		assert_int_equal(b.len, 3000 * 16);
-		status = bm_catalog_progress_get(c, 1, "big", 3, &p, &b, &found, &err);
+		status = bm_catalog_progress_get(c, 1, "big", 3, false, &p, &b, &found, &err);
 	}
 	if (status == BM_OK) {
 		assert_int_equal(b.len, 4000 * 16);

@@ -43,7 +43,25 @@ static void test_add(void **state)
 	assert_true(found);
 	assert_true(again.place.device == 9 && again.place.fsid == UINT64_MAX && again.place.uuid[0] == '\0');
 	assert_int_equal(again.audited_ns, 300);
+	assert_false(again.has_block_bytes);
 	bm_catalog_root_fini(&again);
+	/* Blocks: nothing was said, a size, none. */
+	static const uint64_t sizes[] = {1 << 20, 0};
+	for (size_t i = 0; i < 2; i++) {
+		assert_ok(bm_catalog_root_set_block_bytes(c, r.id, sizes[i], &err), &err);
+		assert_ok(bm_catalog_root_find(c, "/a", 2, &again, &found, &err), &err);
+		assert_true(again.has_block_bytes && again.block_bytes == sizes[i]);
+		bm_catalog_root_fini(&again);
+	}
+	assert_ok(bm_catalog_root_has_blocks(c, r.id, &found, &err), &err);
+	assert_false(found);
+	uint8_t digest[32];
+	struct bm_catalog_file f = make_row("file", 1, digest);
+	assert_ok(bm_catalog_file_put(c, r.id, &f, &(struct bm_catalog_blocks){512, digest, 32, 1}, &err), &err);
+	assert_ok(bm_catalog_root_has_blocks(c, r.id, &found, &err), &err);
+	assert_true(found);
+	assert_ok(bm_catalog_root_has_blocks(c, r.id + 1, &found, &err), &err);
+	assert_false(found);
 	bm_catalog_root_fini(&r);
 	/* A job's root has no place; an audit gives it one. */
 	add("/b", NULL, 100, &r);
