@@ -54,6 +54,8 @@ enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, siz
                               const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
 /* How often opening or reading was tried again so far, and after which error the last time. */
 unsigned bm_source_retried(const struct bm_source *s, int *sys_errno);
+/* The next bm_source_read starts at offset. Only for a regular file whose size is known (stat size > 0); offset < size. */
+void bm_source_seek(struct bm_source *s, uint64_t offset);
 void bm_source_close(struct bm_source *s);                    /* NULL is fine */
 const struct stat *bm_source_stat(const struct bm_source *s); /* as at open; borrowed */
 int bm_source_fd(const struct bm_source *s);
@@ -61,5 +63,8 @@ bool bm_source_is_sparse(const struct bm_source *s); /* regular, and fewer block
 bool bm_source_is_regular(const struct bm_source *s);
 /* Compares with the file as it is now; BM_ERR_CHANGED. For copies in the kernel; bm_source_read does it at the end. */
 enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_error *err) BM_NODISCARD;
+/* Is whoever writes the file from now on sure to leave it with other times than bm_source_stat has? Not so where it was
+ * written so short a time ago that the clock of its file system has not gone on. */
+bool bm_source_is_settled(const struct bm_source *s);
 
 #endif

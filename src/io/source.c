@@ -69,8 +69,9 @@ struct bm_source {
 	unsigned attempts; /* of the call that failed for good */
 	int retry_errno;   /* of the last call that was made again */
 	enum mode mode;
-	struct stat st;  /* at open */
-	uint64_t offset; /* bytes given out */
+	struct stat st;         /* at open */
+	struct timespec opened; /* just before that, by CLOCK_REALTIME_COARSE; 0: not known */
+	uint64_t offset;        /* bytes given out */
 	/* SIZED and sparse: offset .. data_start is a hole, data_start .. data_end is data; known up to data_end. */
 	bool ask_holes;
 	uint64_t data_start, data_end;
@@ -239,6 +240,7 @@ static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks
 	if (!s)
 		return bm_error_set_nomem(err);
 	memset(s, 0, sizeof *s);
+	(void)clock_gettime(CLOCK_REALTIME_COARSE, &s->opened);
 	s->name_len = e->display_len;
 	memcpy(s->name, e->display, e->display_len + 1);
 	enum bm_status status = BM_OK;
@@ -321,6 +323,23 @@ void bm_source_close(struct bm_source *s)
 	free(s);
 }
 
+/* Times of the kernel's own file systems are those of the clock's last tick, which CLOCK_REALTIME_COARSE gives: where that
+ * was past ctime before the first byte was read, whatever was written since has another one. Where ctime has whole seconds only, so has the file system, or two of
+ * them; and a server's clock is another one, of which no more than this is expected. */
+#define COARSE_NS INT64_C(2000000000)
+
+bool bm_source_is_settled(const struct bm_source *s)
+{
+	int64_t age;
+	if (s->mode == STREAM)
+		return true;
+	age = (int64_t)(s->opened.tv_sec - s->st.st_ctim.tv_sec) * 1000000000 +
+	      (s->opened.tv_nsec - s->st.st_ctim.tv_nsec);
+	if (age >= COARSE_NS)
+		return true;
+	return age > 0 && s->st.st_ctim.tv_nsec != 0 && bm_io_own_clock(s->fd);
+}
+
 const struct stat *bm_source_stat(const struct bm_source *s)
 {
 	return &s->st;
@@ -356,6 +375,7 @@ void bm_source_seek(struct bm_source *s, uint64_t offset)
 {
 	s->offset = offset;
 	s->data_start = s->data_end = 0;
+	s->ended = false;
 }
 
 enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_error *err)

@@ -636,6 +636,73 @@ static void a_settled_file_takes_one_stat(void **state)
 	}
 }
 
+/* What is written within one tick of the clock has the same times twice. */
+static void a_file_that_may_keep_its_times_is_not_settled(void **state)
+{
+	(void)state;
+	struct timespec now;
+	struct bm_source *s;
+	bool same_tick = false, settled = true;
+	for (unsigned i = 0; i < 1000 && !same_tick; i++) {
+		make_file("f", "abc");
+		s = open_file("f");
+		settled = bm_source_is_settled(s);
+		assert_int_equal(clock_gettime(CLOCK_REALTIME_COARSE, &now), 0);
+		const struct stat *st = bm_source_stat(s);
+		same_tick = now.tv_sec == st->st_ctim.tv_sec && now.tv_nsec == st->st_ctim.tv_nsec;
+		bm_source_close(s);
+	}
+	if (!same_tick) {
+		print_message("skipped: no file could be written and opened within one tick\n");
+		skip();
+	}
+	assert_false(settled);
+	/* Nor does it become so while it is open: it may have been written since. */
+	s = open_file("f");
+	settled = bm_source_is_settled(s);
+	struct timespec tick = {0, 20000000};
+	(void)nanosleep(&tick, NULL);
+	assert_int_equal(bm_source_is_settled(s), settled);
+	bm_source_close(s);
+	inject.clock_ahead = 3;
+	s = open_file("f");
+	inject.clock_ahead = 0;
+	assert_true(bm_source_is_settled(s));
+	bm_source_close(s);
+	/* A clock that was set back. */
+	inject.clock_ahead = -3;
+	s = open_file("f");
+	inject.clock_ahead = 0;
+	assert_false(bm_source_is_settled(s));
+	bm_source_close(s);
+}
+
+static void a_source_goes_on_from_any_byte(void **state)
+{
+	(void)state;
+	static const size_t from[] = {1, 4095, 4096, 99999, 0, 50000};
+	size_t len;
+	bool last;
+	make_pattern("f", 100000);
+	struct bm_source *s = open_file("f");
+	for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+		uint8_t buf[8192];
+		struct bm_error err = BM_ERROR_INIT;
+		bool hole;
+		size_t at = from[i];
+		bm_source_seek(s, at); /* also behind its end */
+		do {
+			if (bm_source_read(s, buf, sizeof buf, &len, &last, &hole, &test_blocker, &err) != BM_OK)
+				fail_msg("%s: %s", err.where, err.text);
+			for (size_t k = 0; k < len; k++)
+				assert_int_equal(buf[k], pattern(at + k));
+			at += len;
+		} while (!last);
+		assert_int_equal(at, 100000);
+	}
+	bm_source_close(s);
+}
+
 static void a_new_file_is_read_between_two_stats(void **state)
 {
 	(void)state;
@@ -724,6 +791,8 @@ int main(void)
 		SOURCE_TEST(a_cancel_ends_the_wait),
 		SOURCE_TEST(cannot_open),
 		SOURCE_TEST(a_settled_file_takes_one_stat),
+		SOURCE_TEST(a_file_that_may_keep_its_times_is_not_settled),
+		SOURCE_TEST(a_source_goes_on_from_any_byte),
 		SOURCE_TEST(a_new_file_is_read_between_two_stats),
 		SOURCE_TEST(a_write_before_the_stat_is_seen),
 	};
