@@ -126,6 +126,8 @@ struct bm_file {
 	uint64_t index;           /* in listing order */
 	struct bm_source *source; /* owned; NULL before the first chunk */
 	uint64_t bytes_in;        /* read so far */
+	uint64_t from_byte;       /* reading begins there, and ... */
+	uint64_t upto_byte;       /* ... ends before that, or, 0, with the file; both set by opened, of regular files */
 	bool skipped;             /* every output exists and is to be kept: was not read */
 	bool read_failed;         /* it could not be opened or read */
 	enum bm_verdict verdict;  /* by close */

@@ -86,9 +86,13 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		out->last = true;
 		return BM_FILL_EMIT;
 	}
+	if (f->from_byte > 0) {
+		bm_source_seek(f->source, f->from_byte);
+		len = 0;
+	}
 	*filled = len > 0;
 	if (*filled) {
-		out->len = len;
+		out->len = f->upto_byte > 0 && len > f->upto_byte ? (size_t)f->upto_byte : len;
 		out->last = last;
 	}
 	return BM_FILL_MORE;
@@ -114,6 +118,7 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 	struct read_shared *rs = arg;
 	struct bm_file *f = stream;
 	struct bm_blocker b = bm_blocker_of(f->ctx, w);
+	size_t most = f->plan->chunk_bytes;
 	enum bm_fill_result r;
 	bool filled = false;
 
@@ -123,12 +128,15 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 		if (r != BM_FILL_MORE)
 			return r;
 	}
-	if (!filled && bm_source_read(f->source, out->data, f->plan->chunk_bytes, &out->len, &out->last, &out->hole, &b,
-	                              err) != BM_OK) {
+	if (f->upto_byte > 0 && f->upto_byte - f->from_byte - f->bytes_in < most)
+		most = (size_t)(f->upto_byte - f->from_byte - f->bytes_in);
+	if (!filled &&
+	    bm_source_read(f->source, out->data, most, &out->len, &out->last, &out->hole, &b, err) != BM_OK) {
 		f->read_failed = true;
 		return BM_FILL_ERROR;
 	}
 	f->bytes_in += out->len;
+	out->last = out->last || (f->upto_byte > 0 && f->from_byte + f->bytes_in >= f->upto_byte);
 	if (out->last)
 		warn_of_retries(f);
 	atomic_fetch_add_explicit(f->ctx->bytes_read, out->len, memory_order_relaxed);

@@ -64,6 +64,8 @@ static enum bm_status verify_prepare(struct bm_plan *plan, const struct bm_step 
 		status = bm_plan_stage(plan, BM_STAGE_SERIAL, time_run, vs, err);
 	if (status == BM_OK)
 		status = digest_set_stages(&vs->set, plan, err);
+	if (status == BM_OK && vs->p->known != NULL && vs->p->known->blocks != NULL)
+		status = bm_plan_stage(plan, BM_STAGE_SERIAL, verify_blocks_run, vs, err);
 	if (status == BM_OK)
 		status = join_create(&vs->join, err);
 	return status;
@@ -109,14 +111,14 @@ static void verify_describe(void *shared, struct bm_buf *out)
 
 static enum bm_status verify_opened(void *shared, struct bm_file *f, const struct stat *st, struct bm_error *err)
 {
-	const struct verify_shared *vs = shared;
+	struct verify_shared *vs = shared;
 	struct verify_file *vf = f->state[vs->set.index];
 
 	if (!vf->is_listed)
-		return BM_OK;
+		return verify_blocks_open(vs, f, vf, st, err);
 	vf->is_touched = (uint64_t)st->st_size != vf->size_bytes || f->mtime_ns != vf->mtime_ns ||
 	                 (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec != vf->ctime_ns ||
-	                 (uint64_t)st->st_ino != vf->inode;
+	                 (uint64_t)st->st_ino != vf->inode || vf->is_unsettled;
 	/* With blocks it is read all the same: they say how much of it is as it was. */
 	if (vf->has_size && vs->p->known == NULL && !vs->p->always_read && !vf->has_blocks && f->has_mtime &&
 	    (uint64_t)st->st_size != vf->size_bytes) {
@@ -125,7 +127,7 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 		                    "has %lld bytes, the manifest says %" PRIu64 "; not read", (long long)st->st_size,
 		                    vf->size_bytes);
 	}
-	if (vf->digest_count == 0) {
+	if (vf->digest_count == 0 && vf->vb.algorithm == NULL) {
 		vf->verdict = BM_VERDICT_NOT_CHECKED;
 		if (vf->unknown != NULL && vs->p->known != NULL)
 			return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "its digest is %s: --algorithm %s",
@@ -135,7 +137,7 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 			                    vf->unknown);
 		return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "the manifest has no digest of it");
 	}
-	return BM_OK;
+	return verify_blocks_open(vs, f, vf, st, err);
 }
 
 static void put_short(struct bm_buf *out, const uint8_t *bytes, size_t len)
@@ -162,7 +164,8 @@ static bool same_mtime(const struct verify_file *vf, const struct bm_file *f)
 
 static bool is_as_before(const struct bm_file *f, const struct verify_file *vf)
 {
-	return vf->has_mtime && f->has_mtime && same_mtime(vf, f) && vf->has_size && vf->size_bytes == vf->d.length;
+	return vf->has_mtime && f->has_mtime && same_mtime(vf, f) && vf->has_size && vf->size_bytes == vf->d.length &&
+	       !vf->is_unsettled;
 }
 
 static enum bm_verdict say_wrong(const struct verify_shared *vs, const struct bm_file *f, const struct verify_file *vf,
@@ -177,7 +180,7 @@ static enum bm_verdict say_wrong(const struct verify_shared *vs, const struct bm
 	bm_buf_printf(&text, ", %s says ", vs->m->says);
 	put_short(&text, wrong->bytes, a->size_bytes);
 	if (vf->has_blocks && vf->d.length != vf->blocks_of_bytes)
-		bm_buf_printf(&text, "; it has %" PRIu64 " bytes, the manifest says %" PRIu64, vf->d.length,
+		bm_buf_printf(&text, "; it has %" PRIu64 " bytes, %s says %" PRIu64, vf->d.length, vs->m->says,
 		              vf->blocks_of_bytes);
 	if (rotted)
 		bm_buf_puts(&text, "; size and time of change are as they were");
@@ -200,6 +203,7 @@ static enum bm_verdict judge_wrong(struct verify_shared *vs, struct bm_file *f, 
 	/* Somebody wrote it, so other bytes are no surprise. */
 	if (vs->p->known != NULL && !is_as_before(f, vf) && !vf->was_damaged)
 		return say_wrong(vs, f, vf, wrong, "", err);
+	verify_blocks_fetch(vs, f, vf);
 	bm_error_clear(&second);
 	switch (verify_read_again(vs, f, vf, w, &second)) {
 	case VERIFY_SECOND_RIGHT:
@@ -237,10 +241,9 @@ static enum bm_verdict judge_bytes(struct verify_shared *vs, struct bm_file *f, 
 	if (wrong != NULL)
 		return judge_wrong(vs, f, vf, wrong, w, err);
 	if (vf->has_size && vf->size_bytes != vf->d.length) {
-		(void)bm_error_set(err, BM_ERR_MISMATCH, NULL,
-		                   "has %" PRIu64 " bytes, the manifest says %" PRIu64
-		                   ", though the digest is the same",
-		                   vf->d.length, vf->size_bytes);
+		(void)bm_error_set(err, BM_ERR_MISMATCH, NULL, "has %" PRIu64 " bytes, %s says %" PRIu64 "%s",
+		                   vf->d.length, vs->m->says, vf->size_bytes,
+		                   vf->digest_count > 0 ? ", though the digest is the same" : "");
 		return BM_VERDICT_CHANGED;
 	}
 	return BM_VERDICT_OK;
@@ -274,7 +277,8 @@ static bool is_complete(const struct verify_shared *vs, const struct verify_file
 
 static void add_digests(const struct verify_shared *vs, struct bm_file *f, const struct verify_file *vf)
 {
-	if (f->verdict == BM_VERDICT_MISSING) {
+	/* All blocks are as on record, so the whole is. */
+	if (f->verdict == BM_VERDICT_MISSING || (f->verdict == BM_VERDICT_OK && vf->d.skip == ~UINT32_C(0))) {
 		for (size_t i = 0; i < vf->digest_count; i++) {
 			const struct verify_digest *d = &vf->digests[i];
 			const struct bm_digest_algorithm *a = vs->set.algorithms[d->algorithm];
@@ -298,7 +302,10 @@ static enum bm_status verify_close(void *shared, struct bm_file *f, bool good, s
 
 	if (vf == NULL)
 		return BM_OK;
-	if (vf->verdict != BM_VERDICT_NONE)
+	f->verdict = verify_blocks_judge(vs, f, vf, good, w, err);
+	if (f->verdict != BM_VERDICT_NONE)
+		; /* blocks say it all */
+	else if (vf->verdict != BM_VERDICT_NONE)
 		f->verdict = vf->verdict;
 	else if (good)
 		f->verdict = judge_bytes(vs, f, vf, w, err);
@@ -313,6 +320,7 @@ static enum bm_status verify_close(void *shared, struct bm_file *f, bool good, s
 	if (err->status != BM_ERR_CANCELLED && vs->p->known != NULL)
 		verify_known_tell(vs, f, vf, err);
 	digest_file_end(&vs->set, &vf->d);
+	verify_blocks_fini(vf);
 	free(vf);
 	f->state[vs->set.index] = NULL;
 	return err->status;

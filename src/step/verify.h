@@ -48,6 +48,20 @@ struct verify_digest {
 };
 #define VERIFY_DIGESTS_MAX 64
 
+/* A source's file whose blocks have digests, or get some: verify_blocks.c. Zeroed; what is owned comes with the opening. */
+struct verify_blocks {
+	struct bm_known_blocks plan;
+	const struct bm_digest_algorithm *algorithm; /* NULL: none of this is about the file */
+	uint64_t file_bytes;
+	struct block_digests d; /* as they come by; d.out has the digests from block base on */
+	size_t base;
+	struct bm_buf expect; /* those on record, all of them; empty: none that can be compared */
+	size_t good; /* of d's, from the first on: as they should be; counted while it is read, where is_compared */
+	size_t told; /* of d's: progress has heard of them */
+	uint64_t told_ms;
+	bool has_progress; /* found of it on record, or told */
+};
+
 struct verify_file {
 	struct digest_file d; /* first: digest_stage.h */
 	bool is_listed;       /* in the manifest */
@@ -62,9 +76,12 @@ struct verify_file {
 	int64_t ctime_ns;
 	uint64_t inode;
 	bool was_damaged;
-	bool is_touched;         /* found when it was opened: not as on record */
-	bool is_unsure;          /* its digest: two readings gave two */
-	enum bm_verdict verdict; /* known before the bytes are; else NONE */
+	bool is_touched; /* found when it was opened: not as on record */
+	bool is_unsettled;
+	bool is_unsure; /* its digest: two readings gave two */
+	struct verify_blocks vb;
+	struct bm_buf record_blocks; /* what blocks points to, where it was asked for when it was needed */
+	enum bm_verdict verdict;     /* known before the bytes are; else NONE */
 	size_t digest_count;
 	struct verify_digest *digests; /* that it should have; part of the same allocation */
 	/* Of a digest of an algorithm that is not known here, where there is no other one; static. */
@@ -113,7 +130,27 @@ enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *wa
 void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, const struct verify_file *vf,
                        const struct bm_error *err);
 
+/* ---- a source's files by blocks (verify_blocks.c) ---- */
+
+/* The file is open: decides how it is read. */
+enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
+                                  const struct stat *st, struct bm_error *err) BM_NODISCARD;
+/* The stage. */
+enum bm_status verify_blocks_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
+                                 struct bm_error *err);
+/* It is through, or was given up: a verdict, where blocks decide it, else NONE; err as of close. */
+enum bm_verdict verify_blocks_judge(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf, bool good,
+                                    struct bm_worker *w, struct bm_error *err);
+/* What was found out of the blocks. */
+void verify_blocks_found(const struct verify_file *vf, struct bm_known_found *found);
+/* Those on record, for verify_read_again to compare. */
+void verify_blocks_fetch(const struct verify_shared *vs, const struct bm_file *f, struct verify_file *vf);
+void verify_blocks_fini(struct verify_file *vf);
+
 /* ---- which bytes (verify_damage.c) ---- */
+
+/* A block that is damaged; is_adjacent: the one before it was the last that was added. */
+void verify_damage_add(struct bm_file_damage *d, uint64_t first, uint64_t last, bool is_adjacent);
 
 /* found: of the first blocks_of_bytes bytes, or of all where there are fewer: found_bytes. NULL: no memory. */
 struct bm_file_damage *verify_damage(const struct verify_file *vf, const struct block_digests *found,
@@ -133,5 +170,9 @@ enum verify_second {
 };
 enum verify_second verify_read_again(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
                                      struct bm_worker *w, struct bm_error *err);
+/* The same for those of vf->vb's blocks alone that are not as expected. RIGHT: all of them are, and vf->vb has it so. SAME
+ * and OTHER: f->damage is set. */
+enum verify_second verify_read_blocks_again(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
+                                            struct bm_worker *w, struct bm_error *err);
 
 #endif

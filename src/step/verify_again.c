@@ -214,3 +214,122 @@ out:
 	free(s);
 	return result;
 }
+
+/* ---- blocks alone ----
+ *
+ * Where the first reading compared blocks (verify_blocks.c), only those that were wrong are read again. */
+
+static void blocks_end(struct second *s)
+{
+	if (s == NULL)
+		return;
+	if (s->fd >= 0)
+		close(s->fd);
+	bm_digest_destroy(s->states[0]);
+	free(s->buf);
+	free(s);
+}
+
+/* The digest of the bytes from offset on, s->states[0]'s. */
+static enum verify_second read_block(struct second *s, struct bm_file *f, uint64_t offset, uint64_t len,
+                                     struct bm_worker *w, uint8_t *out, struct bm_error *err)
+{
+	enum bm_status status = bm_digest_reset(s->states[0], err);
+	uint64_t done = 0;
+
+	while (status == BM_OK && done < len) {
+		ssize_t n;
+
+		if (bm_flow_is_cancelled(bm_worker_flow(w)))
+			return VERIFY_SECOND_NONE;
+		n = read_piece(s, offset + done, w);
+		if (n < 0) {
+			(void)bm_error_set_errno(err, errno, NULL,
+			                         "read past the cache, to make sure of a wrong digest: cannot read");
+			return VERIFY_SECOND_FAILED;
+		}
+		if (n == 0)
+			break; /* cut short meanwhile */
+		size_t take = (uint64_t)n < len - done ? (size_t)n : (size_t)(len - done);
+		status = bm_digest_update(s->states[0], s->buf, take, err);
+		done += take;
+		f->ctx->tick(f->ctx->tick_arg);
+	}
+	if (status == BM_OK)
+		status = bm_digest_finish(s->states[0], out, err);
+	return status == BM_OK ? VERIFY_SECOND_RIGHT : VERIFY_SECOND_FAILED;
+}
+
+/* Block i of vb, which is not as expected. Only SAME and OTHER mean that it still is not. */
+static enum verify_second judge_block(struct second *s, struct bm_file *f, struct verify_blocks *vb, size_t i,
+                                      struct bm_worker *w, struct bm_error *err)
+{
+	size_t len = vb->algorithm->size_bytes;
+	uint64_t offset = (uint64_t)(vb->base + i) * vb->d.size_bytes, left = vb->file_bytes - offset;
+	uint8_t *first = (uint8_t *)vb->d.out.data + i * len, out[BM_DIGEST_MAX_BYTES];
+	const char *expect = vb->expect.data + (vb->base + i) * len;
+	enum verify_second result =
+		read_block(s, f, offset, left < vb->d.size_bytes ? left : vb->d.size_bytes, w, out, err);
+
+	if (result != VERIFY_SECOND_RIGHT)
+		return result;
+	if (memcmp(out, first, len) == 0)
+		return VERIFY_SECOND_SAME;
+	if (memcmp(out, expect, len) != 0)
+		return VERIFY_SECOND_OTHER;
+	memcpy(first, expect, len);
+	return VERIFY_SECOND_RIGHT;
+}
+
+enum verify_second verify_read_blocks_again(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
+                                            struct bm_worker *w, struct bm_error *err)
+{
+	struct verify_blocks *vb = &vf->vb;
+	struct second *s = calloc(1, sizeof(*s));
+	struct bm_file_damage *d = calloc(1, sizeof(*d));
+	size_t len = vb->algorithm->size_bytes;
+	void *buf = NULL;
+	bool was_wrong = false, can_read;
+	enum verify_second result = VERIFY_SECOND_RIGHT, one;
+
+	(void)vs;
+	if (s != NULL)
+		s->fd = -1;
+	can_read = s != NULL && posix_memalign(&buf, DIRECT_UNIT, PIECE_BYTES) == 0 &&
+	           bm_digest_create(vb->algorithm, &s->states[0], NULL) == BM_OK &&
+	           open_second(s, bm_source_fd(f->source));
+	if (s != NULL)
+		s->buf = buf;
+	if (d != NULL) {
+		d->size_bytes = vf->size_bytes;
+		d->found_bytes = vb->file_bytes;
+	}
+	for (size_t i = vb->good; i < vb->d.count; i++) {
+		uint64_t first = (uint64_t)(vb->base + i) * vb->d.size_bytes, left = vb->file_bytes - first;
+		bool is_wrong = memcmp(vb->d.out.data + i * len, vb->expect.data + (vb->base + i) * len, len) != 0;
+
+		one = !is_wrong  ? VERIFY_SECOND_RIGHT
+		      : can_read ? judge_block(s, f, vb, i, w, err)
+		                 : VERIFY_SECOND_NONE;
+		if (one == VERIFY_SECOND_FAILED) {
+			result = one;
+			break;
+		}
+		is_wrong = one != VERIFY_SECOND_RIGHT;
+		if (is_wrong && d != NULL)
+			verify_damage_add(d, first, first + (left < vb->d.size_bytes ? left : vb->d.size_bytes) - 1,
+			                  was_wrong);
+		if (is_wrong && (result == VERIFY_SECOND_RIGHT || one == VERIFY_SECOND_OTHER))
+			result = one;
+		was_wrong = is_wrong;
+	}
+	if (result != VERIFY_SECOND_FAILED && bm_source_check_unchanged(f->source, err) != BM_OK)
+		result = err->status == BM_ERR_CHANGED ? VERIFY_SECOND_CHANGED : VERIFY_SECOND_FAILED;
+	if (result == VERIFY_SECOND_SAME || result == VERIFY_SECOND_OTHER || result == VERIFY_SECOND_NONE) {
+		f->damage = d;
+		d = NULL;
+	}
+	blocks_end(s);
+	free(d);
+	return result;
+}

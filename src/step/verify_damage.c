@@ -19,7 +19,7 @@ bool verify_takes_blocks(const struct bm_manifest_entry *e)
 	return b->count == e->size_bytes / b->size_bytes + (e->size_bytes % b->size_bytes != 0);
 }
 
-static void add_block(struct bm_file_damage *d, uint64_t first, uint64_t last, bool is_adjacent)
+void verify_damage_add(struct bm_file_damage *d, uint64_t first, uint64_t last, bool is_adjacent)
 {
 	d->damaged_bytes += last - first + 1;
 	if (!is_adjacent)
@@ -49,7 +49,8 @@ struct bm_file_damage *verify_damage(const struct verify_file *vf, const struct 
 		                memcmp((const uint8_t *)found->out.data + at, b->bytes + at, b->digest_len) != 0;
 
 		if (is_wrong)
-			add_block(d, first, first + (left < b->size_bytes ? left : b->size_bytes) - 1, was_wrong);
+			verify_damage_add(d, first, first + (left < b->size_bytes ? left : b->size_bytes) - 1,
+			                  was_wrong);
 		was_wrong = is_wrong;
 	}
 	return d;

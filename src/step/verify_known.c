@@ -37,35 +37,50 @@ static bool takes(const void *arg, const char *path, size_t len)
 	return bm_plan_takes_name(arg, path, len);
 }
 
-/* known may be NULL: it is new. */
-static struct verify_file *make_state(const struct verify_shared *vs, const struct bm_known *known)
+/* i: the algorithm. */
+static struct verify_file *add_blocks(const struct verify_shared *vs, struct verify_file *vf,
+                                      const struct bm_known *known, size_t i)
+{
+	if (vf == NULL || known->blocks.size_bytes == 0 || i == vs->set.count)
+		return vf;
+	vf->vb.plan = known->blocks;
+	vf->vb.algorithm = vs->set.algorithms[i];
+	return vf;
+}
+
+static struct verify_file *make_state(const struct verify_shared *vs, const struct bm_known *known, bool is_new)
 {
 	struct verify_file file = {.is_listed = true, .has_size = true, .has_mtime = true};
 	struct verify_digest digest = {0};
 	struct verify_file *vf;
 	size_t i = 0;
 
-	if (known == NULL) {
+	if (is_new) {
 		vf = verify_file_create(vs, NULL, NULL);
 		if (vf != NULL)
 			vf->d.skip = ~UINT32_C(1);
-		return vf;
+		return add_blocks(vs, vf, known, 0);
 	}
 	file.size_bytes = known->size;
 	file.mtime_ns = known->mtime_ns;
 	file.ctime_ns = known->ctime_ns;
 	file.inode = known->inode;
 	file.was_damaged = known->was_damaged;
+	file.is_unsettled = known->is_unsettled;
 	while (i < vs->set.count && strcmp(vs->set.algorithms[i]->name, known->algorithm) != 0)
 		i++;
 	if (i == vs->set.count || known->digest_len > sizeof(digest.bytes)) {
 		file.unknown = known->algorithm;
-	} else {
+	} else if (known->digest_len > 0) {
 		digest.algorithm = (uint8_t)i;
 		memcpy(digest.bytes, known->digest, known->digest_len);
 		file.digest_count = 1;
 	}
-	return verify_file_create(vs, &file, &digest);
+	vf = verify_file_create(vs, &file, &digest);
+	/* It has digests of its blocks alone: that of the whole is found out now. */
+	if (vf != NULL && i < vs->set.count)
+		vf->d.skip = ~(UINT32_C(1) << i);
+	return add_blocks(vs, vf, known, i);
 }
 
 static enum bm_expect fail_nomem(struct bm_error *err)
@@ -75,9 +90,9 @@ static enum bm_expect fail_nomem(struct bm_error *err)
 }
 
 static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *walked, const struct bm_known *known,
-                                  void **state, struct bm_error *err)
+                                  bool is_new, void **state, struct bm_error *err)
 {
-	struct verify_file *vf = make_state(vs, known);
+	struct verify_file *vf = make_state(vs, known, is_new);
 
 	if (vf == NULL || !verify_judge_early(vs, walked, vf)) {
 		free(vf);
@@ -90,7 +105,7 @@ static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *wal
 static enum bm_expect give_extra(struct verify_shared *vs, const struct bm_known *known, struct bm_entry **extra,
                                  void **state, struct bm_error *err)
 {
-	struct verify_file *vf = make_state(vs, known->digest_len > 0 ? known : NULL);
+	struct verify_file *vf = make_state(vs, known, known->algorithm == NULL);
 	struct bm_entry *e = verify_make_entry(vs, known->path, known->path_len);
 
 	if (vf == NULL || e == NULL || !verify_judge_early(vs, e, vf)) {
@@ -109,7 +124,7 @@ enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *wa
 {
 	const struct bm_known_source *s = vs->p->known;
 	struct bm_known_ask ask = {takes, vs->plan};
-	struct bm_known known;
+	struct bm_known known = {0};
 
 	if (!vs->has_begun && vs->p->max_duration.is_set)
 		vs->deadline_ms = verify_now_ms() + vs->p->max_duration.ms;
@@ -122,9 +137,9 @@ enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *wa
 		return BM_EXPECT_PASS;
 	switch (s->next(s->ctx, walked, &ask, &known, err)) {
 	case BM_KNOWN_NEW:
-		return give_walked(vs, walked, NULL, state, err);
+		return give_walked(vs, walked, &known, true, state, err);
 	case BM_KNOWN_READ:
-		return give_walked(vs, walked, &known, state, err);
+		return give_walked(vs, walked, &known, false, state, err);
 	case BM_KNOWN_PASS:
 		return BM_EXPECT_PASS;
 	case BM_KNOWN_EXTRA:
@@ -150,6 +165,8 @@ void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, 
 		.was_damaged = vf->was_damaged,
 		.is_cut = f->verdict == BM_VERDICT_NOT_CHECKED && err->status == BM_ERR_LIMIT,
 		.is_sure = !vf->is_unsure,
+		.is_settled = f->source != NULL && bm_source_is_settled(f->source),
+		.damage = f->damage,
 		.error = err->status != BM_OK ? err->text : NULL,
 	};
 
@@ -160,5 +177,6 @@ void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, 
 		found.digest = vf->d.value[i].out;
 		found.digest_len = vs->set.algorithms[i]->size_bytes;
 	}
+	verify_blocks_found(vf, &found);
 	s->found(s->ctx, &found);
 }
