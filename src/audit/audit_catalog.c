@@ -14,7 +14,8 @@
  * complete audit and have the digest of one that is missing are read once more, as new ones (the strays).
  *
  * Limits: nothing is begun once the time is up, nor what would go beyond max_bytes; what is larger than max_bytes by
- * itself is left and told. percent bounds the due alone.
+ * itself is read in parts (audit_catalog_blocks.c) or, where it has no blocks, left and told. percent bounds the due
+ * alone.
  */
 #include "audit_catalog.h"
 
@@ -125,11 +126,12 @@ static enum bm_status find_root(struct bm_audit_catalog *a, struct bm_error *err
 static enum bm_status find_limits(struct bm_audit_catalog *a, struct bm_error *err)
 {
 	const struct bm_audit_catalog_options *o = &a->o;
-	bool is_limited = o->has_max_duration || o->max_bytes > 0 || o->percent > 0;
-	uint64_t age_ms = o->has_older_than ? o->older_than_ms : is_limited ? 0 : 30 * DAY_MS;
 	struct bm_catalog_coverage *sum;
+	uint64_t age_ms;
 	enum bm_status status;
 
+	a->is_limited = o->has_max_duration || o->max_bytes > 0 || o->percent > 0;
+	age_ms = o->has_older_than ? o->older_than_ms : a->is_limited ? 0 : 30 * DAY_MS;
 	a->before_ns = age_ms < (uint64_t)a->started_ns / 1000000 ? a->started_ns - (int64_t)age_ms * 1000000 : 0;
 	a->due_budget = UINT64_MAX;
 	sum = calloc(1, sizeof(*sum));
@@ -180,6 +182,8 @@ enum bm_status bm_audit_catalog_create(const struct bm_audit_catalog_options *o,
 	if (status == BM_OK)
 		status = find_limits(a, err);
 	if (status == BM_OK)
+		status = audit_catalog_blocks_load(a, err);
+	if (status == BM_OK)
 		a->root_fd = open(a->root.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (status != BM_OK) {
 		bm_audit_catalog_destroy(a);
@@ -201,11 +205,14 @@ enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete
 	enum bm_status status = BM_OK;
 
 	a->stats.cut = atomic_load(&a->cut);
+	a->stats.carried = atomic_load(&a->carried);
 	*stats = a->stats;
 	if (audit_catalog_has_failed(a, err))
 		return a->error.status;
 	if (a->c != NULL)
 		status = bm_catalog_flush(a->c, err);
+	if (status == BM_OK && a->c != NULL && complete && !a->o.is_partial && a->source.gone == NULL)
+		status = audit_catalog_blocks_clean(a, err);
 	if (status == BM_OK && a->c != NULL && complete && !a->o.is_partial && a->source.gone == NULL)
 		status = bm_catalog_root_set_audited(a->c, a->root.id, bm_catalog_now(), err);
 	return status;
@@ -229,6 +236,7 @@ void bm_audit_catalog_destroy(struct bm_audit_catalog *a)
 	bm_catalog_files_close(a->listed);
 	bm_catalog_files_close(a->fresh);
 	bm_catalog_root_fini(&a->root);
+	audit_catalog_blocks_fini(a);
 	free(a->missing);
 	bm_buf_fini(&a->strays);
 	(void)!bm_catalog_close(a->c, &ignored);

@@ -16,6 +16,13 @@ struct missing {
 	const char *algorithm; /* the catalog's */
 };
 
+/* A file that was read in part in an earlier audit. */
+struct part {
+	char *path; /* owned */
+	size_t path_len;
+	struct bm_catalog_progress p;
+};
+
 struct bm_audit_catalog {
 	struct bm_audit_catalog_options o;
 	struct bm_catalog *c;
@@ -26,6 +33,10 @@ struct bm_audit_catalog {
 	int64_t started_ns, before_ns;
 	uint64_t deadline_ms; /* 0: none */
 	uint64_t due_budget;  /* bytes; UINT64_MAX: no limit */
+	bool is_limited;
+	bool uses_blocks;   /* files may have, or get, digests of blocks */
+	struct part *parts; /* owned; in byte order of their paths; constant */
+	size_t part_count;
 
 	/* audit_catalog_next only, down to stats */
 	struct bm_catalog_files *files;
@@ -44,7 +55,7 @@ struct bm_audit_catalog {
 
 	struct bm_catalog_files *listed; /* rewind and list only */
 	struct bm_catalog_files *fresh;  /* settled only */
-	atomic_uint_fast64_t cut;
+	atomic_uint_fast64_t cut, carried;
 	pthread_mutex_t lock;  /* error */
 	struct bm_error error; /* the catalog's first one while the job ran */
 };
@@ -53,6 +64,24 @@ static inline int64_t audit_catalog_ns(struct timespec t)
 {
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+/* After the root is known: what was read in part, and whether there are blocks at all. */
+enum bm_status audit_catalog_blocks_load(struct bm_audit_catalog *a, struct bm_error *err) BM_NODISCARD;
+/* The end of an audit that looked at everything: forgets what was read of files that are gone. */
+enum bm_status audit_catalog_blocks_clean(struct bm_audit_catalog *a, struct bm_error *err) BM_NODISCARD;
+void audit_catalog_blocks_fini(struct bm_audit_catalog *a);
+/* May a file be read, and how far? row: on record, or NULL; st: as it is, or NULL; budget: bytes, of what is due. Then it is
+ * counted as read, else as left. */
+bool audit_catalog_take(struct bm_audit_catalog *a, const char *path, size_t path_len,
+                        const struct bm_catalog_file *row, const struct stat *st, uint64_t budget,
+                        struct bm_known_blocks *plan);
+bool audit_catalog_is_same(const struct bm_catalog_file *f, const struct stat *st);
+void audit_catalog_start_clock(struct bm_audit_catalog *a);
+bool audit_catalog_time_is_out(const struct bm_audit_catalog *a);
+enum bm_status audit_catalog_blocks(void *ctx, const char *path, size_t path_len, bool of_progress,
+                                    uint64_t *size_bytes, struct bm_buf *digests, struct bm_error *err);
+void audit_catalog_progress(void *ctx, const struct bm_known_progress *p);
+void audit_catalog_note_error(struct bm_audit_catalog *a, const struct bm_error *err);
 
 /* The catalog's own trouble, such as a full disk: nothing that is read from here on would count. */
 bool audit_catalog_has_failed(struct bm_audit_catalog *a, struct bm_error *err);

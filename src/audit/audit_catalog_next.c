@@ -11,14 +11,6 @@
 
 #define MISSING_MOST 100000 /* digests that are kept to look for strays; what is more stays missing */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void audit_catalog_fill(struct bm_known *k, const struct bm_catalog_file *f)
 {
 	*k = (struct bm_known){
@@ -32,14 +24,8 @@ void audit_catalog_fill(struct bm_known *k, const struct bm_catalog_file *f)
 		.ctime_ns = f->ctime_ns,
 		.inode = f->inode,
 		.was_damaged = f->state == BM_CATALOG_DAMAGED,
+		.is_unsettled = f->is_unsettled,
 	};
-}
-
-static bool is_same(const struct bm_catalog_file *f, const struct stat *st)
-{
-	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == f->size &&
-	       audit_catalog_ns(st->st_mtim) == f->mtime_ns && audit_catalog_ns(st->st_ctim) == f->ctime_ns &&
-	       (uint64_t)st->st_ino == f->inode;
 }
 
 static int compare(const struct bm_catalog_file *f, const struct bm_entry *e)
@@ -50,46 +36,22 @@ static int compare(const struct bm_catalog_file *f, const struct bm_entry *e)
 	return order != 0 ? order : (f->path_len > e->path_len) - (f->path_len < e->path_len);
 }
 
-static bool time_is_out(const struct bm_audit_catalog *a)
-{
-	return a->deadline_ms > 0 && now_ms() >= a->deadline_ms;
-}
-
-/* May a file of that size be read? If so it is counted as read, else as left. */
-static bool has_room(struct bm_audit_catalog *a, uint64_t size)
-{
-	uint64_t max = a->o.max_bytes;
-
-	if (a->source.gone != NULL)
-		return true;
-	if (max > 0 && size > max) {
-		a->stats.too_large.files++;
-		a->stats.too_large.bytes += size;
-	} else if (!time_is_out(a) && (max == 0 || size <= max - a->stats.read.bytes)) {
-		a->stats.read.files++;
-		a->stats.read.bytes += size;
-		return true;
-	}
-	a->stats.left.files++;
-	a->stats.left.bytes += size;
-	return false;
-}
-
 static enum bm_known_next judge_walked(struct bm_audit_catalog *a, const struct bm_entry *e,
                                        const struct bm_catalog_file *row, struct bm_known *known)
 {
 	struct stat st = {0};
 	bool has_stat = false;
 
-	if (e->kind != BM_ENTRY_ERROR && (row != NULL || a->o.max_bytes > 0))
+	if (e->kind != BM_ENTRY_ERROR && (row != NULL || a->o.max_bytes > 0 || a->uses_blocks))
 		has_stat = bm_entry_stat(e, a->o.follow, &st) == 0;
 	if (row != NULL)
 		audit_catalog_fill(known, row);
-	if (row != NULL && row->state == BM_CATALOG_OK && has_stat && is_same(row, &st) && a->source.gone == NULL) {
+	if (row != NULL && row->state == BM_CATALOG_OK && has_stat && audit_catalog_is_same(row, &st) &&
+	    a->source.gone == NULL) {
 		a->stats.passed++;
 		return BM_KNOWN_PASS;
 	}
-	if (!has_room(a, has_stat ? (uint64_t)st.st_size : 0))
+	if (!audit_catalog_take(a, e->path, e->path_len, row, has_stat ? &st : NULL, UINT64_MAX, &known->blocks))
 		return BM_KNOWN_PASS;
 	return row != NULL ? BM_KNOWN_READ : BM_KNOWN_NEW;
 }
@@ -164,11 +126,11 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 
 		a->last_stray = a->next_stray;
 		a->next_stray += len + 1;
+		*known = (struct bm_known){.path = path, .path_len = len};
 		if (again || !ask->takes(ask->arg, path, len) || fstatat(a->root_fd, path, &st, 0) != 0 ||
-		    !S_ISREG(st.st_mode) || !has_room(a, (uint64_t)st.st_size))
+		    !S_ISREG(st.st_mode) || !audit_catalog_take(a, path, len, NULL, &st, UINT64_MAX, &known->blocks))
 			continue;
 		a->stats.passed -= a->stats.passed > 0;
-		*known = (struct bm_known){.path = path, .path_len = len};
 		return BM_KNOWN_EXTRA;
 	}
 	return BM_KNOWN_END;
@@ -176,14 +138,14 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 
 /* A record without an entry in the walk: it is missing, or it stands behind a link that is not followed, and is then
  * passed over like any other file, or left. */
-static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_file *row, struct bm_known *known)
 {
 	struct stat st;
 
 	if (a->source.gone != NULL || fstatat(a->root_fd, row->path, &st, 0) != 0 || !S_ISREG(st.st_mode))
 		return false;
-	if (row->state != BM_CATALOG_OK || !is_same(row, &st))
-		return !has_room(a, (uint64_t)st.st_size);
+	if (row->state != BM_CATALOG_OK || !audit_catalog_is_same(row, &st))
+		return !audit_catalog_take(a, row->path, row->path_len, row, &st, UINT64_MAX, &known->blocks);
 	a->stats.passed++;
 	return true;
 }
@@ -209,13 +171,13 @@ static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct b
 		a->row = NULL;
 		if (order == 0)
 			return judge_walked(a, walked, row, known);
-		if (!ask->takes(ask->arg, row->path, row->path_len) || is_behind_link(a, row))
+		audit_catalog_fill(known, row);
+		if (!ask->takes(ask->arg, row->path, row->path_len) || is_behind_link(a, row, known))
 			continue;
 		if (a->source.gone == NULL && !keep_missing(a, row)) {
 			(void)bm_error_set_nomem(err);
 			return BM_KNOWN_FAILED;
 		}
-		audit_catalog_fill(known, row);
 		return BM_KNOWN_EXTRA;
 	}
 }
@@ -225,6 +187,7 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 {
 	const struct bm_catalog_file *row;
 	struct stat st;
+	uint64_t before;
 
 	if (a->due == NULL && bm_catalog_files_open_due(a->c, a->root.id, a->before_ns, &a->due, err) != BM_OK)
 		return BM_KNOWN_FAILED;
@@ -235,19 +198,22 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 			return BM_KNOWN_END;
 		if (!ask->takes(ask->arg, row->path, row->path_len))
 			continue;
-		if (a->due_bytes >= a->due_budget || time_is_out(a)) { /* a million may follow: they are but counted */
+		/* A million may follow: they are but counted. */
+		if (a->due_bytes >= a->due_budget || audit_catalog_time_is_out(a)) {
 			a->stats.left.files++;
 			a->stats.left.bytes += row->size;
 			a->stats.passed -= a->stats.passed > 0;
 			continue;
 		}
-		if (fstatat(a->root_fd, row->path, &st, 0) != 0 || !is_same(row, &st))
+		if (fstatat(a->root_fd, row->path, &st, 0) != 0 || !audit_catalog_is_same(row, &st))
 			continue;
 		a->stats.passed -= a->stats.passed > 0;
-		if (!has_room(a, row->size))
-			continue;
-		a->due_bytes += row->size;
 		audit_catalog_fill(known, row);
+		before = a->stats.read.bytes;
+		if (!audit_catalog_take(a, row->path, row->path_len, row, &st, a->due_budget - a->due_bytes,
+		                        &known->blocks))
+			continue;
+		a->due_bytes += a->stats.read.bytes - before;
 		return BM_KNOWN_EXTRA;
 	}
 }
@@ -261,7 +227,7 @@ enum bm_known_next audit_catalog_next(void *ctx, const struct bm_entry *walked, 
 	if (audit_catalog_has_failed(a, err))
 		return BM_KNOWN_FAILED;
 	if (a->files == NULL && !a->walk_over) {
-		a->deadline_ms = a->o.has_max_duration ? now_ms() + a->o.max_duration_ms : 0;
+		audit_catalog_start_clock(a);
 		if (bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->files, err) != BM_OK)
 			return BM_KNOWN_FAILED;
 	}

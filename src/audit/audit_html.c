@@ -227,6 +227,8 @@ void bm_audit_html_file(struct bm_audit_html *h, const struct bm_file_result *f)
 		put_name(out, f->other);
 	} else if (has_note) {
 		put_message(out, f->error->text);
+		if (f->damage != NULL)
+			bm_audit_put_damage(out, f->damage);
 	}
 	end_row(&h->lists[f->verdict], out, has_note);
 }

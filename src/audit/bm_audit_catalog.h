@@ -13,6 +13,7 @@
  *	missing                 stays on record, as missing, until it is back; with update MISSING it goes
  *	unreadable              stays on record, as unreadable, and is tried again every time
  *	changed-while-reading, not-checked   nothing
+ *	not-checked, for a limit: how far it was read, where its blocks have digests
  * All but moved and missing, which only the end can tell, as soon as the file is through.
  */
 #ifndef BM_AUDIT_CATALOG_H
@@ -40,6 +41,8 @@ struct bm_audit_catalog_options {
 	uint64_t max_duration_ms; /* no file is begun after that */
 	uint64_t max_bytes;       /* nor beyond these, together; 0: no limit */
 	unsigned percent;         /* of the bytes on record: so much of what is due is read; 0: all */
+	bool has_block_bytes;     /* from now on larger files of the root get digests of blocks of ... */
+	uint64_t block_bytes;     /* ... that size; 0: none do */
 };
 
 /* Real path of a root, or where there is nothing, its absolute path, which the caller frees. */
@@ -56,7 +59,8 @@ struct bm_audit_catalog_stats {
 	struct bm_catalog_count read;      /* given out to be read */
 	struct bm_catalog_count left;      /* new, changed or due, and left for later: a limit */
 	struct bm_catalog_count too_large; /* of these: larger than max_bytes alone */
-	uint64_t cut;                      /* given up in the middle, since the time was up */
+	uint64_t cut;                      /* given up in the middle, since the time was up: begun anew the next time */
+	uint64_t carried;                  /* read in part, and carried on the next time */
 };
 /* After the run: all is in the database when this returns, also what failed. complete: it came to its end. BM_OK, or the
  * first error that the catalog had. */

@@ -86,8 +86,14 @@ static void say_stats(const struct audit *a, const struct bm_summary *sum, const
 		put_count(&text, &s->too_large);
 		if (!text.oom)
 			bm_console_say(BM_CONSOLE_WARNING,
-			               "larger than --max-bytes alone, and so never read with it: %s", text.data);
+			               "larger than --max-bytes alone, and without digests of blocks, and so never "
+			               "read with it: %s",
+			               text.data);
 	}
+	if (s->carried > 0)
+		bm_console_tell(bm_console_unless(a->o->quiet), BM_CONSOLE_PLAIN,
+		                "%" PRIu64 " file%s read in part, and will be carried on from there next time",
+		                s->carried, s->carried == 1 ? " was" : "s were");
 	if (s->cut > 0)
 		bm_console_say(BM_CONSOLE_WARNING,
 		               "%" PRIu64 " file%s begun and not read to the end when the time was up, and will be "
@@ -112,6 +118,7 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	struct bm_audit_catalog_stats stats;
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary judged = *sum;
+	uint64_t limited;
 
 	(void)rc;
 	if (bm_audit_catalog_finish(a->catalog, good, &stats, &err) != BM_OK) {
@@ -120,9 +127,9 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		good = false;
 	}
 	/* Files that a limit cut short are left for later, like those that were not begun. */
-	judged.verdicts[BM_VERDICT_NOT_CHECKED] -= stats.cut < judged.verdicts[BM_VERDICT_NOT_CHECKED]
-	                                                   ? stats.cut
-	                                                   : judged.verdicts[BM_VERDICT_NOT_CHECKED];
+	limited = stats.cut + stats.carried;
+	judged.verdicts[BM_VERDICT_NOT_CHECKED] -=
+		limited < judged.verdicts[BM_VERDICT_NOT_CHECKED] ? limited : judged.verdicts[BM_VERDICT_NOT_CHECKED];
 	if (any_of(&judged, left) && !sum->cancelled)
 		rc = BM_EXIT_DIFFERENT;
 	else
@@ -156,6 +163,9 @@ static int check(struct audit *a)
 		return bm_usage_error(COMMAND,
 		                      "--kind, --strip, --strict, --allow-unsafe, --ignore-new, --ignore-missing "
 		                      "and --always-read are for manifests, and do not go with --catalog");
+	if (o->blocks_bytes > 0 && (o->blocks_bytes < BM_HASH_BLOCKS_MIN || o->blocks_bytes > BM_HASH_BLOCKS_SIZE_MAX))
+		return bm_usage_error(COMMAND, "--blocks is %" PRIu64 " bytes; allowed: 4KiB to 1GiB, or 0: none",
+		                      o->blocks_bytes);
 	if (o->repair_from != NULL)
 		return bm_usage_error(COMMAND, "--repair-from wants a manifest with digests, not --catalog");
 	if (o->under.count > 0 && o->include.count > 0)
@@ -299,6 +309,8 @@ static enum bm_status open_catalog(struct audit *a, struct bm_error *err)
 		.max_duration_ms = o->max_duration_ms,
 		.max_bytes = o->max_bytes,
 		.percent = o->percent,
+		.has_block_bytes = o->has_blocks,
+		.block_bytes = o->blocks_bytes,
 	};
 
 	return bm_audit_catalog_create(&co, &a->catalog, err);

@@ -67,6 +67,14 @@ static const struct bm_cli_option options[] = {
 		.help = "--catalog: of what is due read N % of all bytes on record",
 	},
 	{
+		.name = "blocks",
+		.type = BM_CLI_SIZE,
+		.offset = AT(blocks_bytes),
+		.given = AT(has_blocks),
+		.arg = "SIZE",
+		.help = "--catalog: from now on larger files have digests of each SIZE too (4KiB to 1GiB; 0: none have)",
+	},
+	{
 		.name = "new-place",
 		.type = BM_CLI_FLAG,
 		.offset = AT(new_place),
@@ -287,9 +295,9 @@ static int check(struct audit *a)
 	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_FAILURES | BM_AUDIT_BIT(BM_VERDICT_OK);
 	int rc;
 
-	if (o->has_older_than || o->max_bytes > 0 || o->percent > 0 || o->new_place)
-		return bm_usage_error(COMMAND,
-		                      "--older-than, --max-bytes, --percent and --new-place are for --catalog");
+	if (o->has_older_than || o->max_bytes > 0 || o->percent > 0 || o->new_place || o->has_blocks)
+		return bm_usage_error(
+			COMMAND, "--older-than, --max-bytes, --percent, --blocks and --new-place are for --catalog");
 	if (o->operand_count < 1 || o->operand_count > 2)
 		return bm_usage_error(COMMAND, "wanted is MANIFEST, and perhaps ROOT; given %s",
 		                      o->operand_count == 0 ? "was nothing" : "was more");

@@ -59,7 +59,7 @@ struct show {
 	uint64_t roots, bad;
 	int64_t first; /* root; --export */
 	int64_t now_ns;
-	struct bm_buf line;
+	struct bm_buf line, blocks;
 	struct bm_error *err;
 	enum bm_status status;
 };
@@ -212,15 +212,14 @@ static bool show_root(void *ctx, const struct bm_catalog_root *r)
 /* False: the line's kind cannot hold the name, which was told. */
 static bool put_line(struct show *s, const struct bm_manifest_style *style, const struct bm_catalog_file *f)
 {
-	struct bm_manifest_digest d = {.algorithm = bm_digest_find(f->algorithm),
-	                               .name = f->algorithm,
-	                               .bytes = f->digest,
-	                               .len = f->digest_len};
+	const struct bm_digest_algorithm *known = bm_digest_find(f->algorithm);
+	struct bm_manifest_digest d = {
+		.algorithm = known, .name = f->algorithm, .bytes = f->digest, .len = f->digest_len};
 	struct bm_manifest_entry e = {
 		.name = f->path,
 		.name_len = f->path_len,
 		.digests = &d,
-		.digest_count = 1,
+		.digest_count = f->digest_len > 0,
 		.has_size = true,
 		.size_bytes = f->size,
 		.has_mtime = true,
@@ -229,6 +228,19 @@ static bool put_line(struct show *s, const struct bm_manifest_style *style, cons
 	struct bm_error err = BM_ERROR_INIT;
 	char shown[200];
 
+	bm_buf_reset(&s->blocks);
+	if (f->block_bytes > 0 && known != NULL && style->kind == BM_MANIFEST_KIND_JSON) {
+		s->status = bm_catalog_blocks_get(s->c, s->first, f->path, f->path_len, true, &e.blocks.size_bytes,
+		                                  &s->blocks, s->err);
+		if (s->status != BM_OK)
+			return true; /* told in the end */
+		e.blocks.algorithm = known;
+		e.blocks.name = f->algorithm;
+		e.blocks.bytes = (const uint8_t *)s->blocks.data;
+		e.blocks.digest_len = known->size_bytes;
+		e.blocks.count = s->blocks.len / known->size_bytes;
+		e.has_blocks = e.blocks.count > 0;
+	}
 	if (bm_manifest_put_entry(&s->line, style, &e, &err) == BM_OK)
 		return true;
 	bm_console_say(BM_CONSOLE_ERROR, "%s: %s", bm_escape_display_buf(shown, sizeof(shown), f->path, f->path_len),
@@ -243,6 +255,7 @@ static int export_root(struct show *s)
 	struct bm_manifest_style style = {.kind = kinds[s->o->json ? 2 : s->o->format < 0 ? 0 : s->o->format]};
 	struct bm_catalog_files *files = NULL;
 	const struct bm_catalog_file *f = NULL;
+	uint64_t bare = 0;
 	int rc = BM_EXIT_DONE;
 
 	s->status = bm_catalog_files_open(s->c, s->first, NULL, 0, &files, s->err);
@@ -250,14 +263,27 @@ static int export_root(struct show *s)
 		s->status = bm_catalog_files_next(files, &f, s->err);
 		if (s->status != BM_OK || f == NULL)
 			break;
-		if (f->digest_len > 0 && !put_line(s, &style, f))
+		if (f->digest_len == 0 && (f->block_bytes == 0 || style.kind != BM_MANIFEST_KIND_JSON)) {
+			bare += f->block_bytes > 0;
+			continue;
+		}
+		if (!put_line(s, &style, f))
 			rc = BM_EXIT_FAILED;
+		if (s->status != BM_OK)
+			break;
 		if (s->line.len >= FLUSH_BYTES)
 			flush_line(s);
 	}
 	flush_line(s);
 	bm_catalog_files_close(files);
-	return rc;
+	if (bare == 0)
+		return rc;
+	bm_console_say(BM_CONSOLE_WARNING,
+	               "%" PRIu64
+	               " file%s left out: read in parts so far, so that only the digests of blocks are known "
+	               "(--format json has them)",
+	               bare, bare == 1 ? " was" : "s were");
+	return BM_EXIT_FAILED;
 }
 
 static int show_all(struct show *s)
@@ -311,6 +337,7 @@ out:
 		bm_console_say_error(&err);
 	}
 	bm_buf_fini(&s.line);
+	bm_buf_fini(&s.blocks);
 	free(dir);
 	free(root);
 	return rc;

@@ -317,7 +317,9 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 	case BM_CLI_SIZE:
 		if (bm_size_parse(arg, at, &err) != BM_OK)
 			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
-		if (*(uint64_t *)at == 0)
+		if (row->given != 0)
+			*(bool *)((char *)o + row->given) = true;
+		else if (*(uint64_t *)at == 0)
 			return bm_usage_error(c->name, "--%s is \"%s\"; allowed: more than 0", row->name, shown);
 		return 0;
 	case BM_CLI_DURATION:

@@ -64,9 +64,9 @@ struct bm_cli_options {
 	struct bm_cli_texts under;
 	bool ignore_new, ignore_missing, always_read, strict, allow_unsafe, has_max_duration;
 	uint64_t max_duration_ms;
-	uint64_t older_than_ms, max_bytes; /* 0: not given */
-	unsigned percent;                  /* likewise */
-	bool catalog, new_place, has_older_than;
+	uint64_t older_than_ms, max_bytes;                   /* 0: not given */
+	unsigned percent;                                    /* likewise */
+	bool catalog, new_place, has_older_than, has_blocks; /* the last one: of blocks_bytes */
 	/* bag; algorithms as of hash */
 	const char *bag_to;
 	struct bm_cli_texts bag_info;
@@ -90,7 +90,7 @@ struct bm_cli_options {
 enum bm_cli_type {
 	BM_CLI_FLAG,     /* bool */
 	BM_CLI_UNSIGNED, /* unsigned in [min, max] */
-	BM_CLI_SIZE,     /* uint64_t, "64MiB", not 0 */
+	BM_CLI_SIZE,     /* uint64_t, "64MiB"; not 0 where the row has no given */
 	BM_CLI_DURATION, /* uint64_t of milliseconds, "2h" or seconds; not 0 where the row has no given */
 	BM_CLI_TEXT,     /* const char *, not empty */
 	BM_CLI_TEXTS,    /* struct bm_cli_texts, repeatable */
@@ -117,7 +117,7 @@ struct bm_cli_option {
 	char letter;      /* 'j', or 0 */
 	enum bm_cli_type type;
 	size_t offset;   /* in struct bm_cli_options */
-	size_t given;    /* DURATION: of a bool that says that there was one; 0: there is none */
+	size_t given;    /* SIZE, DURATION: of a bool that says that there was one; 0: there is none */
 	const char *arg; /* "N"; NULL for flags */
 	const char *help;
 	unsigned min, max;

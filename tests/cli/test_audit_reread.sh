@@ -133,3 +133,34 @@ strace -f -qq -e trace=openat,openat2,pread64,fadvise64 -o trace "$BYTEMILL" aud
 expect_stdout_match '^changed +right: '
 grep -qw O_DIRECT trace || fail "no reading past the cache"
 [ "$(grep -cw O_DIRECT trace)" = 1 ] || fail "more files were read again"
+
+# Against the catalog, a file that is compared block by block: the blocks that are wrong are read again, no others.
+mkdir slots
+head -c 3000000 /dev/urandom >slots/wrong.large
+run_bm audit -q --catalog slots --blocks 512KiB
+expect_exit 0
+for at in 1048576 2097152; do
+	with once audit --catalog slots --max-bytes 1100000
+	expect_exit 0
+	expect_stdout_match "^not-checked  wrong.large: read up to byte $at of 3000000: the next run goes on from there\$"
+	expect_stderr_match 'slots/wrong.large: the first reading had other bytes than the second, which is right'
+done
+with once audit --catalog slots --max-bytes 1100000
+expect_exit 0
+expect_stdout_match '^ok +1$'
+with gone audit --catalog slots --max-bytes 1100000
+expect_exit 1
+expect_stdout_match '^unreadable  wrong.large: read past the cache, to make sure of a wrong digest: cannot read: Input/output error$'
+with always audit --catalog slots --max-bytes 1100000
+expect_exit 3
+expect_stdout_match '^rotted +wrong.large: [12] of 2 blocks of 524288 bytes .*; read again it gave other bytes, which are not right either'
+touch -r slots/wrong.large stamp
+printf X | dd of=slots/wrong.large bs=1 seek=600000 conv=notrunc status=none
+touch -r stamp slots/wrong.large
+status=0
+strace -f -qq -e trace=openat,pread64 -o trace "$BYTEMILL" audit --catalog slots --max-bytes 1100000 >"$stdout" 2>"$stderr" || status=$?
+expect_exit 3
+expect_stdout_match 'damaged: bytes 524288-1048575 of 3000000$'
+direct=$(grep -w O_DIRECT trace | sed 's/.*= //')
+[ "$(grep -c "pread64($direct, .*, 524288)" trace)" = 1 ] || fail "the block was not read again"
+[ "$(grep -c "pread64($direct, " trace)" = 1 ] || fail "others were"

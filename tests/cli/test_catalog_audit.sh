@@ -337,7 +337,7 @@ run_bm audit --catalog tree
 expect_count new 1
 # One that is being read when the time is up is begun anew.
 truncate -s 20G tree/sparse
-run_bm audit --catalog tree --max-duration 200ms
+run_bm audit --catalog tree --max-duration 200ms --blocks 0
 expect_exit 0
 expect_count not-checked 1
 expect_stderr_match '1 file was begun and not read to the end'
