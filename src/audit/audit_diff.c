@@ -2,7 +2,7 @@
  * audit_diff.c - two manifests compared, and no file read.
  *
  * Each is read into a sorted view of bounded memory (bm_manifest_sorted.h), under clean names, and the two are gone
- * through side by side. What is in both gets its verdict at once. What is in one only is kept until all is known, and
+ * through side by side. In the place of either may be what the catalog has on record, which is sorted already. What is in both gets its verdict at once. What is in one only is kept until all is known, and
  * then paired by digests as an audit does it (verify_join.h): so both have the same idea of what has moved.
  *
  * Digests can be compared where both manifests have the same algorithm for a file, also one that this program cannot
@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit_diff_catalog.h"
 #include "bm_error.h"
 #include "bm_manifest_sorted.h"
 #include "bm_names.h"
@@ -58,6 +59,7 @@ struct side {
 	const char *path;
 	char shown[256];
 	struct bm_manifest_sorted *sorted;
+	struct diff_catalog *catalog; /* or this */
 	struct bm_name_map map;
 	struct bm_buf fault;
 	uint64_t unterminated; /* line; 0: none */
@@ -156,6 +158,23 @@ static void on_bad_line(void *ctx, uint64_t line, const char *fault)
 	s->diff->o->on_bad_line(s->diff->o->ctx, s->shown, line, fault);
 }
 
+/* What a manifest's lines would say. */
+static enum bm_status load_catalog(struct side *s, const char *root, struct bm_error *err)
+{
+	const struct bm_digest_algorithm *algorithms[DIFF_CATALOG_ALGORITHMS];
+	size_t count = 0;
+	enum bm_status status = diff_catalog_open(s->diff->o->state, root, &s->catalog, err);
+
+	if (status == BM_OK)
+		status = diff_catalog_algorithms(s->catalog, algorithms, &count, err);
+	for (size_t i = 0; i < count; i++) {
+		struct bm_manifest_digest d = {.name = algorithms[i]->name, .len = algorithms[i]->size_bytes};
+
+		note_algorithms(s, &(struct bm_manifest_entry){.digests = &d, .digest_count = 1});
+	}
+	return status;
+}
+
 static enum bm_status load(struct side *s, bool is_reread, struct bm_error *err)
 {
 	struct bm_manifest_sorted_options so = {
@@ -165,9 +184,12 @@ static enum bm_status load(struct side *s, bool is_reread, struct bm_error *err)
 		.ctx = s,
 		.is_reread = is_reread,
 	};
+	const size_t prefix = strlen(BM_AUDIT_DIFF_CATALOG);
 	struct bm_manifest_reader *r = NULL;
 	enum bm_status status;
 
+	if (s->diff->o->state != NULL && strncmp(s->path, BM_AUDIT_DIFF_CATALOG, prefix) == 0)
+		return load_catalog(s, s->path + prefix, err);
 	s->map.allow_unsafe = true; /* nothing is opened by these names */
 	if (strcmp(s->path, "-") == 0)
 		status = bm_manifest_open_fd(STDIN_FILENO, "standard input", NULL, &r, err);
@@ -264,8 +286,13 @@ static void take_line(struct side *s)
 
 static enum bm_status read_line(struct side *s, struct bm_error *err)
 {
-	enum bm_manifest_event event = bm_manifest_sorted_next(s->sorted, &s->next, err);
+	enum bm_manifest_event event;
 
+	do
+		event = s->catalog != NULL ? diff_catalog_next(s->catalog, &s->next, err)
+		                           : bm_manifest_sorted_next(s->sorted, &s->next, err);
+	while (event == BM_MANIFEST_ENTRY && s->catalog != NULL &&
+	       !is_under(s->diff->o, s->next.name, s->next.name_len));
 	s->has_next = event == BM_MANIFEST_ENTRY;
 	if (event != BM_MANIFEST_FAILED)
 		return BM_OK;
@@ -492,7 +519,8 @@ static enum bm_status join_all(struct diff *d, struct bm_error *err)
 
 	bm_manifest_sorted_destroy(d->now.sorted); /* its memory is wanted for the keys */
 	d->now.sorted = NULL;
-	status = bm_manifest_sorted_rewind(d->before.sorted, err);
+	status = d->before.catalog != NULL ? diff_catalog_rewind(d->before.catalog, err)
+	                                   : bm_manifest_sorted_rewind(d->before.sorted, err);
 
 	if (status == BM_OK)
 		status = read_line(&d->before, err);
@@ -548,6 +576,7 @@ static uint64_t now_ms(void)
 static void side_fini(struct side *s)
 {
 	bm_manifest_sorted_destroy(s->sorted);
+	diff_catalog_close(s->catalog);
 	bm_name_map_fini(&s->map);
 	bm_buf_fini(&s->fault);
 	bm_buf_fini(&s->name);

@@ -84,9 +84,13 @@ void bm_audit_put_damage(struct bm_buf *out, const struct bm_file_damage *d);
 
 /* ---- two manifests ---- */
 
+/* "catalog:ROOT" in the place of a manifest is what the catalog has on record of that directory. */
+#define BM_AUDIT_DIFF_CATALOG "catalog:"
+
 /* Borrowed for the call. */
 struct bm_audit_diff_options {
-	const char *before, *now; /* manifests of any kind; one of them may be "-": standard input */
+	const char *before, *now; /* manifests of any kind; one of them may be "-": standard input; or as above */
+	const char *state;        /* the directory of the catalog; NULL: there is none */
 	const char *const *under; /* names: only these files and directories; none: all */
 	size_t under_count;
 	/* Each name's result; see bm_run_options. Error: why it is not ok; what is known of the file is what `now` says, of one
@@ -99,7 +103,7 @@ struct bm_audit_diff_options {
 };
 /* Compares them; no other file is read. Memory: some 200 MiB, and 48 bytes for each name that is in one only; temporary
  * files have the rest. Blocks. The counts go to *sum. BM_ERR_SYSTEM, BM_ERR_FORMAT (no manifest), BM_ERR_NOMEM;
- * BM_ERR_LIMIT: see verify_join.h. sum->jobs_done is 0 where nothing was compared. */
+ * BM_ERR_USAGE: no such catalog or root. BM_ERR_LIMIT: see verify_join.h. sum->jobs_done is 0 where nothing was compared. */
 enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_summary *sum, struct bm_error *err)
 	BM_NODISCARD;
 

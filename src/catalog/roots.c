@@ -181,6 +181,25 @@ enum bm_status bm_catalog_root_has_blocks(struct bm_catalog *c, int64_t root, bo
 	return status;
 }
 
+enum bm_status bm_catalog_root_algorithms(struct bm_catalog *c, int64_t root, const char **names, size_t most,
+                                          size_t *count, struct bm_error *err)
+{
+	struct catalog_rows rows = {0};
+	struct catalog_value v[CATALOG_VALUES_MAX];
+	enum bm_status status;
+
+	*count = 0;
+	catalog_settle(c);
+	status = catalog_read(c, SQL_ROOT_ALGORITHMS, &rows, err, ARGS(val_int(root)));
+	for (size_t i = 0; status == BM_OK && i < rows.count && *count < most; i++) {
+		catalog_rows_get(&rows, i, v);
+		status = catalog_algorithm_name(c, v[0].number, &names[*count], err);
+		*count += status == BM_OK && names[*count] != NULL;
+	}
+	catalog_rows_fini(&rows);
+	return status;
+}
+
 /* ---- forgetting ---- */
 
 static enum bm_status delete_files(struct bm_catalog *c, int64_t root, struct bm_error *err)

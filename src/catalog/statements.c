@@ -39,6 +39,7 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_ROOT_AUDITED] = "UPDATE roots SET audited = ?2 WHERE id = ?1",
 	[SQL_ROOT_BLOCK_BYTES] = "UPDATE roots SET block_bytes = ?2 WHERE id = ?1",
 	[SQL_ROOT_HAS_BLOCKS] = "SELECT path FROM blocks WHERE root = ?1 LIMIT 1",
+	[SQL_ROOT_ALGORITHMS] = "SELECT DISTINCT algorithm FROM files WHERE root = ?1 AND algorithm IS NOT NULL",
 	[SQL_ROOT_HAS_FILES] = "SELECT path FROM files WHERE root = ?1 LIMIT 1",
 	[SQL_ROOT_DELETE] = "DELETE FROM roots WHERE id = ?1",
 	[SQL_FILES_NTH] = "SELECT path FROM files WHERE root = ?1 ORDER BY path LIMIT 1 OFFSET ?2",

@@ -1,5 +1,5 @@
 /*
- * cmd_diff.c - bytemill diff: two manifests compared, no data read.
+ * cmd_diff.c - bytemill diff: two manifests compared, or one with what is in the catalog, no data read.
  *
  * The comparing is src/audit's (audit_diff.c), and what is said of it is what `audit` says. The exit code too: 3 where
  * there are differences (with --only: of those verdicts), else 1 where lines could not be read, or digests not be
@@ -12,7 +12,9 @@
 
 #include "audit_talk.h"
 #include "bm_audit.h"
+#include "bm_error.h"
 #include "bm_job.h"
+#include "bm_state.h"
 #include "console.h"
 
 #define COMMAND "diff"
@@ -89,21 +91,35 @@ static int finish(const struct diff *d, enum bm_audit_format format, unsigned on
 	return rc;
 }
 
+static bool names_catalog(const struct bm_cli_options *o)
+{
+	for (size_t i = 0; i < o->operand_count; i++)
+		if (strncmp(o->operands[i], BM_AUDIT_DIFF_CATALOG, strlen(BM_AUDIT_DIFF_CATALOG)) == 0)
+			return true;
+	return false;
+}
+
 static int diff(const struct bm_cli_options *o)
 {
 	enum bm_audit_format format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
 	struct diff d = {.o = o, .bad_lines = {.all = o->verbose}};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary sum;
+	char *state = NULL;
 	unsigned only = 0;
 	int rc = check(o, &only);
 
 	if (rc != 0)
 		return rc;
+	if (names_catalog(o) && bm_state_dir(o->state, &state, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		return BM_EXIT_USAGE;
+	}
 	if (bm_audit_printer_create(format, only, stdout, &d.printer, &err) == BM_OK) {
 		struct bm_audit_diff_options diff_options = {
 			.before = o->operands[0],
 			.now = o->operands[1],
+			.state = state,
 			.under = o->under.items,
 			.under_count = o->under.count,
 			.on_file = on_file,
@@ -122,30 +138,34 @@ static int diff(const struct bm_cli_options *o)
 	if (err.status != BM_OK)
 		bm_console_say_error(&err);
 	bm_audit_printer_destroy(d.printer);
+	free(state);
 	return rc;
 }
 
 const struct bm_cli_command bm_cmd_diff = {
 	.name = COMMAND,
 	.operands = "MANIFEST MANIFEST",
-	.summary = "compare two manifests; read no data",
-	.about = "Compares the second manifest with the first, as audit compares a directory with one, and gives\n"
-		 "each name one verdict:\n"
-		 "  ok           the same digest\n"
-		 "  rotted       another digest, though size and time of change are the same (json manifests)\n"
-		 "  changed      another digest, or another size\n"
-		 "  missing      only in the first\n"
-		 "  moved        has the digest of a file that is missing\n"
-		 "  duplicate    only in the second, has the digest of a file that is in the first\n"
-		 "  new          only in the second\n"
-		 "  not-checked  in both, with no algorithm in common\n"
-		 "The manifests may be of different kinds, and in any order; one may be \"-\", standard input.",
+	.summary = "compare two manifests, or one with the catalog; read no data",
+	.about =
+		"Compares the second manifest with the first, as audit compares a directory with one, and gives\n"
+		"each name one verdict:\n"
+		"  ok           the same digest\n"
+		"  rotted       another digest, though size and time of change are the same (json manifests)\n"
+		"  changed      another digest, or another size\n"
+		"  missing      only in the first\n"
+		"  moved        has the digest of a file that is missing\n"
+		"  duplicate    only in the second, has the digest of a file that is in the first\n"
+		"  new          only in the second\n"
+		"  not-checked  in both, with no algorithm in common\n"
+		"The manifests may be of different kinds, and in any order; one may be \"-\", standard input. Each may\n"
+		"be \"catalog:ROOT\": what the catalog has on record of that directory (./catalog:x is a file).",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_TALK,
+	.groups = BM_CLI_TALK | BM_CLI_STATE,
 	.epilog = "Examples:\n"
 		  "  bytemill diff monday.json tuesday.json\n"
 		  "  bytemill diff SHA256SUMS bag/manifest-sha256.txt --only missing,changed\n"
+		  "  bytemill diff delivered.sums catalog:/mnt/archive\n"
 		  "  ssh host bytemill hash -q /srv/photos | bytemill diff photos.sums - --format rclone\n"
 		  "\n"
 		  "Exit codes:\n"

@@ -339,3 +339,79 @@ if [ -z "${BM_SANITIZE:-}" ]; then
 	expect_count changed 700
 	expect_count missing 700
 fi
+
+# ---- with the catalog on either side, or on both: the same verdicts as between the manifests it exports
+
+state=$tmp/catalog-state
+both() { # A B: what diff says, of the exit code too, is what it says of the two as manifests
+	local one=$1 other=$2
+	run_bm diff --state "$state" --format json "$(as_manifest "$one")" "$(as_manifest "$other")"
+	jq -c 'del(.run, .elapsed_ms, .ended, .started) | del(.job)' "$stdout" >as-manifests
+	code=$status
+	run_bm diff --state "$state" --format json "$one" "$other"
+	expect_exit "$code"
+	jq -c 'del(.run, .elapsed_ms, .ended, .started) | del(.job)' "$stdout" | expect_bytes "diff $*" /dev/stdin as-manifests
+}
+as_manifest() { # what catalog:ROOT has, as a file
+	case $1 in
+	catalog:*) "$BYTEMILL" catalog --state "$state" --export --json "${1#catalog:}" >"export.${1##*/}"; echo "export.${1##*/}" ;;
+	*) echo "$1" ;;
+	esac
+}
+rm -rf one two
+mkdir -p one/d
+for i in 1 2 3 4 5 6 7 8 9; do echo "content $i" >"one/f$i"; done
+: >one/empty
+printf 'x' >"$(printf 'one/line\nfeed')"
+cp -a one two
+echo other >two/f1
+touch -r one/f1 two/f1
+mv two/f2 two/d/f2
+cp two/f3 two/f3-copy
+rm two/f4
+echo new >two/new
+: >two/empty2
+for root in one two; do "$BYTEMILL" audit -q --state "$state" --catalog "$root"; done
+for root in one two; do
+	sums "$root" >"$root.sums"
+	(cd "$root" && find . -type f -printf '%P\0' | xargs -0 sha256sum --tag) >"$root.bsd"
+	(cd "$root" && "$BYTEMILL" hash -q -a md5,sha256 --format json .) >"$root.json"
+	(cd "$root" && find . -type f -printf '%P\0' | xargs -0 md5sum) >"$root.md5"
+done
+for other in two.sums two.bsd two.json two.md5 catalog:two catalog:one/../two/; do both catalog:one "$other"; done
+for one in one.sums one.bsd one.json one.md5; do both "$one" catalog:two; done
+run_bm diff --state "$state" catalog:one catalog:one
+expect_exit 0
+run_bm diff --state "$state" catalog:one one.sums
+expect_exit 0
+run_bm diff --state "$state" catalog:one catalog:two
+expect_exit 3
+expect_count moved 1
+expect_count duplicate 1
+expect_count missing 1
+expect_count new 2
+expect_count changed 1
+run_bm diff --state "$state" catalog:one catalog:two --under d
+expect_exit 3
+expect_listed <<<'new         d/f2'
+# What is damaged or missing on record is as it should be.
+rm one/f9
+"$BYTEMILL" audit -q --state "$state" --catalog one >/dev/null || true
+run_bm diff --state "$state" one.sums catalog:one
+expect_exit 0
+# sha512/256 and its like: a GNU line is taken for what the catalog says.
+"$BYTEMILL" audit -q --state "$state.blake" --catalog two -a blake2b
+(cd two && find . -type f -printf '%P\0' | xargs -0 b2sum) >two.b2
+run_bm diff --state "$state.blake" two.b2 catalog:two
+expect_exit 0
+# A root that is not on record, no catalog, and a file of that name.
+run_bm diff --state "$state" catalog:nowhere one.sums
+expect_exit 2
+expect_stderr_match 'nothing is on record of .*/nowhere'
+run_bm diff --state "$tmp/none-here" catalog:one one.sums
+expect_exit 2
+expect_stderr_match 'there is no catalog yet'
+[ ! -e "$tmp/none-here" ] || fail "a state directory was made"
+cp one.sums catalog:one
+run_bm diff --state "$state" ./catalog:one one.sums
+expect_exit 0
