@@ -3,7 +3,8 @@
  *
  * Block by block: where the file's own bytes have the manifest's digest they are taken, else the copy's, where these have
  * it; else that is the end, and the file stays as it is. A block that cannot be read is a wrong one. What is written goes
- * through the digests of the whole file, too, which decide. Between the look and the rename the old file must not have
+ * through the digests of the whole file, too, which decide; or, where the manifest has none of these, through those of its
+ * blocks once more. Between the look and the rename the old file must not have
  * changed.
  *
  * A name may lead through symbolic links; a file that then is not below the root is left alone. The file gets a new inode:
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "block_digests.h"
 #include "bm_error.h"
 #include "bm_text.h"
 
@@ -34,6 +36,8 @@ struct repair {
 	struct bm_sink *sink; /* NULL: dry run */
 	struct bm_digest *block;
 	struct bm_digest *whole[BM_MANIFEST_DIGESTS_MAX]; /* NULL: not known here */
+	bool is_bare;                                     /* ... none of them, so that blocks have to do: */
+	struct block_digests written;                     /* of what was put */
 	struct bm_audit_repaired *out;
 	bool was_wrong; /* the block before */
 };
@@ -129,7 +133,12 @@ static enum bm_status prepare(struct repair *r, const char *name, struct bm_erro
 			return err->status;
 		any = true;
 	}
-	if (!any)
+	r->is_bare = !any && has_blocks(e);
+	if (r->is_bare) {
+		r->written.algorithm = e->blocks.algorithm;
+		r->written.size_bytes = e->blocks.size_bytes;
+	}
+	if (!any && !r->is_bare)
 		return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL,
 		                    "the manifest has no digest of it that is known here");
 	status = check_place(r, err);
@@ -188,6 +197,8 @@ static enum bm_status put(struct repair *r, const uint8_t *data, size_t len, str
 	for (size_t i = 0; i < r->e->digest_count && status == BM_OK; i++)
 		if (r->whole[i] != NULL)
 			status = bm_digest_update(r->whole[i], data, len, err);
+	if (status == BM_OK && r->is_bare)
+		status = block_digests_put(&r->written, data, len, err);
 	if (status == BM_OK && r->sink != NULL)
 		status = bm_sink_write(r->sink, data, len, false, NULL, err);
 	return status;
@@ -313,6 +324,13 @@ static enum bm_status check_whole(struct repair *r, struct bm_error *err)
 			                                     : "with its damaged blocks replaced it still has another "
 			                                       "digest than the manifest says");
 	}
+	if (!r->is_bare)
+		return BM_OK;
+	if (block_digests_end(&r->written, err) != BM_OK)
+		return err->status;
+	if (r->written.count != r->e->blocks.count ||
+	    memcmp(r->written.out.data, r->e->blocks.bytes, r->written.out.len) != 0)
+		return bm_error_set(err, BM_ERR_MISMATCH, NULL, "the copy is not as the manifest says, either");
 	return BM_OK;
 }
 
@@ -370,6 +388,7 @@ enum bm_status repair_file(struct repair_job *job, const char *name, const struc
 	out->is_good = status == BM_OK;
 	bm_sink_abort(r.sink);
 	bm_digest_destroy(r.block);
+	block_digests_fini(&r.written);
 	for (size_t i = 0; i < e->digest_count; i++)
 		bm_digest_destroy(r.whole[i]);
 	if (r.target.fd >= 0)

@@ -64,7 +64,8 @@ static enum bm_status verify_prepare(struct bm_plan *plan, const struct bm_step 
 		status = bm_plan_stage(plan, BM_STAGE_SERIAL, time_run, vs, err);
 	if (status == BM_OK)
 		status = digest_set_stages(&vs->set, plan, err);
-	if (status == BM_OK && vs->p->known != NULL && vs->p->known->blocks != NULL)
+	if (status == BM_OK &&
+	    ((vs->p->known != NULL && vs->p->known->blocks != NULL) || (vs->m != NULL && vs->m->has_bare_blocks)))
 		status = bm_plan_stage(plan, BM_STAGE_SERIAL, verify_blocks_run, vs, err);
 	if (status == BM_OK)
 		status = join_create(&vs->join, err);
@@ -127,6 +128,8 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 		                    "has %lld bytes, the manifest says %" PRIu64 "; not read", (long long)st->st_size,
 		                    vf->size_bytes);
 	}
+	if (vf->digest_count == 0 && vf->has_blocks && vf->unknown == NULL && vs->m->has_bare_blocks)
+		return verify_blocks_open_bare(vf, st, err);
 	if (vf->digest_count == 0 && vf->vb.algorithm == NULL) {
 		vf->verdict = BM_VERDICT_NOT_CHECKED;
 		if (vf->unknown != NULL && vs->p->known != NULL)

@@ -27,6 +27,7 @@ struct verify_manifest { /* constant once it is loaded, but for sorted, which be
 		*algorithms[DIGEST_SET_MAX]; /* those that entries have, and that are known here */
 	const struct bm_digest_algorithm *guess[BM_DIGEST_MAX_BYTES + 1]; /* by length: of digests that do not say */
 	bool is_list;                                                     /* params */
+	bool has_bare_blocks; /* some entries have digests of blocks alone */
 	bool root_is_gone;
 	char gone_text[256]; /* why */
 	dev_t dev;
@@ -135,6 +136,9 @@ void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, 
 /* The file is open: decides how it is read. */
 enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
                                   const struct stat *st, struct bm_error *err) BM_NODISCARD;
+/* The same where a manifest has nothing but blocks of it. */
+enum bm_status verify_blocks_open_bare(struct verify_file *vf, const struct stat *st, struct bm_error *err)
+	BM_NODISCARD;
 /* The stage. */
 enum bm_status verify_blocks_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
                                  struct bm_error *err);

@@ -17,6 +17,8 @@
  * What is told of a file that was written meanwhile would be of no file that ever was: so the file's times are compared
  * with those at its opening before, and the source keeps these with it.
  *
+ * A manifest may have nothing but blocks of a file, too: these are compared in the same way.
+ *
  * A file has at most BM_HASH_BLOCKS_COUNT_MAX blocks (its source sees to that), so twice 2 MiB are held while it is read.
  */
 #include <inttypes.h>
@@ -123,6 +125,31 @@ enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, s
 	f->from_byte = plan->first * plan->size_bytes;
 	f->upto_byte = plan->upto_byte < vb->file_bytes ? plan->upto_byte : 0;
 	return status;
+}
+
+enum bm_status verify_blocks_open_bare(struct verify_file *vf, const struct stat *st, struct bm_error *err)
+{
+	struct verify_blocks *vb = &vf->vb;
+	const struct bm_manifest_blocks *b = &vf->blocks;
+
+	if ((uint64_t)st->st_size != vf->blocks_of_bytes) {
+		vf->verdict = BM_VERDICT_CHANGED;
+		return bm_error_set(err, BM_ERR_MISMATCH, NULL,
+		                    "has %lld bytes, the manifest says %" PRIu64 "; not read", (long long)st->st_size,
+		                    vf->blocks_of_bytes);
+	}
+	if (b->count == 0) { /* nor has it bytes */
+		vf->verdict = BM_VERDICT_OK;
+		return BM_OK;
+	}
+	vb->algorithm = b->algorithm;
+	vb->plan.size_bytes = b->size_bytes;
+	vb->plan.is_compared = true;
+	vb->file_bytes = (uint64_t)st->st_size;
+	vb->d.algorithm = b->algorithm;
+	vb->d.size_bytes = b->size_bytes;
+	bm_buf_put(&vb->expect, b->bytes, b->count * b->digest_len);
+	return vb->expect.oom ? bm_error_set_nomem(err) : BM_OK;
 }
 
 /* ---- while it is read ---- */
@@ -235,12 +262,14 @@ static enum bm_verdict compare(struct verify_shared *vs, struct bm_file *f, stru
 {
 	struct verify_blocks *vb = &vf->vb;
 	struct bm_error second = BM_ERROR_INIT;
-	bool is_as_before = !vf->is_unsettled && vf->size_bytes == vb->file_bytes && vf->mtime_ns == f->mtime_ns;
+	bool is_as_before =
+		!vf->is_unsettled && vf->has_mtime && vf->size_bytes == vb->file_bytes && vf->mtime_ns == f->mtime_ns;
 
 	count_good(vb);
 	if (vb->good == vb->d.count)
 		return BM_VERDICT_OK;
-	if (!is_as_before && !vf->was_damaged) /* somebody wrote it, so other bytes are no surprise */
+	if (vs->p->known != NULL && !is_as_before &&
+	    !vf->was_damaged) /* somebody wrote it, so other bytes are no surprise */
 		return say_wrong(vs, vf, false, false, err);
 	switch (verify_read_blocks_again(vs, f, vf, w, &second)) {
 	case VERIFY_SECOND_RIGHT:
@@ -262,7 +291,7 @@ static enum bm_verdict compare(struct verify_shared *vs, struct bm_file *f, stru
 		return BM_VERDICT_UNREADABLE;
 	}
 	count_good(vb); /* some may be right after all */
-	return say_wrong(vs, vf, true, vf->is_unsure, err);
+	return say_wrong(vs, vf, is_as_before || vf->was_damaged, vf->is_unsure, err);
 }
 
 /* It is not at its end, since the time is up, or that is as far as it may go. */

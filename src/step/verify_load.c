@@ -194,6 +194,11 @@ static bool on_entry(void *ctx, struct bm_manifest_entry *e)
 		return false;
 	}
 	note_digests(l, e);
+	/* Blocks are all that it has: catalog --export of a file that was read in parts. */
+	if (e->digest_count == 0 && verify_takes_blocks(e)) {
+		add_algorithm(l->m, e->blocks.algorithm);
+		l->m->has_bare_blocks = true;
+	}
 	return !l->oom;
 }
 

@@ -135,6 +135,44 @@ expect_exit 0
 jq -r '.blocks.digests[]' "$stdout" >found
 split -b 65536 --filter='sha256sum | cut -c-64' big/file >expected
 expect_same found expected
+# That is enough for an audit, and for a repair, of a file that is damaged or missing.
+cp "$stdout" bare.json
+cp -a big bare
+echo other >bare/other
+cp -a bare bare.copy
+run_bm audit bare.json bare --ignore-new
+expect_exit 0
+expect_count ok 1
+flip bare/file 65536
+flip bare/file 999999
+run_bm audit bare.json bare --ignore-new
+expect_exit 3
+expect_stdout_match '^rotted +file: 2 of 16 blocks of 65536 bytes are not as the manifest says; .*; damaged: bytes 65536-131071, 983040-999999 of 1000000$'
+touch bare/file
+run_bm audit bare.json bare --ignore-new
+expect_exit 3
+expect_stdout_match '^changed +file: .*; damaged: bytes 65536-131071, 983040-999999 of 1000000$'
+flip bare.copy/file 70000
+run_bm audit bare.json bare --ignore-new --repair-from bare.copy
+expect_exit 3
+expect_stdout_match '^unrepaired  file: bytes 65536-131071 are wrong in the copy, too$'
+flip bare.copy/file 70000
+run_bm audit bare.json bare --ignore-new --repair-from bare.copy
+expect_exit 0
+expect_same bare/file bare.copy/file
+rm bare/file
+flip bare.copy/file 5
+run_bm audit bare.json bare --ignore-new --repair-from bare.copy
+expect_exit 3
+expect_stdout_match '^unrepaired  file: the copy is not as the manifest says, either$'
+flip bare.copy/file 5
+run_bm audit bare.json bare --ignore-new --repair-from bare.copy
+expect_exit 0
+expect_same bare/file bare.copy/file
+truncate -s 999999 bare/file
+run_bm audit bare.json bare --ignore-new
+expect_exit 3
+expect_stdout_match '^changed +file: has 999999 bytes, the manifest says 1000000; not read$'
 # Verified in parts: its age is that of the block that was read first.
 query 'UPDATE files SET verified = verified - 86400000000000'
 begun=$(now)
