@@ -16,7 +16,7 @@
  * the digests of its blocks put on record as they come. The digest of the whole cannot be had of parts: the state of
  * SHA-256 in the middle of a file is nothing that libcrypto gives out in a form that another version would take. So such a
  * file is on record with its blocks alone, which say as much; it gets the digest of the whole the first time it is read in
- * one go, with no limit of time. Until then it is not in a GNU manifest, and when it moves it is a new one.
+ * one go. Until then it is not in a GNU manifest, and when it moves it is a new one.
  *
  * DAMAGE. Progress stands before the first block that is wrong. With a limit a file that is known to be damaged, and that
  * nobody wrote since, is asked for that block alone, so that it is told in each audit and takes no time from the others;
@@ -207,6 +207,7 @@ static void choose(struct bm_audit_catalog *a, const char *path, size_t path_len
 	uint64_t size = (uint64_t)st->st_size, wanted = block_bytes_of(a, size);
 	bool is_same = row != NULL && audit_catalog_is_same(row, st);
 	bool is_damaged = row != NULL && row->state == BM_CATALOG_DAMAGED;
+	struct bm_error err = BM_ERROR_INIT;
 	const char *algorithm = row != NULL && row->algorithm != NULL ? row->algorithm : a->algorithms[0];
 	bool is_valid_part = p != NULL && is_valid(p, row, st, algorithm);
 	bool fits_whole = fits(slot, size, size);
@@ -216,11 +217,12 @@ static void choose(struct bm_audit_catalog *a, const char *path, size_t path_len
 
 	if (can_compare) {
 		bool has_part = is_valid_part && p->block_bytes == row->block_bytes;
-		bool wants_whole = row->digest_len == 0 && fits_whole && !a->o.has_max_duration && !has_part;
 		bool wants_other = wanted > 0 && wanted != row->block_bytes && fits_whole && !a->o.has_max_duration;
 
 		plan->size_bytes = row->block_bytes;
-		plan->is_compared = (size >= CARRY_MIN || !fits_whole || has_part) && !wants_whole && !wants_other;
+		plan->wants_whole = row->digest_len == 0;
+		plan->is_compared = size >= CARRY_MIN || !fits_whole || has_part || plan->wants_whole;
+		plan->is_compared = plan->is_compared && !wants_other;
 		plan->may_carry = plan->is_compared;
 		if (has_part && plan->is_compared && (!is_damaged || a->is_limited))
 			use_part(plan, p);
@@ -232,13 +234,16 @@ static void choose(struct bm_audit_catalog *a, const char *path, size_t path_len
 		bool has_part = is_valid_part && (row == NULL || !is_same) && !is_damaged && !takes_rot;
 
 		plan->size_bytes = has_part && wanted > 0 ? p->block_bytes : wanted;
+		if (wanted == 0 && row != NULL && row->digest_len == 0) /* there is nothing else to compare it with */
+			plan->size_bytes = row->block_bytes;
 		plan->may_carry = plan->size_bytes > 0 && (size >= CARRY_MIN || !fits_whole || has_part) && !is_same &&
 		                  !is_damaged && !takes_rot;
 		if (has_part && plan->may_carry)
 			use_part(plan, p);
 	}
-	if (p != NULL && plan->since_ns == 0)
-		plan->since_ns = p->started_ns; /* so that it is forgotten in the end */
+	/* Of no use now, it is of none later. */
+	if (p != NULL && plan->first == 0 && bm_catalog_progress_clear(a->c, a->root.id, path, path_len, &err) != BM_OK)
+		audit_catalog_note_error(a, &err);
 }
 
 bool audit_catalog_take(struct bm_audit_catalog *a, const char *path, size_t path_len,

@@ -15,13 +15,14 @@ struct stat;
 /* How a file is read whose blocks have digests, or get some. All zero: in one go, and no blocks. */
 struct bm_known_blocks {
 	uint64_t size_bytes; /* of a block; 0: none. A file that is no larger than one has none either */
-	bool is_compared;    /* those on record (see blocks) take the place of the whole file's digest */
+	bool is_compared;    /* those on record (see blocks) take the place of the whole file's digest ... */
+	bool wants_whole;    /* ... which is made all the same where it is read in one go */
 	bool may_carry;      /* what was read counts, though it was not read to its end: see progress */
 	uint64_t first;      /* the blocks before are done: of the file as these say, else it is begun anew */
 	uint64_t file_bytes;
 	int64_t mtime_ns, ctime_ns;
 	uint64_t inode;
-	int64_t since_ns;   /* the source's: when they were begun; 0: it has no progress on record, of whatever first */
+	int64_t since_ns;   /* the source's: when these were begun */
 	uint64_t upto_byte; /* no further: where a block begins; 0: to the end */
 };
 

@@ -130,7 +130,7 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 	}
 	if (vf->digest_count == 0 && vf->has_blocks && vf->unknown == NULL && vs->m->has_bare_blocks)
 		return verify_blocks_open_bare(vf, st, err);
-	if (vf->digest_count == 0 && vf->vb.algorithm == NULL) {
+	if (vf->digest_count == 0 && vf->vb.algorithm == NULL && (vs->p->known == NULL || vf->unknown != NULL)) {
 		vf->verdict = BM_VERDICT_NOT_CHECKED;
 		if (vf->unknown != NULL && vs->p->known != NULL)
 			return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "its digest is %s: --algorithm %s",
@@ -243,7 +243,7 @@ static enum bm_verdict judge_bytes(struct verify_shared *vs, struct bm_file *f, 
 		return BM_VERDICT_NEW;
 	if (wrong != NULL)
 		return judge_wrong(vs, f, vf, wrong, w, err);
-	if (vf->has_size && vf->size_bytes != vf->d.length) {
+	if ((vf->has_size && vf->size_bytes != vf->d.length) || vf->digest_count == 0) {
 		(void)bm_error_set(err, BM_ERR_MISMATCH, NULL, "has %" PRIu64 " bytes, %s says %" PRIu64 "%s",
 		                   vf->d.length, vs->m->says, vf->size_bytes,
 		                   vf->digest_count > 0 ? ", though the digest is the same" : "");

@@ -93,7 +93,7 @@ enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, s
 		return BM_OK;
 	}
 	vb->file_bytes = (uint64_t)st->st_size;
-	vb->has_progress = plan->since_ns != 0;
+	vb->has_progress = plan->first > 0;
 	vb->d.algorithm = vb->algorithm;
 	vb->d.size_bytes = plan->size_bytes;
 	if (plan->is_compared && vf->is_touched && !vf->was_damaged) {
@@ -116,7 +116,7 @@ enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, s
 	}
 	if (plan->is_compared)
 		vb->base = (size_t)plan->first;
-	if (plan->is_compared || plan->first > 0)
+	if ((plan->is_compared && !plan->wants_whole) || plan->first > 0)
 		vf->d.skip = ~UINT32_C(0);
 	if (plan->first == 0)
 		plan->since_ns = now_ns();
@@ -360,7 +360,7 @@ void verify_blocks_found(const struct verify_file *vf, struct bm_known_found *fo
 	found->has_progress = vb->has_progress;
 	found->since_ns = vb->plan.first > 0 ? vb->plan.since_ns : 0;
 	if (found->verdict == BM_VERDICT_OK && vb->plan.is_compared) {
-		if (!vf->is_touched)
+		if (!vf->is_touched && found->digest == NULL)
 			return; /* all is on record */
 		found->blocks = (const uint8_t *)vb->expect.data;
 	} else if (vb->base == 0 && vb->d.count == count && !vf->is_unsure) {
