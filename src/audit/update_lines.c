@@ -190,6 +190,18 @@ static void refuse(struct update_writer *u, struct change *c, const struct bm_er
 	bm_buf_fini(&text);
 }
 
+static size_t all_digests(const struct change *c, struct bm_manifest_digest out[static BM_MANIFEST_DIGESTS_MAX])
+{
+	size_t n = 0;
+
+	for (; n < c->digest_count && n < BM_MANIFEST_DIGESTS_MAX; n++)
+		out[n] = (struct bm_manifest_digest){.algorithm = bm_digest_find(c->digests[n].name),
+		                                     .name = c->digests[n].name,
+		                                     .bytes = c->digests[n].bytes,
+		                                     .len = c->digests[n].len};
+	return n;
+}
+
 /* The digests of a file as an entry has them; a guess is whatever has its length. */
 static bool pick_digests(const struct change *c, const struct bm_manifest_entry *e,
                          struct bm_manifest_digest out[static BM_MANIFEST_DIGESTS_MAX], const char **unknown)
@@ -254,7 +266,9 @@ static enum bm_status put_changed(struct update_writer *u, struct raw *w, const 
 		now.name = new_name.data;
 		now.name_len = new_name.len;
 	} else {
-		if (!pick_digests(c, e, digests, &unknown))
+		if (e->digest_count == 0) /* blocks alone */
+			now.digest_count = all_digests(c, digests);
+		else if (!pick_digests(c, e, digests, &unknown))
 			(void)bm_error_set(&why, BM_ERR_UNSUPPORTED, NULL,
 			                   "its line has a digest of %s, which is not known here", unknown);
 		now.digests = digests;
@@ -294,14 +308,9 @@ static enum bm_status put_added(struct update_writer *u, struct raw *w, const st
 	struct bm_buf name = {0}, text = {0};
 	struct bm_error why;
 	enum bm_status status;
-	size_t n = 0;
+	size_t n = all_digests(c, digests);
 
 	bm_error_clear(&why);
-	for (; n < c->digest_count && n < BM_MANIFEST_DIGESTS_MAX; n++)
-		digests[n] = (struct bm_manifest_digest){.algorithm = bm_digest_find(c->digests[n].name),
-		                                         .name = c->digests[n].name,
-		                                         .bytes = c->digests[n].bytes,
-		                                         .len = c->digests[n].len};
 	if (s->kind == BM_MANIFEST_KIND_HASHDEEP) {
 		for (size_t i = 0; i < s->algorithm_count; i++)
 			algorithms[i] = s->algorithms[i];

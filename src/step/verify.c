@@ -129,7 +129,7 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 		                    vf->size_bytes);
 	}
 	if (vf->digest_count == 0 && vf->has_blocks && vf->unknown == NULL && vs->m->has_bare_blocks)
-		return verify_blocks_open_bare(vf, st, err);
+		return verify_blocks_open_bare(vs, vf, st, err);
 	if (vf->digest_count == 0 && vf->vb.algorithm == NULL && (vs->p->known == NULL || vf->unknown != NULL)) {
 		vf->verdict = BM_VERDICT_NOT_CHECKED;
 		if (vf->unknown != NULL && vs->p->known != NULL)

@@ -137,8 +137,8 @@ void verify_known_tell(const struct verify_shared *vs, const struct bm_file *f, 
 enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, struct verify_file *vf,
                                   const struct stat *st, struct bm_error *err) BM_NODISCARD;
 /* The same where a manifest has nothing but blocks of it. */
-enum bm_status verify_blocks_open_bare(struct verify_file *vf, const struct stat *st, struct bm_error *err)
-	BM_NODISCARD;
+enum bm_status verify_blocks_open_bare(const struct verify_shared *vs, struct verify_file *vf, const struct stat *st,
+                                       struct bm_error *err) BM_NODISCARD;
 /* The stage. */
 enum bm_status verify_blocks_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
                                  struct bm_error *err);

@@ -127,18 +127,25 @@ enum bm_status verify_blocks_open(struct verify_shared *vs, struct bm_file *f, s
 	return status;
 }
 
-enum bm_status verify_blocks_open_bare(struct verify_file *vf, const struct stat *st, struct bm_error *err)
+enum bm_status verify_blocks_open_bare(const struct verify_shared *vs, struct verify_file *vf, const struct stat *st,
+                                       struct bm_error *err)
 {
 	struct verify_blocks *vb = &vf->vb;
 	const struct bm_manifest_blocks *b = &vf->blocks;
 
-	if ((uint64_t)st->st_size != vf->blocks_of_bytes) {
+	if ((uint64_t)st->st_size != vf->blocks_of_bytes && !vs->p->always_read) {
 		vf->verdict = BM_VERDICT_CHANGED;
 		return bm_error_set(err, BM_ERR_MISMATCH, NULL,
 		                    "has %lld bytes, the manifest says %" PRIu64 "; not read", (long long)st->st_size,
 		                    vf->blocks_of_bytes);
 	}
-	if (b->count == 0) { /* nor has it bytes */
+	/* That of the whole is made too, for whoever brings the manifest up to date. */
+	for (unsigned i = 0; i < vs->set.count; i++)
+		if (vs->set.algorithms[i] == b->algorithm)
+			vf->d.skip &= ~(UINT32_C(1) << i);
+	if ((uint64_t)st->st_size != vf->blocks_of_bytes)
+		return BM_OK; /* it has changed, whatever is in it */
+	if (b->count == 0) {  /* nor has it bytes */
 		vf->verdict = BM_VERDICT_OK;
 		return BM_OK;
 	}

@@ -173,6 +173,16 @@ truncate -s 999999 bare/file
 run_bm audit bare.json bare --ignore-new
 expect_exit 3
 expect_stdout_match '^changed +file: has 999999 bytes, the manifest says 1000000; not read$'
+# Brought up to date, it has the digest of the whole.
+for size in 999999 1000000; do
+	cp bare.json new.json
+	truncate -s "$size" bare/file
+	run_bm audit new.json bare --ignore-new --update changed
+	expect_exit 0
+	[ "$(jq -r .sha256 new.json)" = "$(sha256sum bare/file | cut -c-64)" ] || fail "$size bytes: the new digest"
+	run_bm audit new.json bare --ignore-new
+	expect_exit 0
+done
 # Verified in parts: its age is that of the block that was read first.
 query 'UPDATE files SET verified = verified - 86400000000000'
 begun=$(now)
