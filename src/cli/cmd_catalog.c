@@ -96,12 +96,31 @@ static void put_date(struct bm_buf *out, int64_t ns)
 		bm_buf_puts(out, text);
 }
 
-static void put_root(struct show *s, const struct bm_catalog_root *r, const struct bm_catalog_coverage *sum)
+/* Files that limits or kills have cut short, and that are carried on. */
+struct parts {
+	uint64_t files, bytes, left_bytes;
+};
+
+static bool add_part(void *ctx, const char *path, size_t path_len, const struct bm_catalog_progress *p)
+{
+	struct parts *parts = ctx;
+	uint64_t done = p->next_block * p->block_bytes;
+
+	(void)path;
+	(void)path_len;
+	parts->files++;
+	parts->bytes += done;
+	parts->left_bytes += p->size - (done < p->size ? done : p->size);
+	return true;
+}
+
+static void put_root(struct show *s, const struct bm_catalog_root *r, const struct bm_catalog_coverage *sum,
+                     const struct parts *parts)
 {
 	struct bm_buf *out = &s->line;
 	uint64_t percent = percent_of(sum->age[0].bytes, sum->all.bytes);
 	int64_t days = sum->all.files > 0 ? (s->now_ns - sum->oldest_ns) / DAY_NS : 0;
-	char size[16];
+	char size[16], left[16];
 
 	if (s->o->json) {
 		bm_buf_puts(out, "{\"type\":\"root\",");
@@ -111,6 +130,7 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 			bm_buf_printf(out, ",\"%s\":%" PRIu64, states[i], sum->state[i].files);
 		bm_buf_printf(out, ",\"verified_30d_files\":%" PRIu64 ",\"verified_30d_bytes\":%" PRIu64,
 		              sum->age[0].files, sum->age[0].bytes);
+		bm_buf_printf(out, ",\"in_part\":%" PRIu64 ",\"in_part_bytes\":%" PRIu64, parts->files, parts->bytes);
 		if (sum->all.files > 0) {
 			bm_buf_puts(out, ",\"oldest_verified\":\"");
 			put_date(out, sum->oldest_ns);
@@ -131,6 +151,10 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 		bm_buf_printf(out, "; %" PRIu64 " %% verified within %d days, oldest %" PRId64 " day%s", percent,
 		              RECENT_DAYS, days, days == 1 ? "" : "s");
 	bm_buf_putc(out, '\n');
+	if (parts->files > 0)
+		bm_buf_printf(out, "  %" PRIu64 " file%s read in part: %s so far, %s to go\n", parts->files,
+		              parts->files == 1 ? "" : "s", bm_size_format(parts->bytes, size),
+		              bm_size_format(parts->left_bytes, left));
 	if (r->audited_ns != 0) {
 		bm_buf_puts(out, "  last complete audit ");
 		put_date(out, r->audited_ns);
@@ -177,6 +201,7 @@ static bool show_root(void *ctx, const struct bm_catalog_root *r)
 	struct bm_catalog_coverage *sum;
 	struct bm_catalog_files *files = NULL;
 	const struct bm_catalog_file *f = NULL;
+	struct parts parts = {0};
 
 	if (s->only != NULL && strcmp(s->only, r->path) != 0)
 		return true;
@@ -190,8 +215,10 @@ static bool show_root(void *ctx, const struct bm_catalog_root *r)
 		return false;
 	}
 	s->status = bm_catalog_coverage(s->c, r->id, &since, 1, sum, s->err);
+	if (s->status == BM_OK)
+		s->status = bm_catalog_progress_list(s->c, r->id, add_part, &parts, s->err);
 	if (s->status == BM_OK) {
-		put_root(s, r, sum);
+		put_root(s, r, sum, &parts);
 		flush_line(s);
 	}
 	if (s->status == BM_OK)
