@@ -56,6 +56,11 @@ enum bm_status bm_catalog_default_dir(char **out, struct bm_error *err) BM_NODIS
  * entered; inside, the directory must stay writable, as every transaction has a journal beside the database. */
 enum bm_status bm_catalog_open(const struct bm_catalog_options *opt, struct bm_catalog **out, struct bm_error *err)
 	BM_NODISCARD;
+/* What this thread writes from here to the end is one transaction, and costs the disk no more than one write alone; so is
+ * what is "queued" otherwise, for runs and jobs only. No cursors, no records of files, and no waiting for other threads that use the catalog. At the end status is
+ * what has become of it: where it is not BM_OK nothing was written. */
+enum bm_status bm_catalog_together(struct bm_catalog *c, struct bm_error *err) BM_NODISCARD;
+enum bm_status bm_catalog_together_end(struct bm_catalog *c, enum bm_status status, struct bm_error *err) BM_NODISCARD;
 /* Returns when all that was queued before is in the database. */
 enum bm_status bm_catalog_flush(struct bm_catalog *c, struct bm_error *err) BM_NODISCARD;
 /* Flushes, closes and frees, also on error. Cursors and runs must be gone. NULL is fine: BM_OK. */

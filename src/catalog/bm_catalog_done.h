@@ -12,10 +12,11 @@
 #include "bm_catalog.h"
 
 struct bm_catalog_output {
-	const char *path; /* as published; bytes, NUL-terminated */
+	const char *path; /* bytes, NUL-terminated */
 	size_t path_len;
-	uint64_t size;
+	uint64_t size; /* this and the next two: when it had its final name */
 	int64_t mtime_ns;
+	uint64_t inode;
 	unsigned step;
 	bool skipped; /* it was there before, and to be kept */
 };
@@ -43,6 +44,25 @@ struct bm_catalog_done {
  * one where there is none. */
 enum bm_status bm_catalog_job_open(struct bm_catalog *c, const uint8_t *key, size_t key_len, const char *name,
                                    int64_t now_ns, int64_t *job, struct bm_error *err) BM_NODISCARD;
+/* How a run of a job begins. */
+struct bm_catalog_beginning {
+	const uint8_t *boot; /* what tells this boot of the machine from others; 1 to 64 bytes */
+	size_t boot_len;
+	bool anew;           /* there is nothing to go on with, whatever is on record */
+	bool same_boot_only; /* ... where the machine was restarted in between */
+};
+/* What is known of a job when it begins. */
+struct bm_catalog_job {
+	int64_t id;
+	int64_t cut_ns;   /* when a run of it began that did not come to its end; 0: there is none */
+	int64_t began_ns; /* of what it is now a part of: cut_ns where it goes on with that, else now */
+};
+/* The same as bm_catalog_job_open, in one transaction with this: it is on record from now on that a run has begun. */
+enum bm_status bm_catalog_job_begin(struct bm_catalog *c, const uint8_t *key, size_t key_len, const char *name,
+                                    const struct bm_catalog_beginning *how, int64_t now_ns, struct bm_catalog_job *out,
+                                    struct bm_error *err) BM_NODISCARD;
+/* Queued: the run has come to its end, and there is nothing to go on with. */
+enum bm_status bm_catalog_job_end(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
 /* Queued. root: of bm_catalog_root_add, or 0 for inputs that belong to none (then path should be absolute). Replaces the
  * record that was there. */
 enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
@@ -51,7 +71,9 @@ enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t ro
 enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t root, const char *path,
                                       size_t path_len, struct bm_error *err) BM_NODISCARD;
 
-/* Records of one job and root in byte order of their paths; a cursor like those of bm_catalog_files.h. */
+/* Records of one job and root in byte order of their paths; a cursor like those of bm_catalog_files.h. The records were
+ * put one behind the other, which is cheap; opening a cursor sorts in what has come since the last time, which takes some
+ * 3 s a million. What is put later it does not see. */
 struct bm_catalog_dones;
 enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t root, struct bm_catalog_dones **out,
                                      struct bm_error *err) BM_NODISCARD;
@@ -61,8 +83,14 @@ enum bm_status bm_catalog_dones_next(struct bm_catalog_dones *d, const struct bm
 /* That one, or NULL where there is none; next goes on after path. Any order is right, ascending paths are fast. */
 enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *path, size_t path_len,
                                      const struct bm_catalog_done **out, struct bm_error *err) BM_NODISCARD;
+/* Would find know without asking the database, and so without waiting for anything? */
+bool bm_catalog_dones_is_near(const struct bm_catalog_dones *d, const char *path, size_t path_len);
 void bm_catalog_dones_close(struct bm_catalog_dones *d); /* NULL is fine */
 
+/* Forgets the job's records: all (the larger part of it is queued), or those that were there when a cursor of it was last
+ * opened. */
+enum bm_status bm_catalog_done_delete_all(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
+enum bm_status bm_catalog_done_delete_folded(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
 /* Forgets the jobs that were last opened before before_ns, with their records. *deleted (jobs) may be NULL. */
 enum bm_status bm_catalog_job_delete_before(struct bm_catalog *c, int64_t before_ns, uint64_t *deleted,
                                             struct bm_error *err) BM_NODISCARD;

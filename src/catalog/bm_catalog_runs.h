@@ -61,7 +61,8 @@ enum bm_status bm_catalog_run_end_job(struct bm_catalog_run *r, unsigned job, en
                                       const struct bm_catalog_counts *counts, int64_t started_ns, int64_t ended_ns,
                                       const struct bm_catalog_step *steps, size_t step_count, struct bm_error *err)
 	BM_NODISCARD;
-/* Flushes, says how the run ended, and frees r, also on error. why (may be NULL): its first error that is no file's. */
+/* Flushes, says how the run ended, and frees r, also on error. exit_code: -1: none, as of one that was cancelled. why
+ * (may be NULL): its first error that is no file's. */
 enum bm_status bm_catalog_run_end(struct bm_catalog_run *r, enum bm_catalog_run_state state, int exit_code,
                                   const struct bm_catalog_counts *counts, int64_t ended_ns, const struct bm_error *why,
                                   struct bm_error *err) BM_NODISCARD;

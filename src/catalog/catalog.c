@@ -257,8 +257,12 @@ enum bm_status bm_catalog_open(const struct bm_catalog_options *opt, struct bm_c
 		free(default_dir);
 		return bm_error_set_nomem(err);
 	}
-	pthread_mutex_init(&c->lock, NULL); /* with no attributes these two cannot fail on Linux */
-	pthread_mutex_init(&c->algorithms_lock, NULL);
+	pthread_mutexattr_t recursive;
+	(void)pthread_mutexattr_init(&recursive); /* none of these takes anything on Linux that could be lacking */
+	(void)pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	(void)pthread_mutex_init(&c->lock, &recursive);
+	(void)pthread_mutexattr_destroy(&recursive);
+	(void)pthread_mutex_init(&c->algorithms_lock, NULL);
 	c->opt = *opt;
 	c->opt.dir = NULL;
 	c->opt.busy_ms = opt->busy_ms != 0 ? opt->busy_ms : DEFAULT_BUSY_MS;

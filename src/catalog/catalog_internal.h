@@ -92,12 +92,20 @@ enum catalog_statement {
 	SQL_JOB_FIND,
 	SQL_JOB_OLD,
 	SQL_JOB_DELETE,
+	SQL_JOB_STATE,
+	SQL_JOB_BEGAN,
+	SQL_JOB_ENDED,
 	SQL_DONE_PUT,
 	SQL_DONE_DELETE,
 	SQL_DONE_PAGE,
 	SQL_DONE_NTH,
 	SQL_DONE_DELETE_TO,
 	SQL_DONE_DELETE_JOB,
+	SQL_LOG_PUT,
+	SQL_LOG_ADD,
+	SQL_LOG_FIRST,
+	SQL_LOG_DELETE,
+	SQL_LOG_DELETE_JOB,
 
 	SQL_COUNT
 };
@@ -149,6 +157,16 @@ static inline struct catalog_value val_name(const char *name)
 
 /* ---- the queue: queue.c ---- */
 
+#define CATALOG_LOG_PARTS 4
+
+/* Records of done_log.c that will be one row of a job. */
+struct catalog_log {
+	struct catalog_log_part {
+		int64_t job;
+		struct bm_buf records; /* empty: not in use */
+	} parts[CATALOG_LOG_PARTS];
+};
+
 struct catalog_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t work;             /* waited on by the writer */
@@ -160,11 +178,13 @@ struct catalog_queue {
 	uint64_t queued, written;        /* lock: records, ever */
 	uint64_t urgent;                 /* lock: up to here somebody waits */
 	struct timespec deadline;        /* lock: of the front, CLOCK_MONOTONIC */
+	unsigned delay_ms;               /* lock: until the next one */
 	bool has_thread, stop;           /* lock */
 	bool failed;                     /* lock: error says why; never unset */
 	struct bm_error error;           /* lock */
 	pthread_t thread;                /* of whoever started it, and close */
 	struct bm_buf back;              /* the writer's: what it puts into the database */
+	struct catalog_log log;          /* the writer's */
 };
 
 struct bm_catalog {
@@ -175,7 +195,9 @@ struct bm_catalog {
 	int runs_errno;
 	struct catalog_queue queue;
 
-	pthread_mutex_t lock; /* for all below: the connection has no lock of its own */
+	pthread_mutex_t lock; /* for all below: the connection has no lock of its own; recursive */
+	unsigned depth;       /* of transactions, one in another; only the outermost one is SQLite's */
+	bool is_spoilt;       /* one of them failed */
 	sqlite3 *db;
 	sqlite3_stmt *statements[SQL_COUNT]; /* prepared when first needed */
 	int version;                         /* of the schema, as this process knows it */
@@ -216,10 +238,12 @@ void catalog_rows_get(const struct catalog_rows *r, size_t i, struct catalog_val
 /* The first column only, where it is TEXT or BLOB. */
 void catalog_rows_get_key(const struct catalog_rows *r, size_t i, const char **bytes, size_t *len);
 
-/* One transaction: begin takes the lock and opens it, end closes it (status is not BM_OK: nothing was done; else its own
+/* One transaction, or a part of the one that is open: begin takes the lock and opens it, end closes it (status is not BM_OK: nothing was done; else its own
  * status may be) and lets go. After begin failed there is nothing to end. */
 enum bm_status catalog_begin(struct bm_catalog *c, struct bm_error *err) BM_NODISCARD;
 enum bm_status catalog_end(struct bm_catalog *c, enum bm_status status, struct bm_error *err) BM_NODISCARD;
+/* Is this thread between bm_catalog_together and its end? Nothing is to be waited for then. */
+bool catalog_is_together(const struct bm_catalog *c);
 /* A transaction of one statement, after all that was queued. */
 enum bm_status catalog_write(struct bm_catalog *c, enum catalog_statement which, struct bm_error *err,
                              const struct catalog_value *values, size_t count) BM_NODISCARD;
@@ -245,6 +269,16 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err) BM_
 /* A group of one. */
 enum bm_status catalog_queue(struct bm_catalog *c, enum catalog_statement which, struct bm_error *err,
                              const struct catalog_value *values, size_t count) BM_NODISCARD;
+
+/* ---- records of what is done: done_log.c; within a transaction ---- */
+
+enum bm_status catalog_log_add(struct bm_catalog *c, struct catalog_log *log, int64_t job, const char *record,
+                               size_t len, struct bm_error *err) BM_NODISCARD;
+enum bm_status catalog_log_flush(struct bm_catalog *c, struct catalog_log *log, struct bm_error *err) BM_NODISCARD;
+void catalog_log_drop(struct catalog_log *log); /* empties it, keeps the memory */
+void catalog_log_fini(struct catalog_log *log);
+/* Puts all of the job's records where they are looked up. */
+enum bm_status catalog_log_fold(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
 
 /* ---- values as bytes: values.c ---- */
 
@@ -303,6 +337,8 @@ void catalog_pager_rewind(struct catalog_pager *p, int64_t number, const char *k
 /* values (CATALOG_VALUES_MAX) of the next row: valid until the next call; *found false at the end. */
 enum bm_status catalog_pager_next(struct catalog_pager *p, struct catalog_value *values, bool *found,
                                   struct bm_error *err) BM_NODISCARD;
+/* Does the page say whether this key exists? */
+bool catalog_pager_covers(const struct catalog_pager *p, const char *key, size_t key_len);
 /* The row of that key; number_column is -1. */
 enum bm_status catalog_pager_find(struct catalog_pager *p, const char *key, size_t key_len,
                                   struct catalog_value *values, bool *found, struct bm_error *err) BM_NODISCARD;

@@ -37,25 +37,60 @@ enum bm_status bm_catalog_job_open(struct bm_catalog *c, const uint8_t *key, siz
 	return status;
 }
 
-enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
-                                   struct bm_error *err)
+/* Within a transaction. */
+static enum bm_status begin_job(struct bm_catalog *c, const struct catalog_value *key,
+                                const struct bm_catalog_beginning *how, int64_t now_ns, struct bm_catalog_job *out,
+                                struct bm_error *err)
 {
-	struct bm_buf result = {0};
-	enum bm_status status = done_encode(c, d, &result, err);
+	struct catalog_rows rows = {0};
+	struct catalog_value v[CATALOG_VALUES_MAX];
+	char where[512];
+	enum bm_status status = catalog_fetch(c, SQL_JOB_STATE, &rows, err, key, 1);
 
-	if (status == BM_OK)
-		status = catalog_queue(c, SQL_DONE_PUT, err,
-		                       ARGS(val_int(job), val_int(root), val_blob(d->path, d->path_len),
-		                            val_u64(d->size), val_int(d->mtime_ns), val_int(d->ctime_ns),
-		                            val_u64(d->inode), val_int(d->done_ns), val_blob(result.data, result.len)));
-	bm_buf_fini(&result);
+	if (status == BM_OK && rows.count == 0)
+		status = bm_error_set(err, BM_ERR_FAILED, catalog_where(c, where),
+		                      "a job was removed while it was added");
+	if (status != BM_OK)
+		goto out;
+	catalog_rows_get(&rows, 0, v);
+	bool same_boot = v[0].type == TYPE_BLOB && v[0].len == how->boot_len &&
+	                 memcmp(v[0].bytes, how->boot, how->boot_len) == 0;
+	out->id = v[1].number;
+	out->cut_ns = out->began_ns = v[2].number;
+	if (out->cut_ns == 0 || how->anew || (how->same_boot_only && !same_boot)) {
+		out->began_ns = now_ns;
+		status = catalog_exec(c, SQL_JOB_BEGAN, err,
+		                      ARGS(val_int(out->id), val_int(now_ns), val_blob(how->boot, how->boot_len)));
+	}
+out:
+	catalog_rows_fini(&rows);
 	return status;
 }
 
-enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t root, const char *path,
-                                      size_t path_len, struct bm_error *err)
+enum bm_status bm_catalog_job_begin(struct bm_catalog *c, const uint8_t *key, size_t key_len, const char *name,
+                                    const struct bm_catalog_beginning *how, int64_t now_ns, struct bm_catalog_job *out,
+                                    struct bm_error *err)
 {
-	return catalog_queue(c, SQL_DONE_DELETE, err, ARGS(val_int(job), val_int(root), val_blob(path, path_len)));
+	struct catalog_value key_value = val_blob(key, key_len);
+	enum bm_status status;
+
+	*out = (struct bm_catalog_job){0};
+	if (key_len == 0 || key_len > KEY_MAX_BYTES)
+		return bm_error_set(err, BM_ERR_USAGE, NULL, "a job's key has 1 to %d bytes", KEY_MAX_BYTES);
+	status = bm_catalog_flush(c, err);
+	if (status == BM_OK)
+		status = catalog_begin(c, err);
+	if (status != BM_OK)
+		return status;
+	status = catalog_exec(c, SQL_JOB_ADD, err, ARGS(key_value, val_name(name), val_int(now_ns)));
+	if (status == BM_OK)
+		status = begin_job(c, &key_value, how, now_ns, out, err);
+	return catalog_end(c, status, err);
+}
+
+enum bm_status bm_catalog_job_end(struct bm_catalog *c, int64_t job, struct bm_error *err)
+{
+	return catalog_queue(c, SQL_JOB_ENDED, err, ARGS(val_int(job)));
 }
 
 /* ---- the cursor ---- */
@@ -83,6 +118,7 @@ enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t 
                                      struct bm_error *err)
 {
 	struct bm_catalog_dones *d = calloc(1, sizeof(*d));
+	enum bm_status status;
 
 	*out = d;
 	if (d == NULL)
@@ -92,8 +128,12 @@ enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t 
 	d->root = root;
 	catalog_pager_init(&d->pager, c, -1, d);
 	d->pager.fill = fill;
-	catalog_settle(c);
-	return BM_OK;
+	status = catalog_log_fold(c, job, err);
+	if (status != BM_OK) {
+		bm_catalog_dones_close(d);
+		*out = NULL;
+	}
+	return status;
 }
 
 static enum bm_status hand_out(struct bm_catalog_dones *d, const struct bm_catalog_done **out, struct bm_error *err)
@@ -140,6 +180,11 @@ enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *pat
 	return status == BM_OK && found ? hand_out(d, out, err) : status;
 }
 
+bool bm_catalog_dones_is_near(const struct bm_catalog_dones *d, const char *path, size_t path_len)
+{
+	return catalog_pager_covers(&d->pager, path, path_len);
+}
+
 void bm_catalog_dones_close(struct bm_catalog_dones *d)
 {
 	if (d == NULL)
@@ -151,7 +196,8 @@ void bm_catalog_dones_close(struct bm_catalog_dones *d)
 
 /* ---- retention ---- */
 
-static enum bm_status delete_some(struct bm_catalog *c, int64_t job, bool *more, struct bm_error *err)
+/* A part of the job's rows; then, where the job goes too, the job. */
+static enum bm_status delete_some(struct bm_catalog *c, int64_t job, bool with_job, bool *more, struct bm_error *err)
 {
 	struct catalog_rows rows = {0};
 	struct catalog_value v[CATALOG_VALUES_MAX];
@@ -168,12 +214,33 @@ static enum bm_status delete_some(struct bm_catalog *c, int64_t job, bool *more,
 		                      ARGS(val_int(job), val_int(v[1].number), val_blob(v[0].bytes, v[0].len)));
 	} else if (status == BM_OK) {
 		status = catalog_exec(c, SQL_DONE_DELETE_JOB, err, ARGS(val_int(job)));
-		if (status == BM_OK)
+		if (status == BM_OK && with_job)
+			status = catalog_exec(c, SQL_LOG_DELETE_JOB, err, ARGS(val_int(job)));
+		if (status == BM_OK && with_job)
 			status = catalog_exec(c, SQL_JOB_DELETE, err, ARGS(val_int(job)));
 	}
 	status = catalog_end(c, status, err);
 	catalog_rows_fini(&rows);
 	return status;
+}
+
+enum bm_status bm_catalog_done_delete_folded(struct bm_catalog *c, int64_t job, struct bm_error *err)
+{
+	struct catalog_rows rows = {0};
+	bool more;
+	enum bm_status status = catalog_read(c, SQL_DONE_NTH, &rows, err, ARGS(val_int(job), val_int(0)));
+
+	for (more = rows.count > 0; status == BM_OK && more;) /* mostly there is none, and nothing is written */
+		status = delete_some(c, job, false, &more, err);
+	catalog_rows_fini(&rows);
+	return status;
+}
+
+enum bm_status bm_catalog_done_delete_all(struct bm_catalog *c, int64_t job, struct bm_error *err)
+{
+	enum bm_status status = catalog_queue(c, SQL_LOG_DELETE_JOB, err, ARGS(val_int(job)));
+
+	return status == BM_OK ? bm_catalog_done_delete_folded(c, job, err) : status;
 }
 
 enum bm_status bm_catalog_job_delete_before(struct bm_catalog *c, int64_t before_ns, uint64_t *deleted,
@@ -193,7 +260,7 @@ enum bm_status bm_catalog_job_delete_before(struct bm_catalog *c, int64_t before
 			break;
 		catalog_rows_get(&rows, 0, v);
 		while (status == BM_OK && more)
-			status = delete_some(c, v[1].number, &more, err);
+			status = delete_some(c, v[1].number, true, &more, err);
 		count += status == BM_OK;
 	}
 	catalog_rows_fini(&rows);

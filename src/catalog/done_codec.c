@@ -6,7 +6,7 @@
  * input's ("/backup/2026-11-22/" + "a/b.txt" + ".gz"): it is then kept as what stands before that and after it.
  *
  *	1 (the form's version)
- *	outputs, and for each: step * 4 + skipped * 2 + holds the input's path, size, mtime,
+ *	outputs, and for each: step * 4 + skipped * 2 + holds the input's path, size, mtime, inode,
  *		length of what is before (or of all), that, [length of what is after, that]
  *	digests, and for each: step, number of the algorithm, length in bytes of what was digested, length of the digest,
  *		that
@@ -23,7 +23,7 @@
 
 /* ---- writing ---- */
 
-static void put_number(struct bm_buf *out, uint64_t v)
+void done_put_number(struct bm_buf *out, uint64_t v)
 {
 	char bytes[10];
 	size_t len = 0;
@@ -34,18 +34,18 @@ static void put_number(struct bm_buf *out, uint64_t v)
 	bm_buf_put(out, bytes, len);
 }
 
-static void put_bytes(struct bm_buf *out, const void *bytes, size_t len)
+void done_put_bytes(struct bm_buf *out, const void *bytes, size_t len)
 {
-	put_number(out, len);
+	done_put_number(out, len);
 	bm_buf_put(out, bytes, len);
 }
 
-static uint64_t zigzag(int64_t v)
+uint64_t done_zigzag(int64_t v)
 {
 	return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
 }
 
-static int64_t unzigzag(uint64_t v)
+int64_t done_unzigzag(uint64_t v)
 {
 	return (int64_t)((v >> 1) ^ ((v & 1) != 0 ? UINT64_MAX : 0));
 }
@@ -53,25 +53,26 @@ static int64_t unzigzag(uint64_t v)
 enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, struct bm_buf *out,
                            struct bm_error *err)
 {
-	put_number(out, FORM);
-	put_number(out, d->output_count);
+	done_put_number(out, FORM);
+	done_put_number(out, d->output_count);
 	for (size_t i = 0; i < d->output_count; i++) {
 		const struct bm_catalog_output *o = &d->outputs[i];
 		const char *in = d->path_len > 0 ? memmem(o->path, o->path_len, d->path, d->path_len) : NULL;
 
-		put_number(out, (uint64_t)o->step << 2 | (o->skipped ? 2 : 0) | (in != NULL ? 1 : 0));
-		put_number(out, o->size);
-		put_number(out, zigzag(o->mtime_ns));
+		done_put_number(out, (uint64_t)o->step << 2 | (o->skipped ? 2 : 0) | (in != NULL ? 1 : 0));
+		done_put_number(out, o->size);
+		done_put_number(out, done_zigzag(o->mtime_ns));
+		done_put_number(out, o->inode);
 		if (in != NULL) {
 			size_t before = (size_t)(in - o->path), after = o->path_len - before - d->path_len;
 
-			put_bytes(out, o->path, before);
-			put_bytes(out, in + d->path_len, after);
+			done_put_bytes(out, o->path, before);
+			done_put_bytes(out, in + d->path_len, after);
 		} else {
-			put_bytes(out, o->path, o->path_len);
+			done_put_bytes(out, o->path, o->path_len);
 		}
 	}
-	put_number(out, d->digest_count);
+	done_put_number(out, d->digest_count);
 	for (size_t i = 0; i < d->digest_count; i++) {
 		const struct bm_catalog_done_digest *g = &d->digests[i];
 		int64_t algorithm;
@@ -79,22 +80,17 @@ enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d
 
 		if (status != BM_OK)
 			return status;
-		put_number(out, g->step);
-		put_number(out, (uint64_t)algorithm);
-		put_number(out, g->length);
-		put_bytes(out, g->bytes, g->len);
+		done_put_number(out, g->step);
+		done_put_number(out, (uint64_t)algorithm);
+		done_put_number(out, g->length);
+		done_put_bytes(out, g->bytes, g->len);
 	}
 	return out->oom ? bm_error_set_nomem(err) : BM_OK;
 }
 
 /* ---- reading ---- */
 
-struct reader {
-	const uint8_t *at, *end;
-	bool bad;
-};
-
-static uint64_t get_number(struct reader *r)
+uint64_t done_get_number(struct done_reader *r)
 {
 	uint64_t v = 0;
 
@@ -109,16 +105,16 @@ static uint64_t get_number(struct reader *r)
 	return 0;
 }
 
-static unsigned get_step(struct reader *r, uint64_t v)
+static unsigned get_step(struct done_reader *r, uint64_t v)
 {
 	if (v > UINT32_MAX)
 		r->bad = true;
 	return (unsigned)v;
 }
 
-static const char *get_bytes(struct reader *r, size_t *len)
+const char *done_get_bytes(struct done_reader *r, size_t *len)
 {
-	uint64_t v = get_number(r);
+	uint64_t v = done_get_number(r);
 	const uint8_t *bytes = r->at;
 
 	if (r->bad || v > (uint64_t)(r->end - r->at)) {
@@ -130,9 +126,9 @@ static const char *get_bytes(struct reader *r, size_t *len)
 	return (const char *)bytes;
 }
 
-static size_t get_count(struct reader *r)
+static size_t get_count(struct done_reader *r)
 {
-	uint64_t v = get_number(r);
+	uint64_t v = done_get_number(r);
 
 	if (v > (uint64_t)(r->end - r->at)) {
 		r->bad = true;
@@ -156,7 +152,7 @@ static bool reserve(void **items, size_t *cap, size_t count, size_t size)
 }
 
 /* The paths move while more are added: pointers to them are set when all are there. */
-static bool get_outputs(struct reader *r, const char *path, size_t path_len, struct done_view *v)
+static bool get_outputs(struct done_reader *r, const char *path, size_t path_len, struct done_view *v)
 {
 	size_t count = get_count(r), offset = 0;
 
@@ -166,18 +162,19 @@ static bool get_outputs(struct reader *r, const char *path, size_t path_len, str
 		return false;
 	for (size_t i = 0; i < count && !r->bad; i++) {
 		struct bm_catalog_output *o = &v->outputs[i];
-		uint64_t flags = get_number(r);
+		uint64_t flags = done_get_number(r);
 		size_t before, after = 0, start = v->paths.len;
 
 		o->step = get_step(r, flags >> 2);
 		o->skipped = (flags & 2) != 0;
-		o->size = get_number(r);
-		o->mtime_ns = unzigzag(get_number(r));
-		const char *bytes = get_bytes(r, &before);
+		o->size = done_get_number(r);
+		o->mtime_ns = done_unzigzag(done_get_number(r));
+		o->inode = done_get_number(r);
+		const char *bytes = done_get_bytes(r, &before);
 		bm_buf_put(&v->paths, bytes, before);
 		if ((flags & 1) != 0) {
 			bm_buf_put(&v->paths, path, path_len);
-			bytes = get_bytes(r, &after);
+			bytes = done_get_bytes(r, &after);
 			bm_buf_put(&v->paths, bytes, after);
 		}
 		o->path_len = v->paths.len - start;
@@ -193,7 +190,8 @@ static bool get_outputs(struct reader *r, const char *path, size_t path_len, str
 	return true;
 }
 
-static enum bm_status get_digests(struct bm_catalog *c, struct reader *r, struct done_view *v, struct bm_error *err)
+static enum bm_status get_digests(struct bm_catalog *c, struct done_reader *r, struct done_view *v,
+                                  struct bm_error *err)
 {
 	size_t count = get_count(r);
 	enum bm_status status = BM_OK;
@@ -204,10 +202,10 @@ static enum bm_status get_digests(struct bm_catalog *c, struct reader *r, struct
 	for (size_t i = 0; i < count && !r->bad && status == BM_OK; i++) {
 		struct bm_catalog_done_digest *g = &v->digests[i];
 
-		g->step = get_step(r, get_number(r));
-		uint64_t algorithm = get_number(r);
-		g->length = get_number(r);
-		g->bytes = (const uint8_t *)get_bytes(r, &g->len);
+		g->step = get_step(r, done_get_number(r));
+		uint64_t algorithm = done_get_number(r);
+		g->length = done_get_number(r);
+		g->bytes = (const uint8_t *)done_get_bytes(r, &g->len);
 		if (!r->bad)
 			status = catalog_algorithm_name(c, algorithm < INT64_MAX ? (int64_t)algorithm : 0,
 			                                &g->algorithm, err);
@@ -221,11 +219,11 @@ static enum bm_status get_digests(struct bm_catalog *c, struct reader *r, struct
 enum bm_status done_decode(struct bm_catalog *c, const char *path, size_t path_len, const char *data, size_t len,
                            struct done_view *v, struct bm_error *err)
 {
-	struct reader r = {(const uint8_t *)data, (const uint8_t *)data + len, false};
+	struct done_reader r = {(const uint8_t *)data, (const uint8_t *)data + len, false};
 	char where[512];
 	enum bm_status status;
 
-	if (get_number(&r) != FORM)
+	if (done_get_number(&r) != FORM)
 		r.bad = true;
 	if (!get_outputs(&r, path, path_len, v))
 		return bm_error_set_nomem(err);

@@ -16,6 +16,18 @@ struct done_view {
 };
 void done_view_fini(struct done_view *v);
 
+/* The parts of it. A reader that is bad gives zeros. */
+struct done_reader {
+	const uint8_t *at, *end;
+	bool bad;
+};
+void done_put_number(struct bm_buf *out, uint64_t v);
+void done_put_bytes(struct bm_buf *out, const void *bytes, size_t len); /* with their length */
+uint64_t done_get_number(struct done_reader *r);
+const char *done_get_bytes(struct done_reader *r, size_t *len);
+uint64_t done_zigzag(int64_t v);
+int64_t done_unzigzag(uint64_t v);
+
 /* Appends. Numbers for algorithms come from c. Also fails by out->oom. */
 enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, struct bm_buf *out,
                            struct bm_error *err) BM_NODISCARD;

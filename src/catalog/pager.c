@@ -114,8 +114,7 @@ static int compare_row(const struct catalog_pager *p, size_t i, const char *key,
 	return compare(bytes, len, key, key_len);
 }
 
-/* Does the page say whether this key exists? */
-static bool covers(const struct catalog_pager *p, const char *key, size_t key_len)
+bool catalog_pager_covers(const struct catalog_pager *p, const char *key, size_t key_len)
 {
 	if (!p->has_page || compare(p->from.data, p->from.len, key, key_len) > 0)
 		return false;
@@ -129,7 +128,7 @@ enum bm_status catalog_pager_find(struct catalog_pager *p, const char *key, size
 	enum bm_status status;
 
 	*found = false;
-	if (!covers(p, key, key_len)) {
+	if (!catalog_pager_covers(p, key, key_len)) {
 		if (p->has_page)
 			set_limit(p);
 		catalog_pager_rewind(p, 0, key, key_len);

@@ -3,7 +3,8 @@
  *
  * A record is a statement's number, how many parameters it has, and those (values.c). There are two buffers. Callers add
  * to the front under queue.lock, which is held for the copying of one group only. The writer swaps front and back when a
- * batch is due: batch_ms after the first record came in, or batch_count records, or BATCH_BYTES, or when somebody waits
+ * batch is due: batch_ms after the first record came in (sooner for the first few batches, so that a program that is killed
+ * soon has left something), or batch_count records, or BATCH_BYTES, or when somebody waits
  * for a flush. It then runs the back's statements in one transaction, without queue.lock, while the front fills again.
  * Groups are added under one hold of the lock, so no batch ends within one.
  *
@@ -22,6 +23,7 @@
 #include "bm_error.h"
 #include "catalog_internal.h"
 
+#define FIRST_DELAY_MS 20
 #define BATCH_BYTES ((size_t)2 << 20)
 #define FRONT_MAX_BYTES ((size_t)6 << 20)
 
@@ -52,8 +54,17 @@ static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, 
 
 		for (size_t i = 0; i < count; i++)
 			at = catalog_value_get(at, &v[i]);
-		status = catalog_exec(c, (enum catalog_statement)which, err, v, count);
+		if (which == SQL_LOG_PUT) {
+			status = catalog_log_add(c, &c->queue.log, v[0].number, v[1].bytes, v[1].len, err);
+			continue;
+		}
+		status = catalog_log_flush(c, &c->queue.log, err); /* what comes after it may be about it */
+		if (status == BM_OK)
+			status = catalog_exec(c, (enum catalog_statement)which, err, v, count);
 	}
+	if (status == BM_OK)
+		status = catalog_log_flush(c, &c->queue.log, err);
+	catalog_log_drop(&c->queue.log);
 	return catalog_end(c, status, err);
 }
 
@@ -128,6 +139,7 @@ enum bm_status catalog_queue_init(struct bm_catalog *c, struct bm_error *err)
 	if (rc != 0)
 		return bm_error_set_errno(err, rc, NULL, "pthread_condattr_init");
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	q->delay_ms = FIRST_DELAY_MS;
 	(void)pthread_mutex_init(&q->lock, NULL); /* on Linux none of these takes anything that could be lacking */
 	(void)pthread_cond_init(&q->work, &attr);
 	(void)pthread_cond_init(&q->applied, NULL);
@@ -149,6 +161,7 @@ void catalog_queue_fini(struct bm_catalog *c)
 	}
 	bm_buf_fini(&q->front);
 	bm_buf_fini(&q->back);
+	catalog_log_fini(&q->log);
 	pthread_cond_destroy(&q->work);
 	pthread_cond_destroy(&q->applied);
 	pthread_cond_destroy(&q->room);
@@ -207,8 +220,11 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
 		q->queued += q->group_count;
 		if (was_empty) {
 			clock_gettime(CLOCK_MONOTONIC, &q->deadline);
-			q->deadline.tv_sec += c->opt.batch_ms / 1000;
-			q->deadline.tv_nsec += (long)(c->opt.batch_ms % 1000) * 1000000;
+			unsigned delay_ms = q->delay_ms < c->opt.batch_ms ? q->delay_ms : c->opt.batch_ms;
+
+			q->deadline.tv_sec += delay_ms / 1000;
+			q->deadline.tv_nsec += (long)(delay_ms % 1000) * 1000000;
+			q->delay_ms = q->delay_ms < c->opt.batch_ms ? q->delay_ms * 2 : c->opt.batch_ms;
 			if (q->deadline.tv_nsec >= 1000000000) {
 				q->deadline.tv_sec++;
 				q->deadline.tv_nsec -= 1000000000;
@@ -224,6 +240,8 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
 enum bm_status catalog_queue(struct bm_catalog *c, enum catalog_statement which, struct bm_error *err,
                              const struct catalog_value *values, size_t count)
 {
+	if (catalog_is_together(c))
+		return catalog_exec(c, which, err, values, count);
 	enum bm_status status = catalog_queue_begin(c, err);
 
 	if (status != BM_OK)
@@ -237,6 +255,8 @@ enum bm_status bm_catalog_flush(struct bm_catalog *c, struct bm_error *err)
 	struct catalog_queue *q = &c->queue;
 	enum bm_status status = BM_OK;
 
+	if (catalog_is_together(c))
+		return BM_OK; /* it was flushed at the beginning; the writer would wait for this thread */
 	pthread_mutex_lock(&q->lock);
 	uint64_t until = q->queued;
 	if (q->written < until) {

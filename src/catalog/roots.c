@@ -284,7 +284,9 @@ enum bm_status bm_catalog_root_delete(struct bm_catalog *c, int64_t root, struct
 			break;
 		catalog_rows_get(&rows, 0, v);
 		job = v[1].number;
-		status = delete_done(c, job, root, err);
+		status = catalog_log_fold(c, job, err);
+		if (status == BM_OK)
+			status = delete_done(c, job, root, err);
 	}
 	catalog_rows_fini(&rows);
 	if (status == BM_OK)

@@ -1,6 +1,7 @@
 /*
- * runs.c - putting a run on record while it goes on. Beginning and end go straight to the database, so that the run is
- * seen by others from its first moment and its end is not lost; all in between is queued.
+ * runs.c - putting a run on record while it goes on. Its beginning goes straight to the database, so that it is seen by
+ * others from its first moment. All after that is queued, and its end waits for the queue: what is left of it and the end
+ * are then one transaction.
  */
 #include <stdlib.h>
 
@@ -130,20 +131,19 @@ enum bm_status bm_catalog_run_end(struct bm_catalog_run *r, enum bm_catalog_run_
 	if (!error_text(&text, why))
 		status = bm_error_set_nomem(err);
 	if (status == BM_OK)
-		status = bm_catalog_flush(c, err);
-	if (status == BM_OK)
-		status = catalog_begin(c, err);
+		status = catalog_queue_begin(c, err);
 	if (status == BM_OK) {
-		status = catalog_exec(c, SQL_RUN_END, err,
-		                      ARGS(val_int(r->number), val_u64(counts->files_done),
-		                           val_u64(counts->files_failed), val_u64(counts->files_skipped),
-		                           val_u64(counts->bytes_read), val_u64(counts->bytes_written),
-		                           val_int(ended_ns), val_int(state), val_int(exit_code), val_text(text.data)));
+		catalog_queue_add(c, SQL_RUN_END,
+		                  ARGS(val_int(r->number), val_u64(counts->files_done), val_u64(counts->files_failed),
+		                       val_u64(counts->files_skipped), val_u64(counts->bytes_read),
+		                       val_u64(counts->bytes_written), val_int(ended_ns), val_int(state),
+		                       exit_code >= 0 ? val_int(exit_code) : val_null(), val_text(text.data)));
 		/* Jobs that did not come to their own end. */
-		if (status == BM_OK)
-			status = catalog_exec(c, SQL_RUN_JOB_INTERRUPT, err, ARGS(val_int(r->number), val_int(state)));
-		status = catalog_end(c, status, err);
+		catalog_queue_add(c, SQL_RUN_JOB_INTERRUPT, ARGS(val_int(r->number), val_int(state)));
+		status = catalog_queue_end(c, err);
 	}
+	if (status == BM_OK)
+		status = bm_catalog_flush(c, err);
 	bm_buf_fini(&text);
 	bm_catalog_run_abandon(r);
 	return status;

@@ -26,10 +26,13 @@
  *	progress	large files of which blocks 0 ... next_block - 1 have been read in this round
  *	runs		one execution of job files. ended: while it runs, when it was last heard of
  *	run_jobs	key (run, job). run_steps, run_failures: what they did, which files failed (seq: listing order)
- *	jobs		key: a hash of what a job makes; used: when it was last run
+ *	jobs		key: a hash of what a job makes; used: when it was last run; began: of a run of it that has not come to
+ *			its end, 0: none; boot: what the machine was running since then (boot_id of random(4))
  *	done		key (job, root, path): an input that is complete. root 0: none. result: its outputs and digests,
  *			in the form that done_codec.c describes. They are read and written as a whole, so they are one BLOB:
  *			three tables with keys of their own would take twice the room and four times the time
+ *
+ *	done_log	what goes into `done` when somebody wants to look at it: done_log.c
  *
  * Deleted numbers of roots, jobs and runs are not given out again (AUTOINCREMENT): another process may still hold them.
  *
@@ -97,9 +100,14 @@ static const char version_1[] =
 " size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, inode INTEGER NOT NULL,"
 " completed INTEGER NOT NULL, result BLOB NOT NULL,"
 " PRIMARY KEY (job, root, path)) STRICT, WITHOUT ROWID;";
+
 static const char version_2[] =
 "ALTER TABLE roots ADD COLUMN block_bytes INTEGER;"
-"ALTER TABLE files ADD COLUMN unsettled INTEGER;";
+"ALTER TABLE files ADD COLUMN unsettled INTEGER;"
+"ALTER TABLE jobs ADD COLUMN began INTEGER NOT NULL DEFAULT 0;"
+"ALTER TABLE jobs ADD COLUMN boot BLOB;"
+"CREATE TABLE done_log (seq INTEGER PRIMARY KEY, job INTEGER NOT NULL, records BLOB NOT NULL) STRICT;"
+"CREATE INDEX done_log_job ON done_log (job);";
 /* clang-format on */
 
 const struct catalog_migration catalog_migrations[] = {

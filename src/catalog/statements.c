@@ -131,6 +131,9 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_JOB_FIND] = "SELECT key, id FROM jobs WHERE key = ?1",
 	[SQL_JOB_OLD] = "SELECT key, id FROM jobs WHERE used < ?1 ORDER BY id LIMIT 1",
 	[SQL_JOB_DELETE] = "DELETE FROM jobs WHERE id = ?1",
+	[SQL_JOB_STATE] = "SELECT boot, id, began FROM jobs WHERE key = ?1",
+	[SQL_JOB_BEGAN] = "UPDATE jobs SET began = ?2, boot = ?3 WHERE id = ?1",
+	[SQL_JOB_ENDED] = "UPDATE jobs SET began = 0 WHERE id = ?1",
 	[SQL_DONE_PUT] = "INSERT OR REPLACE INTO done (job, root, path, size, mtime, ctime, inode, completed, result)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[SQL_DONE_DELETE] = "DELETE FROM done WHERE job = ?1 AND root = ?2 AND path = ?3",
@@ -139,6 +142,11 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_DONE_NTH] = "SELECT path, root FROM done WHERE job = ?1 ORDER BY root, path LIMIT 1 OFFSET ?2",
 	[SQL_DONE_DELETE_TO] = "DELETE FROM done WHERE job = ?1 AND (root, path) < (?2, ?3)",
 	[SQL_DONE_DELETE_JOB] = "DELETE FROM done WHERE job = ?1",
+	[SQL_LOG_PUT] = "SELECT 0", /* never run: the writer makes SQL_LOG_ADD of many of them */
+	[SQL_LOG_ADD] = "INSERT INTO done_log (job, records) VALUES (?1, ?2)",
+	[SQL_LOG_FIRST] = "SELECT records, seq FROM done_log WHERE job = ?1 ORDER BY seq LIMIT ?2",
+	[SQL_LOG_DELETE] = "DELETE FROM done_log WHERE job = ?1 AND seq <= ?2",
+	[SQL_LOG_DELETE_JOB] = "DELETE FROM done_log WHERE job = ?1",
 };
 /* clang-format on */
 
@@ -426,11 +434,18 @@ static void roll_back(struct bm_catalog *c)
 enum bm_status catalog_begin(struct bm_catalog *c, struct bm_error *err)
 {
 	pthread_mutex_lock(&c->lock);
+	if (c->depth > 0) { /* of this thread, which has the lock */
+		c->depth++;
+		return BM_OK;
+	}
 	enum bm_status status = catalog_exec(c, SQL_BEGIN, err, NULL, 0);
 	if (status == BM_OK) {
 		status = check_same(c, err);
-		if (status == BM_OK)
+		if (status == BM_OK) {
+			c->depth = 1;
+			c->is_spoilt = false;
 			return BM_OK;
+		}
 		roll_back(c);
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -439,10 +454,16 @@ enum bm_status catalog_begin(struct bm_catalog *c, struct bm_error *err)
 
 enum bm_status catalog_end(struct bm_catalog *c, enum bm_status status, struct bm_error *err)
 {
-	if (status == BM_OK)
-		status = catalog_exec(c, SQL_COMMIT, err, NULL, 0);
-	if (status != BM_OK)
-		roll_back(c);
+	c->is_spoilt = c->is_spoilt || status != BM_OK;
+	if (--c->depth == 0) {
+		if (status == BM_OK && c->is_spoilt)
+			status = bm_error_set(err, BM_ERR_FAILED, NULL,
+			                      "a part of what belongs together could not be written");
+		if (status == BM_OK)
+			status = catalog_exec(c, SQL_COMMIT, err, NULL, 0);
+		if (status != BM_OK)
+			roll_back(c);
+	}
 	pthread_mutex_unlock(&c->lock);
 	return status;
 }
@@ -457,4 +478,30 @@ enum bm_status catalog_write(struct bm_catalog *c, enum catalog_statement which,
 	if (status == BM_OK)
 		status = catalog_end(c, catalog_exec(c, which, err, values, count), err);
 	return status;
+}
+
+/* ---- several writes as one ---- */
+
+static _Thread_local struct bm_catalog *together; /* the one that this thread has a transaction open on */
+
+bool catalog_is_together(const struct bm_catalog *c)
+{
+	return together == c;
+}
+
+enum bm_status bm_catalog_together(struct bm_catalog *c, struct bm_error *err)
+{
+	enum bm_status status = bm_catalog_flush(c, err);
+
+	if (status == BM_OK)
+		status = catalog_begin(c, err);
+	if (status == BM_OK)
+		together = c;
+	return status;
+}
+
+enum bm_status bm_catalog_together_end(struct bm_catalog *c, enum bm_status status, struct bm_error *err)
+{
+	together = NULL;
+	return catalog_end(c, status, err);
 }

@@ -203,8 +203,8 @@ static bool show_root(void *ctx, const struct bm_catalog_root *r)
 	const struct bm_catalog_file *f = NULL;
 	struct parts parts = {0};
 
-	if (s->only != NULL && strcmp(s->only, r->path) != 0)
-		return true;
+	if (s->only != NULL ? strcmp(s->only, r->path) != 0 : !r->has_place)
+		return true; /* one without a place is there for what jobs have done with it */
 	s->roots++;
 	s->first = r->id;
 	if (s->o->export)

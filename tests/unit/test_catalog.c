@@ -254,7 +254,7 @@ static void test_wal_is_undone(void **state)
 /* ---- migration ---- */
 
 /* The next version as it might be: a table changes, and what is in it is kept. */
-static struct catalog_migration next_version(const char *sql)
+static struct catalog_migration with_sql(const char *sql)
 {
 	return (struct catalog_migration){sql};
 }
@@ -262,7 +262,7 @@ static struct catalog_migration next_version(const char *sql)
 static void test_migration(void **state)
 {
 	struct catalog_migration table[3] = {catalog_migrations[0], catalog_migrations[1],
-	                                     next_version("ALTER TABLE files ADD COLUMN colour TEXT;"
+	                                     with_sql("ALTER TABLE files ADD COLUMN colour TEXT;"
 	                                                  "UPDATE files SET colour = 'none';"
 	                                                  "CREATE TABLE colours (name TEXT)")};
 	struct bm_error err = BM_ERROR_INIT;
@@ -328,8 +328,8 @@ static void test_version_1(void **state)
 static void test_migration_fails(void **state)
 {
 	struct catalog_migration table[4] = {catalog_migrations[0], catalog_migrations[1],
-	                                     next_version("CREATE TABLE colours (name TEXT)"),
-	                                     next_version("UPDATE files SET size = 0; INSERT INTO nowhere VALUES (1)")};
+	                                     with_sql("CREATE TABLE colours (name TEXT)"),
+	                                     with_sql("UPDATE files SET size = 0; INSERT INTO nowhere VALUES (1)")};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_catalog *c;
 

@@ -105,6 +105,9 @@ static void test_kill(void **state)
 		struct bm_error err = BM_ERROR_INIT;
 		struct bm_catalog *c = open_catalog();
 		assert_ok(bm_catalog_check(c, true, &err), &err);
+		struct bm_catalog_dones *sorted_in = NULL;
+		assert_ok(bm_catalog_dones_open(c, ask("SELECT min(id) FROM jobs"), 1, &sorted_in, &err), &err);
+		bm_catalog_dones_close(sorted_in);
 		close_catalog(c);
 		/* All that was flushed is there; what came behind it is there up to one place, and nothing after. */
 		int64_t last = ask("SELECT max(inode) FROM done");

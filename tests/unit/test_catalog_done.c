@@ -48,7 +48,7 @@ static void assert_same(const struct bm_catalog_done *got, const struct bm_catal
 		assert_memory_equal(a->path, b->path, b->path_len);
 		assert_int_equal(a->path[a->path_len], 0);
 		assert_true(a->size == b->size && a->mtime_ns == b->mtime_ns && a->step == b->step &&
-		            a->skipped == b->skipped);
+		            a->inode == b->inode && a->skipped == b->skipped);
 	}
 	assert_int_equal(got->digest_count, want->digest_count);
 	for (size_t i = 0; i < want->digest_count; i++) {
@@ -66,7 +66,7 @@ static void assert_same(const struct bm_catalog_done *got, const struct bm_catal
 #define OUTPUT(text, bytes, time, number, was_there)                                                                   \
 	{                                                                                                              \
 		.path = (text), .path_len = sizeof(text) - 1, .size = (bytes), .mtime_ns = (time), .step = (number),   \
-		.skipped = (was_there)                                                                                 \
+		.inode = (bytes)*3 + 1, .skipped = (was_there)                                                         \
 	}
 
 static void test_round_trip(void **state)
@@ -207,6 +207,9 @@ static void test_jobs(void **state)
 	assert_ok(bm_catalog_job_delete_before(c, 200, &deleted, &err), &err);
 	assert_int_equal(deleted, 2);
 	assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM done_log"), 1);
+	bm_catalog_dones_close(open_dones(a, 1));
+	assert_int_equal(ask("SELECT count(*) FROM done_log"), 0);
 	assert_int_equal(ask("SELECT count(*) FROM done"), 1);
 	assert_int_equal(ask("SELECT job FROM done"), a);
 	assert_true(open_job("old", 1) > old); /* as new */
@@ -246,6 +249,121 @@ static struct bm_buf encode_some(void)
 
 	assert_ok(done_encode(c, &d, &b, &err), &err);
 	return b;
+}
+
+static struct bm_catalog_job begin_job(const char *key, const char *boot, bool anew, bool same_boot_only, int64_t now)
+{
+	const struct bm_catalog_beginning how = {(const uint8_t *)boot, strlen(boot), anew, same_boot_only};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_catalog_job job;
+
+	assert_ok(bm_catalog_job_begin(c, (const uint8_t *)key, strlen(key), "name", &how, now, &job, &err), &err);
+	return job;
+}
+
+static void assert_job(struct bm_catalog_job job, int64_t cut_ns, int64_t began_ns)
+{
+	assert_int_equal(job.cut_ns, cut_ns);
+	assert_int_equal(job.began_ns, began_ns);
+}
+
+/* What a run of a job goes on with. */
+static void test_begin(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	int64_t id;
+
+	(void)state;
+	c = open_catalog();
+	id = begin_job("a", "boot 1", false, false, 100).id;
+	assert_int_equal(open_job("a", 100), id);
+	assert_job(begin_job("b", "boot 1", false, false, 150), 0, 150); /* another job */
+	/* It was cut off, and again: both go on with the first one. */
+	assert_job(begin_job("a", "boot 1", false, true, 200), 100, 100);
+	assert_job(begin_job("a", "boot 2", false, false, 300), 100, 100);
+	/* Not over a restart of the machine: from then on it is of that boot. */
+	assert_job(begin_job("a", "boot 2", false, true, 400), 100, 400);
+	assert_job(begin_job("a", "boot 2", false, true, 500), 400, 400);
+	assert_job(begin_job("a", "boot 2", true, false, 600), 400, 600);
+	close_catalog(c);
+	c = open_catalog();
+	assert_job(begin_job("a", "boot 2", false, false, 700), 600, 600);
+	assert_ok(bm_catalog_job_end(c, id, &err), &err);
+	assert_job(begin_job("a", "boot 2", false, false, 800), 0, 800);
+	close_catalog(c);
+}
+
+/* The records of a job: the last one of a path holds, also over a deletion; all or the old ones go. */
+static void test_log(void **state)
+{
+	struct bm_catalog_done d = {.path = "p", .path_len = 1};
+	const struct bm_catalog_done *got;
+	struct bm_catalog_dones *dones;
+	struct bm_error err = BM_ERROR_INIT;
+	int64_t job[6];
+
+	(void)state;
+	c = open_catalog();
+	for (size_t i = 0; i < 6; i++) /* more than are gathered side by side */
+		job[i] = open_job(&"a\0b\0c\0d\0e\0f"[i * 2], 1);
+	for (uint64_t n = 1; n <= 5000; n++)
+		for (size_t i = 0; i < 6; i++) {
+			d.inode = n * 10 + i;
+			d.path = n == 5000 ? "other" : "p";
+			d.path_len = strlen(d.path);
+			put(job[i], 1, &d);
+		}
+	assert_ok(bm_catalog_done_delete(c, job[2], 1, "p", 1, &err), &err);
+	for (size_t i = 0; i < 6; i++) {
+		dones = open_dones(job[i], 1);
+		assert_ok(bm_catalog_dones_find(dones, "p", 1, &got, &err), &err);
+		assert_true((got == NULL) == (i == 2));
+		assert_true(got == NULL || got->inode == 4999 * 10 + i);
+		assert_ok(bm_catalog_dones_find(dones, "other", 5, &got, &err), &err);
+		assert_true(got != NULL && got->inode == 50000 + i);
+		bm_catalog_dones_close(dones);
+	}
+	d.path = "p";
+	d.path_len = 1;
+	put(job[0], 1, &d);
+	put(job[1], 1, &d);
+	assert_ok(bm_catalog_done_delete_folded(c, job[0], &err), &err); /* what was put since stays */
+	assert_ok(bm_catalog_done_delete_all(c, job[1], &err), &err);
+	for (size_t i = 0; i < 2; i++) {
+		dones = open_dones(job[i], 1);
+		assert_ok(bm_catalog_dones_find(dones, "p", 1, &got, &err), &err);
+		assert_true((got != NULL) == (i == 0));
+		assert_ok(bm_catalog_dones_find(dones, "other", 5, &got, &err), &err);
+		assert_null(got);
+		bm_catalog_dones_close(dones);
+	}
+	close_catalog(c);
+}
+
+/* Several writes as one: all or none; and a failure of one of them is one of all. */
+static void test_together(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	uint8_t key[65] = {0};
+	int64_t job;
+
+	(void)state;
+	c = open_catalog();
+	assert_ok(bm_catalog_together(c, &err), &err);
+	(void)open_job("a", 1);
+	(void)add_root(c, "/r");
+	assert_ok(bm_catalog_together_end(c, BM_OK, &err), &err);
+	assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
+	assert_ok(bm_catalog_together(c, &err), &err);
+	(void)open_job("b", 1);
+	assert_int_equal(bm_catalog_job_open(c, key, 65, "x", 1, &job, &err), BM_ERR_USAGE);
+	assert_int_equal(bm_catalog_together_end(c, BM_ERR_USAGE, &err), BM_ERR_USAGE);
+	bm_error_clear(&err);
+	assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM roots"), 1);
+	(void)open_job("b", 1); /* it goes on as before */
+	close_catalog(c);
+	assert_int_equal(ask("SELECT count(*) FROM jobs"), 2);
 }
 
 /* Every cut and every changed byte: an error or another record, never a wild read (which the sanitizers would see:
@@ -316,11 +434,12 @@ static void test_damaged(void **state)
 static void test_form(void **state)
 {
 	static const uint8_t want[] = {
-		1,    2,                                                         /* version; two outputs */
-		0x0d, 100, 0xaa, 0xb4, 0xae, 0xd8, 0xc7, 0xbf, 0xce, 0x97, 0x2f, /* step 3, has path; size; mtime */
-		3,    '/', 'b',  '/',  3,    '.',  'g',  'z',                    /* before and behind */
-		0x12, 5,   17,   6,    '/',  'o',  't',  'h',  'e',  'r',        /* step 4, skipped */
-		2,    1,   1,    77,   32,   7,                                  /* digests: step 1, first algorithm */
+		1,    2,                                                          /* version; two outputs */
+		0x0d, 100,  0xaa, 0xb4, 0xae, 0xd8, 0xc7, 0xbf, 0xce, 0x97, 0x2f, /* step 3, has path; size; mtime */
+		0xad, 0x02,                                                       /* inode */
+		3,    '/',  'b',  '/',  3,    '.',  'g',  'z',                    /* before and behind */
+		0x12, 5,    17,   16,   6,    '/',  'o',  't',  'h',  'e',  'r',  /* step 4, skipped */
+		2,    1,    1,    77,   32,   7,                                  /* digests: step 1, first algorithm */
 	};
 
 	(void)state;
@@ -335,8 +454,9 @@ static void test_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CATALOG_TEST(test_round_trip), CATALOG_TEST(test_walk), CATALOG_TEST(test_jobs),
-		CATALOG_TEST(test_damaged),    CATALOG_TEST(test_form),
+		CATALOG_TEST(test_round_trip), CATALOG_TEST(test_walk),     CATALOG_TEST(test_jobs),
+		CATALOG_TEST(test_damaged),    CATALOG_TEST(test_form),     CATALOG_TEST(test_begin),
+		CATALOG_TEST(test_log),        CATALOG_TEST(test_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,6 +277,13 @@ static void reopen(void)
 	assert_ok(bm_catalog_open(&in_state, &c, &err), &err);
 }
 
+static void start_again(void)
+{
+	(void)!bm_catalog_close(c, NULL);
+	c = NULL;
+	assert_ok(bm_catalog_open(&in_state, &c, &err), &err);
+}
+
 static void test_reading(void **state)
 {
 	static enum bm_status (*const calls[])(void) = {open_and_close, default_dir, use_roots, read_paths,
@@ -301,6 +308,8 @@ static void test_reading(void **state)
 					         err.text);
 				assert_int_equal(err.status, status);
 				bm_error_clear(&err);
+				if (status != BM_OK && calls[i] == runs)
+					start_again(); /* the end of a run is queued, and an error there is final */
 				assert_ok(calls[i](), &err); /* with memory again */
 			}
 			assert_true(at > 1);
