@@ -42,6 +42,9 @@ void bm_sink_set_abort_all(struct bm_sink_set *s);
 /* Removes from one directory the temp files (of any run) that nobody holds any more: what a killed run left. A live
  * sink holds a lock (flock) on its temp file. *removed may be NULL. BM_ERR_SYSTEM: the directory cannot be read. */
 enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error *err) BM_NODISCARD;
+/* The same for those of count runs only. */
+enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t count, uint64_t *removed,
+                                  struct bm_error *err) BM_NODISCARD;
 void bm_sink_set_destroy(struct bm_sink_set *s); /* removes temp files that are left; NULL is fine */
 
 struct bm_sink_options {

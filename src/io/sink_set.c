@@ -479,7 +479,30 @@ void bm_sink_set_abort_all(struct bm_sink_set *set)
 	unlock(set);
 }
 
+/* The name of a temp file, of one of the runs; NULL: of any. */
+static bool is_temp_of(const char *name, const char *const *run_ids, size_t count)
+{
+	const size_t prefix = sizeof BM_TEMP_PREFIX - 1, len = strlen(name);
+	bool found = run_ids == NULL;
+
+	if (strncmp(name, BM_TEMP_PREFIX, prefix) != 0 || len < prefix + 4 || strcmp(name + len - 4, ".tmp") != 0)
+		return false;
+	for (size_t i = 0; i < count && !found; i++) {
+		size_t id = strlen(run_ids[i]);
+
+		found = strncmp(name + prefix, run_ids[i], id) == 0 && name[prefix + id] == '-' &&
+		        strspn(name + prefix + id + 1, "0123456789") == len - prefix - id - 1 - 4;
+	}
+	return found;
+}
+
 enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error *err)
+{
+	return bm_sink_sweep_runs(dir, NULL, 0, removed, err);
+}
+
+enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t run_count, uint64_t *removed,
+                                  struct bm_error *err)
 {
 	uint64_t count = 0;
 	int fd = bm_io_open(AT_FDCWD, dir, strlen(dir), O_RDONLY | DIR_FLAGS, 0);
@@ -489,12 +512,9 @@ enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error
 		bm_io_close(fd);
 		return bm_io_fail(err, e, dir, strlen(dir), "cannot open directory");
 	}
-	const size_t prefix = sizeof BM_TEMP_PREFIX - 1;
 	const struct dirent *e;
 	while ((errno = 0, e = readdir(d)) != NULL) {
-		size_t len = strlen(e->d_name);
-		if (strncmp(e->d_name, BM_TEMP_PREFIX, prefix) != 0 || len < prefix + 4 ||
-		    strcmp(e->d_name + len - 4, ".tmp") != 0)
+		if (!is_temp_of(e->d_name, run_ids, run_count))
 			continue;
 		struct stat st, named;
 		int temp = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -910,6 +910,21 @@ static void sweep_after_a_kill(void **state)
 	assert_file("t", "whole");
 	assert_int_equal(count_names(".", BM_TEMP_PREFIX), 3);
 	assert_int_equal(bm_sink_sweep("missing", NULL, NULL), BM_ERR_SYSTEM);
+	/* Of some runs only; an id that begins like another is another. */
+	static const char *const runs[] = {"run-1", "x"};
+	static const char *const theirs[] = {".bytemill-run-1-0.tmp", ".bytemill-x-17.tmp"};
+	static const char *const others[] = {".bytemill-run-10-0.tmp", ".bytemill-run-1-0-0.tmp", ".bytemill-run-1-.tm",
+	                                     ".bytemill-run-1x-0.tmp"};
+	for (size_t i = 0; i < 2; i++)
+		make_file(theirs[i], "x");
+	for (size_t i = 0; i < 4; i++)
+		make_file(others[i], "x");
+	assert_int_equal(bm_sink_sweep_runs(".", runs, 2, &removed, NULL), BM_OK);
+	assert_int_equal(removed, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_not_equal(access(theirs[i], F_OK), 0);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(access(others[i], F_OK), 0);
 	(void)close(p[0]);
 	(void)close(p[1]);
 }
