@@ -136,6 +136,9 @@ struct bm_file_result {
 	const char *path;    /* relative to the read root: bytes */
 	const char *display; /* as a user would name it: root and path */
 	enum bm_file_state state;
+	/* SKIPPED: it is complete from a run before, and unchanged since (see bm_run_options.state_dir). Digests and outputs
+	 * are those of then. */
+	bool unchanged;
 	uint64_t bytes; /* read from the input */
 	const struct bm_file_digest *digests;
 	size_t digest_count;
@@ -183,7 +186,17 @@ struct bm_run_options {
 	/* Called at most every progress_interval_ms (0: 100) from a pool thread, one call at a time. May be NULL. */
 	void (*on_progress)(void *ctx, const struct bm_progress *p);
 	unsigned progress_interval_ms;
-	/* Things worth a line that belong to no file: "12 symlinks were skipped". May be NULL. */
+	/* A directory for what outlives the run: its catalog has the history of runs, and what each job has done, so that a
+	 * job skips what is complete and unchanged when it is started again after a run that did not come to its end, or
+	 * says "incremental". Made where it is missing; any number of runs may have it at once. Where it cannot be used the
+	 * run goes on without, after a message. NULL: nothing is kept, and nothing skipped. Borrowed until the run is
+	 * destroyed. */
+	const char *state_dir;
+	bool all;         /* skip nothing */
+	bool paranoid;    /* skip only what, read again, has its digest on record */
+	uint64_t keep_ms; /* what is older is dropped from the history; 0: 365 days */
+	/* Things worth a line that belong to no file: "12 symlinks were skipped". Where job is NULL it is a warning about
+	 * the run as a whole. May be NULL. */
 	void (*on_message)(void *ctx, const char *job, const char *text);
 	/* Failures that belong to no file: a manifest that cannot be written, a job that cannot start, or that is skipped
 	 * since one that it comes after has failed. All of them, each once, as they happen; job is NULL where it is no job's

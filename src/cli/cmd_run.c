@@ -13,6 +13,7 @@
 
 #include "bm_error.h"
 #include "bm_job.h"
+#include "bm_state.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
@@ -24,6 +25,29 @@
 #include "signals.h"
 
 #define MAX_NAMES 20
+
+#define AT(field) offsetof(struct bm_cli_options, field)
+
+static const struct bm_cli_option options[] = {
+	{
+		.name = "all",
+		.type = BM_CLI_FLAG,
+		.offset = AT(all),
+		.help = "skip nothing: also what an incremental job, or a run that was cut off, has done before",
+	},
+	{
+		.name = "paranoid",
+		.type = BM_CLI_FLAG,
+		.offset = AT(paranoid),
+		.help = "skip an input only when its bytes, read again, have the digest on record",
+	},
+	{
+		.name = "no-history",
+		.type = BM_CLI_FLAG,
+		.offset = AT(no_history),
+		.help = "keep no record of the run: it is not listed, cannot be resumed, and skips nothing",
+	},
+};
 
 static bool is_dash(const char *text)
 {
@@ -71,6 +95,17 @@ static void log_end(int rc)
 		bm_console_tell(BM_CONSOLE_LOGGED, BM_CONSOLE_PLAIN, "ended: exit code %d", rc);
 }
 
+/* The directory of the history; the caller frees it. NULL: there is to be none, or cannot be, which was told. */
+static char *find_state(const struct bm_cli_options *o)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	char *dir = NULL;
+
+	if (!o->no_history && bm_state_dir(o->state, &dir, &err) != BM_OK)
+		bm_console_say(BM_CONSOLE_WARNING, "%s; the run goes on without a record", err.text);
+	return dir;
+}
+
 static void set_exit_code(struct bm_outcome *outcome, int rc)
 {
 	outcome->exit_code = bm_signals_number() != 0 ? 128 + bm_signals_number() : rc;
@@ -96,6 +131,7 @@ static int run_logged(const struct bm_cli_options *o, const char *run_id)
 	struct bm_outcome outcome = {0};
 	struct bm_notify *notify = NULL;
 	struct bm_error err = BM_ERROR_INIT;
+	char *state_dir = NULL;
 	int rc = bm_load_jobs("run", o, &faults, &jobs);
 
 	if (rc == 0 && !o->dry_run && bm_notify_begin(jobs, run_id, &notify, &err) != BM_OK) {
@@ -108,6 +144,8 @@ static int run_logged(const struct bm_cli_options *o, const char *run_id)
 	if (rc == 0) {
 		log_start(jobs);
 		style.results_on_stdout = writes_stdout(jobs);
+		state_dir = o->dry_run ? NULL : find_state(o);
+		style.state_dir = state_dir;
 		rc = bm_drive(jobs, o, &style, &outcome);
 	}
 	/* Results that do not get out are a failure too, and main would find it only when all was told. */
@@ -131,6 +169,7 @@ static int run_logged(const struct bm_cli_options *o, const char *run_id)
 	bm_hold_end(&hold);
 	bm_outcome_fini(&outcome);
 	bm_jobs_destroy(jobs);
+	free(state_dir);
 	return rc;
 }
 
@@ -142,6 +181,9 @@ static int run(const struct bm_cli_options *o)
 
 	if (o->no_lock && o->wait_ms > 0)
 		return bm_usage_error("run", "--wait is how long to wait for the lock, and --no-lock does without one");
+	if (o->no_history && o->paranoid)
+		return bm_usage_error("run",
+		                      "--paranoid is about what is on record, and --no-history does without one");
 	if (o->metrics != NULL && strcmp(o->metrics, "-") == 0)
 		return bm_usage_error("run", "--metrics wants a file: it is replaced as a whole at the end of the run");
 	if (o->metrics != NULL && !bm_metrics_may_replace(o->metrics)) {
@@ -173,6 +215,8 @@ const struct bm_cli_command bm_cmd_run = {
 	.summary = "run job files",
 	.about = "Runs all jobs of the job files (\"-\": standard input) over one pool of threads.\n"
 		 "Every fault in the files is told before the first byte is read.",
+	.options = options,
+	.option_count = BM_CLI_COUNT(options),
 	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK |
                   BM_CLI_STATE | BM_CLI_TELL | BM_CLI_LOCK,
 	.epilog = "Examples:\n"
@@ -180,6 +224,7 @@ const struct bm_cli_command bm_cmd_run = {
 		  "  bytemill run -n nightly.json                 what would be done\n"
 		  "  bytemill run -q --report /var/log/night.jsonl nightly.json\n"
 		  "  bytemill run --set TARGET=/mnt/usb mirror.json\n"
+		  "  bytemill run --all nightly.json              also what was done before\n"
 		  "\n"
 		  "Exit codes:\n"
 		  "  0 all done; 1 finished, but some files failed (each is named on standard error);\n"

@@ -76,10 +76,14 @@ static void say_finished(const struct bm_file_result *file, const char *name)
 	struct bm_buf line = {0};
 	char size[16];
 
-	bm_buf_printf(&line, "%s: %s", file->state == BM_FILE_SKIPPED ? "skipped" : "done", name);
+	bm_buf_printf(&line, "%s: %s",
+	              file->unchanged                  ? "unchanged"
+	              : file->state == BM_FILE_SKIPPED ? "skipped"
+	                                               : "done",
+	              name);
 	if (file->state == BM_FILE_DONE)
 		bm_buf_printf(&line, " (%s)", bm_size_format(file->bytes, size));
-	for (size_t i = 0; i < file->output_count; i++) {
+	for (size_t i = 0; i < file->output_count && !file->unchanged; i++) {
 		const struct bm_file_output *out = &file->outputs[i];
 
 		if (out->path == NULL)
@@ -134,7 +138,9 @@ static void on_message(void *ctx, const char *job, const char *text)
 
 	if (job != NULL && !d->style->is_filter)
 		bm_escape_display(&name, job, strlen(job));
-	if (name.len > 0 && !name.oom)
+	if (job == NULL && !d->style->is_filter)
+		bm_console_say(BM_CONSOLE_WARNING, "%s", text);
+	else if (name.len > 0 && !name.oom)
 		bm_console_tell(where, BM_CONSOLE_PLAIN, "%s: %s", name.data, text);
 	else
 		bm_console_tell(where, BM_CONSOLE_PLAIN, "%s", text);
@@ -325,6 +331,9 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (style->report != NULL)
 		*style->report = report;
 	opt.run_id = style->run_id;
+	opt.state_dir = style->state_dir;
+	opt.all = o->all;
+	opt.paranoid = o->paranoid;
 	if (o->log != NULL && strcmp(o->log, "syslog") != 0)
 		own_files[opt.own_file_count++] = o->log;
 	if (o->metrics != NULL)

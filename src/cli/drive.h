@@ -12,7 +12,9 @@
 
 struct bm_drive_style {
 	const char *command;
-	const char *run_id;     /* borrowed; NULL: the run makes one */
+	const char *run_id; /* borrowed; NULL: the run makes one */
+	const char
+		*state_dir; /* borrowed; of the history, and of what is skipped since it was done before; NULL: none */
 	bool results_on_stdout; /* some step writes to standard output */
 	bool is_filter; /* a tool of one job that the user did not name: a closing summary only with --verbose or where
 	                   something failed, and messages without the job's name */

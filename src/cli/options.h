@@ -46,6 +46,11 @@ struct bm_cli_options {
 	bool no_lock;
 	const char *log;
 	const char *metrics;
+	bool all, paranoid, no_history;
+	/* runs; json as of catalog */
+	uint64_t keep_ms; /* 0: not given */
+	const char *job, *html;
+	unsigned count; /* 0: not given */
 	/* hash */
 	struct bm_cli_texts algorithms, include, exclude;
 	bool tag, zero, from0, no_hidden, follow, one_file_system;

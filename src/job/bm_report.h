@@ -3,7 +3,8 @@
  * order, and all are there, but for those marked optional:
  *
  *	{"type":"file","job":"j","path":"a/b","input":"/root/a/b","state":"done|skipped|failed",
- *	 "verdict":"ok","other":"c/d",						both optional: enum bm_verdict
+ *	 "unchanged":true,						optional: skipped since it was done before
+	 "verdict":"ok","other":"c/d",						both optional: enum bm_verdict
  *	 "bytes":12,
  *	 "digests":[{"step":1,"algorithm":"sha256","hex":"00ff","bytes":12}],
  *	 "outputs":[{"step":3,"path":"/backup/a/b.gz","bytes":9,"skipped":true}],	skipped: optional

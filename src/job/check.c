@@ -3,6 +3,7 @@
  * two of its steps. It runs while the job's file is read; what lies between jobs is check_set.c's.
  */
 #include "job_internal.h"
+#include "job_key.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -308,6 +309,24 @@ static void check_notify(struct job_report *r, const struct bm_job_params *p)
 	job_report_up(r, mark);
 }
 
+static void check_incremental(struct job_report *r, const struct bm_job *job)
+{
+	struct bm_buf why = {0};
+	size_t mark;
+
+	if (!job->p.incremental || !job_is_indivisible(job, &why)) {
+		bm_buf_fini(&why);
+		return;
+	}
+	mark = job_report_down(r, "incremental");
+	if (why.oom)
+		r->oom = true;
+	else
+		job_fault(r, JOB_FAULT, NULL, "incremental cannot be had in this job: %s", why.data);
+	job_report_up(r, mark);
+	bm_buf_fini(&why);
+}
+
 void job_check_job(struct job_report *r, const struct job_node *n)
 {
 	const struct bm_job_params *p = &n->job.p;
@@ -333,4 +352,5 @@ void job_check_job(struct job_report *r, const struct job_node *n)
 	check_same_output(r, &n->job);
 	check_indexes(r, &n->job);
 	check_verify(r, &n->job);
+	check_incremental(r, &n->job);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "bm_error.h"
+#include "resume.h"
 #include "run_internal.h"
 
 /* An entry that must not be read becomes one that says why. */
@@ -91,6 +92,7 @@ enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
 		job_trouble(j, &err);
 		return BM_NEXT_END;
 	}
+	resume_look(j, f, w);
 	if (state != NULL)
 		f->state[j->plan->verifier] = state;
 	j->next_index++;

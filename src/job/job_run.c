@@ -13,6 +13,8 @@
 #include "bm_error.h"
 #include "bm_report.h"
 #include "bm_text.h"
+#include "history.h"
+#include "resume.h"
 #include "run_internal.h"
 
 /* Finished files that wait for an earlier one: beyond this, all jobs together, they are spilled to disk. */
@@ -61,9 +63,7 @@ static void file_blocks(struct bm_file *f, struct bm_file_result *r)
 	}
 }
 
-/* The public form of a finished file; pointers into f. */
-static void file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err,
-                        struct bm_file_result *r)
+void job_file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err, struct bm_file_result *r)
 {
 	struct bm_file_digest *d = (struct bm_file_digest *)(void *)f->results->digests.data;
 	const uint8_t *bytes = (const uint8_t *)f->results->digest_bytes.data;
@@ -146,15 +146,23 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 
 	bm_error_clear(&err);
 	f->results = res;
-	if (bm_plan_close_file(j->plan, f, w, verdict, &err) == BM_OK &&
-	    (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || res->blocks.oom || res->block_bytes.oom ||
-	     f->warnings.oom))
+	if (f->is_complete)
+		resume_give(j, f, &r); /* it has met no step */
+	else if (bm_plan_close_file(j->plan, f, w, verdict, &err) == BM_OK &&
+	         (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || res->blocks.oom ||
+	          res->block_bytes.oom || f->warnings.oom))
 		(void)bm_error_set_nomem(&err);
-	if (err.status == BM_ERR_CANCELLED) {
+	if (f->is_complete) {
+		scratch->record.oom =
+			scratch->record.oom || res->digests.oom || res->digest_bytes.oom || res->outputs.oom;
+		bm_record_encode(&scratch->record, &r);
+		count_result(j, &r);
+	} else if (err.status == BM_ERR_CANCELLED) {
 		/* Given up, not failed: an empty record keeps its place in the order. */
 		memset(&r, 0, sizeof(r));
 	} else {
-		file_result(j, f, &err, &r);
+		job_file_result(j, f, &err, &r);
+		resume_put(j, f, &r, scratch);
 		bm_record_encode(&scratch->record, &r);
 		if (!is_held(j, &r))
 			count_result(j, &r);
@@ -213,8 +221,10 @@ static void job_emit(void *ctx, const void *data, size_t len)
 	good = bm_plan_hold(j->plan, r, held ? data : NULL, held ? len : 0) && good;
 	if (!good)
 		job_stop(j);
-	if (!held)
+	if (!held) {
+		history_file(j, r);
 		tell_result(j);
+	}
 }
 
 static void job_release(void *ctx, const void *record, size_t len, enum bm_verdict verdict, const char *other,
@@ -229,6 +239,7 @@ static void job_release(void *ctx, const void *record, size_t len, enum bm_verdi
 	if (err != NULL && j->view.file.error != NULL)
 		j->view.file.error = err;
 	count_result(j, &j->view.file);
+	history_file(j, &j->view.file);
 	tell_result(j);
 }
 
@@ -306,6 +317,7 @@ static void job_done(void *ctx)
 		is_finished = false;
 		run_error(run, j, &err);
 	}
+	resume_end(j, good && is_finished);
 	job_run_passed_over(j, j->walk, j->own_outputs, say_message, j);
 	run_job_over(j, good && is_finished && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
 }
@@ -360,6 +372,8 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 
 	if (status == BM_OK)
 		status = outputs_check_late(j->run->outputs, j, err);
+	if (status == BM_OK)
+		resume_begin(j);
 	if (status == BM_OK)
 		status = bm_plan_walk(j->plan, (const char *const *)j->skip_paths, j->skip_count, false, &j->walk, err);
 	if (status != BM_OK)

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_catalog_runs.h"
 #include "bm_error.h"
 #include "bm_mutex.h"
 #include "bm_text.h"
@@ -131,6 +132,27 @@ static bool decide(struct bm_run *run, struct outputs *o)
 	return ok;
 }
 
+/* The catalog changes while it is read. The rest of its directory is as good an input as any. */
+static bool skip_catalog(struct bm_run *run)
+{
+	static const char *const names[] = {BM_CATALOG_FILE, BM_CATALOG_FILE "-journal", BM_CATALOG_RUNS_FILE};
+	bool ok = true;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && run->opt.state_dir != NULL && ok; i++) {
+		struct bm_buf path = {0};
+		char *real;
+
+		bm_buf_printf(&path, "%s/%s", run->opt.state_dir, names[i]);
+		real = path.oom ? NULL : outputs_real_path(path.data);
+		ok = real != NULL;
+		for (size_t k = 0; k < run->job_count && ok; k++)
+			ok = add_skip(&run->job_runs[k], real);
+		free(real);
+		bm_buf_fini(&path);
+	}
+	return ok;
+}
+
 /* ---- what can be refused without them ---- */
 
 /* See the head of this file. */
@@ -193,7 +215,7 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err)
 		return status;
 	for (size_t i = 0; i < run->job_count && ok; i++)
 		ok = outputs_collect(o, &run->job_runs[i]);
-	if (!ok || !decide(run, o))
+	if (!ok || !decide(run, o) || !skip_catalog(run))
 		return bm_error_set_nomem(err);
 	status = check_named(o, err);
 	if (status == BM_OK)

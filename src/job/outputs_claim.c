@@ -65,6 +65,27 @@ static bool input_path(struct outputs *o, const struct job_run *j, const struct 
 	return false;
 }
 
+const char *outputs_root_of(const struct outputs *o, const struct job_run *j, const struct bm_entry *e)
+{
+	const struct bm_read_params *rp = &j->job->steps[0].p.read;
+
+	for (size_t i = 0; i < o->root_count; i++) {
+		const struct outputs_root *r = &o->roots[i];
+
+		if (r->j == j && (r->number == e->root || rp->files_from != NULL))
+			return rp->files_from != NULL && is_absolute(r, e) ? "/" : r->real;
+	}
+	return NULL;
+}
+
+const char *outputs_root_at(const struct outputs *o, const struct job_run *j, size_t n)
+{
+	for (size_t i = 0; i < o->root_count; i++)
+		if (o->roots[i].j == j && n-- == 0)
+			return o->roots[i].real;
+	return NULL;
+}
+
 static struct path_key key_of(struct outputs *o, const struct job_run *j)
 {
 	return path_set_key(&o->set, o->path.data, o->path.len, (uint32_t)(j - j->run->job_runs));

@@ -5,6 +5,7 @@
 
 #include "bm_error.h"
 #include "bm_text.h"
+#include "job_key.h"
 #include "run_internal.h"
 
 static void print_name(FILE *out, const char *name)
@@ -41,6 +42,19 @@ static void print_steps(FILE *out, const struct job_run *j)
 		fputc('\n', out);
 		bm_buf_fini(&b);
 	}
+}
+
+static void print_resume(FILE *out, const struct bm_job *job)
+{
+	struct bm_buf why = {0};
+
+	if (job_is_indivisible(job, &why))
+		fprintf(out, "  if it is cut off: begins anew, since %s\n", why.oom ? "?" : why.data);
+	else if (job->p.incremental)
+		fputs("  incremental: what was done before and is unchanged is skipped\n", out);
+	else
+		fputs("  if it is cut off: goes on where it was\n", out);
+	bm_buf_fini(&why);
 }
 
 static void print_sentence(void *out, const char *text)
@@ -116,6 +130,7 @@ enum bm_status bm_run_plan(const struct bm_jobs *jobs, const struct bm_run_optio
 		fprintf(out, ": chunks of %s, codec states %s\n", bm_size_format(j->plan->chunk_bytes, a),
 		        bm_size_format(j->plan->state_bytes, b));
 		print_steps(out, j);
+		print_resume(out, j->job);
 		status = print_inputs(out, j, err);
 	}
 	bm_run_destroy(run);

@@ -175,6 +175,8 @@ void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
 	bm_buf_putc(out, ',');
 	put_name(out, "input", f->display);
 	put_text(out, ",\"state\":", state_name(f->state));
+	if (f->unchanged)
+		bm_buf_puts(out, ",\"unchanged\":true");
 	if (f->verdict != BM_VERDICT_NONE)
 		put_text(out, ",\"verdict\":", bm_verdict_text(f->verdict));
 	if (f->other != NULL) {

@@ -24,6 +24,8 @@
 #include "bm_report.h"
 #include "bm_text.h"
 #include "bm_windows.h"
+#include "history.h"
+#include "resume.h"
 #include "run_internal.h"
 
 /* ---- what happens while it runs ---- */
@@ -67,7 +69,7 @@ void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	pthread_mutex_lock(&run->report_lock);
-	run->opt.on_message(run->opt.ctx, job->p.name, text);
+	run->opt.on_message(run->opt.ctx, job != NULL ? job->p.name : NULL, text);
 	pthread_mutex_unlock(&run->report_lock);
 }
 
@@ -147,13 +149,18 @@ static void start_jobs(struct bm_run *run)
 				j->start_ms = j->end_ms = run_elapsed_ms(run);
 				again = true;
 			}
-			if (verdict == JOB_SKIPPED)
-				run->unfinished--;
 			pthread_mutex_unlock(&run->lock);
+			if (verdict == JOB_SKIPPED) {
+				history_job_end(j, verdict);
+				pthread_mutex_lock(&run->lock);
+				run->unfinished--;
+				pthread_mutex_unlock(&run->lock);
+			}
 			if (verdict == JOB_SKIPPED && !atomic_load(&run->cancelled))
 				tell_skipped(run, j);
 			if (verdict == JOB_RUNNING && job_run_start(j, &err) != BM_OK) {
 				run_error(run, j, &err);
+				history_job_end(j, JOB_FAILED);
 				pthread_mutex_lock(&run->lock);
 				j->state = JOB_FAILED;
 				j->end_ms = run_elapsed_ms(run);
@@ -176,6 +183,7 @@ void run_job_over(struct job_run *j, enum job_state state)
 {
 	struct bm_run *run = j->run;
 
+	history_job_end(j, state);
 	pthread_mutex_lock(&run->lock);
 	j->state = state;
 	j->end_ms = run_elapsed_ms(run);
@@ -388,6 +396,7 @@ enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_opti
 	if (run->opt.report != NULL && run->opt.truncate_report && fstat(fileno(run->opt.report), &st) == 0 &&
 	    S_ISREG(st.st_mode) && ftruncate(fileno(run->opt.report), 0) != 0)
 		run->report_errno = errno;
+	history_begin(run);
 	run->is_started = true;
 	if (run->opt.count_first)
 		start_scout(run);
@@ -427,12 +436,17 @@ void bm_run_destroy(struct bm_run *run)
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct job_run *j = &run->job_runs[i];
 
+		resume_destroy(j->resume);
+		free(j->figures);
 		bm_entry_destroy(j->walked);
 		bm_walk_destroy(j->walk);
 		bm_order_destroy(j->order);
 		for (unsigned k = 0; j->scratch != NULL && k < j->scratch_count; k++) {
 			bm_file_results_fini(&j->scratch[k].results);
 			bm_buf_fini(&j->scratch[k].record);
+			bm_buf_fini(&j->scratch[k].done_outputs);
+			bm_buf_fini(&j->scratch[k].done_digests);
+			bm_buf_fini(&j->scratch[k].done_paths);
 		}
 		free(j->scratch);
 		bm_record_view_fini(&j->view);
@@ -447,6 +461,7 @@ void bm_run_destroy(struct bm_run *run)
 		bm_pace_destroy(j->pace);
 		pthread_mutex_destroy(&j->flow_lock);
 	}
+	history_destroy(run->history);
 	bm_windows_destroy(run->windows);
 	for (int d = 0; d <= BM_DURABLE_FILE; d++)
 		bm_sink_set_destroy(run->sinks[d]);

@@ -19,10 +19,15 @@ enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_SKIPPED };
 
 struct outputs; /* outputs.c: which paths this run will write */
 
+struct history;      /* history.c: the run on record */
+struct resume;       /* resume.c: what a job has done before */
+struct step_figures; /* history.h */
+
 struct job_scratch { /* one thread's, from file to file */
 	struct bm_file_results results;
 	struct bm_buf record;
-	char pad[64]; /* the next thread's is on another cache line */
+	struct bm_buf done_outputs, done_digests, done_paths; /* resume.c */
+	char pad[64];                                         /* the next thread's is on another cache line */
 };
 
 struct job_run {
@@ -49,6 +54,9 @@ struct job_run {
 	struct bm_order *order;
 	struct job_scratch *scratch; /* by bm_worker_index */
 	unsigned scratch_count;
+	struct resume *resume;               /* NULL: nothing is known, nothing kept */
+	struct step_figures *figures;        /* one a step; emit, then the job's end; NULL: nobody wants them */
+	uint64_t failures;                   /* emit only: files that failed, for the record */
 	struct bm_record_view view;          /* emit only */
 	struct bm_buf line;                  /* emit only */
 	uint64_t verdicts[BM_VERDICT_COUNT]; /* emit; read when the run is over */
@@ -76,7 +84,8 @@ struct bm_run {
 	struct bm_pool *pool;
 	struct bm_sink_set *sinks[BM_DURABLE_FILE + 1];
 	struct outputs *outputs;
-	struct bm_pace *pace; /* of all jobs; NULL: none */
+	struct history *history; /* NULL: none is kept */
+	struct bm_pace *pace;    /* of all jobs; NULL: none */
 	unsigned permits, io_depth;
 	uint64_t memory;
 	struct bm_windows *windows; /* zstd's, of all jobs: as much again as memory */
@@ -113,6 +122,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
                           struct bm_error *err) BM_NODISCARD;
 void run_tick(void *run);
 uint64_t run_elapsed_ms(const struct bm_run *run); /* since its start; any thread */
+/* job NULL: a warning about the run. */
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
 /* Trouble that is no file's, told at once; j may be NULL. The first one is the summary's too. */
 void run_error(struct bm_run *run, struct job_run *j, const struct bm_error *err);
@@ -136,6 +146,8 @@ enum bm_next_result job_next(void *job_run, struct bm_worker *w, void **stream);
 void job_trouble(struct job_run *j, const struct bm_error *err);
 enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCARD;
 void job_run_cancel(struct job_run *j);
+/* The public form of a finished file; pointers into f. */
+void job_file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err, struct bm_file_result *r);
 /* What the walk, and its caller for own_outputs, passed over: into j->passed_over, and a sentence a kind to say. */
 void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
                          void (*say)(void *arg, const char *text), void *arg);
@@ -150,6 +162,10 @@ void outputs_lock(struct outputs *o);
 void outputs_unlock(struct outputs *o);
 /* The entry's own real path is one that this run writes. */
 bool outputs_has_input(struct outputs *o, const struct job_run *j, const struct bm_entry *e);
+/* The real directory that the entry's path is relative to, or NULL. Borrowed. Any thread. */
+const char *outputs_root_of(const struct outputs *o, const struct job_run *j, const struct bm_entry *e);
+/* The n-th one of a job; NULL: there are no more. */
+const char *outputs_root_at(const struct outputs *o, const struct job_run *j, size_t n);
 /* For jobs with check_late, and for outputs that may hit a manifest: BM_ERR_CONFLICT. One thread at a time a run. */
 enum bm_status outputs_claim(struct outputs *o, struct job_run *j, const struct bm_entry *e, struct bm_error *err);
 

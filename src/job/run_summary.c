@@ -8,6 +8,7 @@
 
 #include "bm_error.h"
 #include "bm_report.h"
+#include "history.h"
 #include "run_internal.h"
 
 static void add_bytes(struct bm_run *run, uint64_t *bytes_read, uint64_t *bytes_written)
@@ -90,6 +91,7 @@ static void fill_summary(struct bm_run *run, struct bm_summary *sum)
 
 enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum)
 {
+	enum bm_status status = BM_OK;
 	struct bm_summary s;
 
 	pthread_mutex_lock(&run->lock);
@@ -108,8 +110,11 @@ enum bm_status bm_run_wait(struct bm_run *run, struct bm_summary *sum)
 	if (sum != NULL)
 		*sum = s;
 	if (s.cancelled)
-		return BM_ERR_CANCELLED;
-	return s.jobs_failed + s.jobs_skipped + s.files_failed > 0 || s.error.status != BM_OK ? BM_ERR_FAILED : BM_OK;
+		status = BM_ERR_CANCELLED;
+	else if (s.jobs_failed + s.jobs_skipped + s.files_failed > 0 || s.error.status != BM_OK)
+		status = BM_ERR_FAILED;
+	history_end(run, status, &s);
+	return status;
 }
 
 bool bm_run_get_job(struct bm_run *run, size_t index, struct bm_job_summary *out)

@@ -43,6 +43,10 @@ struct bm_job_context {
 	/* Worth a line, though it belongs to no file; fit for a terminal. Any thread. May be NULL, as everything below. */
 	void (*message)(void *arg, const char *text);
 	void *message_arg;
+	/* Before f is opened, in the worker's turn to do so: is it complete already, so that nothing is to be done? buf, of
+	 * cap bytes, is scratch. */
+	bool (*begin)(void *arg, struct bm_file *f, uint8_t *buf, size_t cap, const struct bm_blocker *b);
+	void *begin_arg;
 	void **loaded;      /* one a step: what its load made */
 	uint64_t bad_lines; /* of manifests: by load */
 };
@@ -130,7 +134,11 @@ struct bm_file {
 	uint64_t upto_byte;       /* ... ends before that, or, 0, with the file; both set by opened, of regular files */
 	bool skipped;             /* every output exists and is to be kept: was not read */
 	bool read_failed;         /* it could not be opened or read */
-	enum bm_verdict verdict;  /* by close */
+	bool is_complete;         /* it was done before, and is to be left as it is: by ctx->begin */
+	void *known;              /* what is on record of it; the job's; one piece of memory, owned; NULL: nothing */
+	int64_t root;             /* on record; the job's, as the next one */
+	int64_t listed_ns;
+	enum bm_verdict verdict; /* by close */
 	bool has_mtime;
 	int64_t mtime_ns; /* of a regular file when it was opened */
 	struct bm_buf

@@ -183,6 +183,7 @@ struct bm_job_params { /* the job's own keys; "steps" is not an option */
 	uint64_t memory; /* 0: not said */
 	uint64_t chunk;  /* 0: chosen by the steps */
 	int on_error;
+	bool incremental;
 	int64_t retries;
 	uint64_t limit_rate; /* bytes a second; 0: none */
 	bool notify;         /* and then: */

@@ -31,6 +31,7 @@ void bm_file_destroy(struct bm_file *f)
 	bm_source_close(f->source);
 	bm_buf_fini(&f->warnings);
 	free(f->damage);
+	free(f->known);
 	bm_entry_destroy(f->entry);
 	free(f);
 }

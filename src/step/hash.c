@@ -237,7 +237,7 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 	const char *name = hs->p->name_as_given ? r->display : r->path;
 	enum bm_status status = BM_OK;
 
-	if (hs->manifest_count == 0 || r->state != BM_FILE_DONE)
+	if (hs->manifest_count == 0 || (r->state != BM_FILE_DONE && !r->unchanged))
 		return BM_OK;
 	if (hs->name != NULL) {
 		bm_buf_reset(&hs->name_text);

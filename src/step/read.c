@@ -2,7 +2,7 @@
  * read.c - the step `read`: listing inputs and filling the first segment's chunks from them.
  *
  * An entry that the walk could not read comes as a file like any other and fails when it is opened, so that it takes its
- * place in every order. A job that only copies does not read a regular file at all: it sends one empty chunk with the
+ * place in every order. One that was done before passes the steps in the same way, without one of them touching it. A job that only copies does not read a regular file at all: it sends one empty chunk with the
  * tag BM_TAG_KERNEL_COPY through the pipeline, and the write step copies the whole file in the kernel.
  */
 #include <errno.h>
@@ -55,6 +55,10 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 	if (f->entry->kind == BM_ENTRY_ERROR) {
 		*err = *f->entry->error;
 		f->read_failed = true;
+		return BM_FILL_ERROR;
+	}
+	if (f->ctx->begin != NULL && f->ctx->begin(f->ctx->begin_arg, f, out->data, f->plan->chunk_bytes, b)) {
+		(void)bm_error_set(err, BM_ERR_CANCELLED, NULL, "done before");
 		return BM_FILL_ERROR;
 	}
 	if (f->plan->skip_early && outputs_exist(f)) {

@@ -116,6 +116,14 @@ static const struct bm_option job_options[] = {
 		.help = "after a file that failed, go on with the others or stop the job",
 	},
 	{
+		.name = "incremental",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_job_params, incremental),
+		.default_json = "false",
+		.help = "skip inputs that a run before has done, when they and their outputs are as they were then (size, time of "
+			"change, inode); manifests are whole all the same; run --all does all again",
+	},
+	{
 		.name = "retries",
 		.type = BM_OPTION_INTEGER,
 		.offset = offsetof(struct bm_job_params, retries),

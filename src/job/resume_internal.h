@@ -1,0 +1,63 @@
+/* resume_internal.h - what resume.c and resume_check.c share. */
+#ifndef RESUME_INTERNAL_H
+#define RESUME_INTERNAL_H
+
+#include <sys/stat.h>
+#include <time.h>
+
+#include "bm_catalog_done.h"
+#include "path_set.h"
+#include "resume.h"
+
+#define NS_PER_S 1000000000
+
+struct resume_root {
+	char *path; /* real */
+	int64_t id;
+	struct bm_catalog_dones *dones; /* NULL: nothing is looked up */
+};
+
+struct resume {
+	struct bm_catalog_job job;
+	bool puts;                 /* what is done goes on record */
+	bool looks;                /* what is on record is looked at */
+	int64_t from_ns, to_ns;    /* ... if it was put then */
+	struct resume_root *roots; /* next() only */
+	size_t root_count, last_root;
+	atomic_uint slow; /* files that are looked at without a permit */
+
+	struct bm_strings dead; /* ids of killed runs, whose temporary files go */
+	pthread_mutex_t lock;   /* for the two below */
+	struct path_set swept;  /* directories */
+	uint64_t removed;
+};
+
+/* A record, copied: one piece of memory, so that free() ends it. */
+struct known {
+	uint64_t size, inode;
+	int64_t mtime_ns;
+	size_t output_count, digest_count;
+	struct bm_catalog_output *outputs;
+	struct bm_catalog_done_digest *digests;
+	max_align_t bytes[];
+};
+
+static inline int64_t resume_ns(struct timespec t)
+{
+	return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+static inline int64_t resume_now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return resume_ns(t);
+}
+
+/* ---- resume_check.c ---- */
+
+/* Removes the temporary files of killed runs from where manifests and joined outputs go. */
+void resume_sweep_fixed(struct job_run *j);
+
+#endif
