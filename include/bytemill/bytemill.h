@@ -158,6 +158,7 @@ struct bm_file_result {
 	 * as the file is now. */
 	const struct bm_file_blocks *blocks;
 	size_t blocks_count;
+	bool removed; /* the input is gone, as the read step asks for, but where that waits for a manifest: see bm_summary */
 	const struct bm_file_damage
 		*damage; /* CHANGED, ROTTED: where, if the manifest has digests of blocks; else NULL */
 };
@@ -225,6 +226,7 @@ struct bm_passed_over {
 struct bm_summary {
 	uint64_t jobs_done, jobs_failed, jobs_skipped; /* skipped: a job named in "after" failed */
 	uint64_t files_done, files_failed, files_skipped;
+	uint64_t files_removed;            /* inputs that were to be removed, and are */
 	struct bm_passed_over passed_over; /* by all jobs */
 	uint64_t bytes_read, bytes_written;
 	uint64_t elapsed_ms;

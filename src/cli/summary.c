@@ -117,6 +117,8 @@ void bm_closing_print(struct bm_closing *c, const struct bm_summary *sum, const 
 	              (unsigned long long)sum->files_skipped);
 	if (passed_over > 0)
 		bm_buf_printf(&line, ", %llu passed over", (unsigned long long)passed_over);
+	if (sum->files_removed > 0)
+		bm_buf_printf(&line, ", %llu removed", (unsigned long long)sum->files_removed);
 	put_verdicts(&line, sum);
 	bm_buf_printf(&line, "; %s read, %s written; %s", bm_size_format(sum->bytes_read, a),
 	              bm_size_format(sum->bytes_written, b), bm_duration_format(sum->elapsed_ms, t));

@@ -22,7 +22,9 @@
 #define BM_TEMP_PREFIX ".bytemill-"
 
 enum bm_if_exists { BM_EXISTS_REPLACE, BM_EXISTS_SKIP, BM_EXISTS_FAIL, BM_EXISTS_APPEND };
-enum bm_durability { BM_DURABLE_NONE, BM_DURABLE_FILE };
+/* BATCH: as FILE, but outputs that are put into a group (struct bm_sink_group) wait there for one syncfs(2) of them all. */
+enum bm_durability { BM_DURABLE_NONE, BM_DURABLE_FILE, BM_DURABLE_BATCH };
+#define BM_DURABLE_COUNT 3
 
 /* What the sinks of one run share (run_id: part of the temp names; 1 to 160 bytes, no '/'): the temp names, the list of
  * temp files alive (so that a signal or a cancel removes them), the directories still to be synced (LRU, bounded),
@@ -40,7 +42,8 @@ enum bm_status bm_sink_set_sync(struct bm_sink_set *s, struct bm_error *err) BM_
  * thread, but no signal handler. */
 void bm_sink_set_abort_all(struct bm_sink_set *s);
 /* Removes from one directory the temp files (of any run) that nobody holds any more: what a killed run left. A live
- * sink holds a lock (flock) on its temp file. *removed may be NULL. BM_ERR_SYSTEM: the directory cannot be read. */
+ * sink holds a lock (flock) on its temp file, or where that is closed, in a group, a shared one on the directory: then
+ * nothing is removed there. *removed may be NULL. BM_ERR_SYSTEM: the directory cannot be read. */
 enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error *err) BM_NODISCARD;
 /* The same for those of count runs only. */
 enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t count, uint64_t *removed,
@@ -79,6 +82,18 @@ enum bm_status bm_sink_copy_from(struct bm_sink *s, struct bm_source *src, uint8
  * error (then the temp is gone and the old file as it was). */
 enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
                               const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+/* The first half of a commit: all that comes before the rename. Without the fsync where it may wait and the sink can
+ * wait for its group's (then bm_sink_waits): then it must go through bm_sink_group_add, bm_sink_group_sync and bm_sink_commit. On failure
+ * too the sink stays, to be aborted. After it nothing can be written. */
+enum bm_status bm_sink_complete(struct bm_sink *s, const struct stat *src_stat, int src_fd, bool may_wait,
+                                struct bm_buf *warnings, const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+bool bm_sink_waits(const struct bm_sink *s);
+/* Gives the bytes of a complete file that is synced (by bm_sink_complete, or by its group) from offset `from` on to take, as
+ * they are on the disk: past the page cache where that can be (sink_reread.c). BM_ERR_USAGE where it is no file
+ * (bm_sink_is_file). Allocates up to 512 KiB for the call. */
+typedef enum bm_status bm_sink_take_fn(void *arg, const uint8_t *data, size_t len, struct bm_error *err);
+enum bm_status bm_sink_reread(struct bm_sink *s, uint64_t from, bm_sink_take_fn *take, void *arg,
+                              const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
 /* The same for two outputs that belong together, such as a file and its index: both are complete before either takes its
  * name, and the second's old file is removed before the first is renamed, so that at no time the one stands beside a
  * version of the other that it is not of. Where the first fails neither is published; should the second fail at its
@@ -95,5 +110,23 @@ enum bm_status bm_sink_truncate(struct bm_sink *s, uint64_t bytes, struct bm_err
 /* Bytes in the output so far; with APPEND those of the old file are counted. */
 uint64_t bm_sink_size(const struct bm_sink *s);
 void bm_sink_abort(struct bm_sink *s); /* removes the temp file, frees; NULL is fine */
+/* Is it a file, with a name of its own, that bytes can be read back from? Not so a FIFO, a device, standard output. */
+bool bm_sink_is_file(const struct bm_sink *s);
+/* Sets err of the output: its path is the place. Returns status. */
+enum bm_status bm_sink_refuse(const struct bm_sink *s, enum bm_status status, struct bm_error *err, const char *text);
+bool bm_sink_in_memory(const struct bm_sink *s); /* ... but no disk is behind it */
+
+/* Outputs whose bytes go to the disk together: one syncfs(2) for each file system, in place of an fsync for each file.
+ * An error of the write-back of any of them, at whatever time, is an error of the group. One thread at a time. */
+struct bm_sink_group;
+enum bm_status bm_sink_group_create(struct bm_sink_group **out, struct bm_error *err) BM_NODISCARD;
+/* Adds a sink that waits and closes its descriptor; it stays the caller's, who ends it by bm_sink_commit after
+ * bm_sink_group_sync was fine, and by bm_sink_abort otherwise. A failure is the sink's. *new_dir: no other that waits is
+ * in its directory, whose descriptor stays open until then. May sleep. */
+enum bm_status bm_sink_group_add(struct bm_sink_group *g, struct bm_sink *s, bool *new_dir, struct bm_error *err)
+	BM_NODISCARD;
+/* Once, when all are in. May sleep for long. */
+enum bm_status bm_sink_group_sync(struct bm_sink_group *g, struct bm_error *err) BM_NODISCARD;
+void bm_sink_group_destroy(struct bm_sink_group *g); /* NULL is fine */
 
 #endif

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "bm_mem.h"
 
@@ -111,6 +112,25 @@ struct bm_blocker;                       /* bm_source.h */
  * not cached, a pipe with a list; its cancel_fd is not used (struct bm_walk_options has one). */
 struct bm_entry *bm_walk_next(struct bm_walk *w, const struct bm_blocker *b);
 void bm_entry_destroy(struct bm_entry *e);
+
+/* What tells whether a file is still the one that was read. */
+struct bm_file_id {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime;
+};
+static inline struct bm_file_id bm_file_id_of(const struct stat *st)
+{
+	return (struct bm_file_id){st->st_dev, st->st_ino, st->st_size, st->st_mtim};
+}
+/* Unlinks a FILE, provided that its name in its directory still stands for that file, as it was: else BM_ERR_CHANGED, and
+ * nothing is done. A symbolic link is another file than the one that it leads to. May sleep, as all below. */
+enum bm_status bm_entry_remove(const struct bm_entry *e, const struct bm_file_id *id, struct bm_error *err)
+	BM_NODISCARD;
+/* fsync of the directory that the entry is in. */
+enum bm_status bm_entry_sync_dir(const struct bm_entry *e, struct bm_error *err) BM_NODISCARD;
+bool bm_entry_same_dir(const struct bm_entry *a, const struct bm_entry *b); /* as they are named */
 /* What was left out so far, for the summary. */
 struct bm_walk_counts {
 	uint64_t excluded, hidden, symlinks, special, other_filesystem, own_outputs;

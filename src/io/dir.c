@@ -68,6 +68,73 @@ void bm_dir_unref(struct bm_dir *d)
 	free(d);
 }
 
+/* The directory that the entry is in, by its name; what was listed where it has a handle. -1 and errno. */
+static int open_parent(const struct bm_entry *e, int flags)
+{
+	size_t dir_len = (size_t)(e->leaf - e->display); /* leaf points into display on entries that have a dir */
+	char *dir = strndup(dir_len ? e->display : "./", dir_len ? dir_len : 2);
+	if (!dir)
+		return -1;
+	int fd = bm_io_open(AT_FDCWD, dir, strlen(dir), flags | O_DIRECTORY | O_CLOEXEC, 0);
+	free(dir);
+	struct stat st;
+	if (fd >= 0 && e->dir && (fstat(fd, &st) != 0 || st.st_dev != e->dir->dev || st.st_ino != e->dir->ino)) {
+		bm_io_close(fd);
+		errno = ESTALE;
+		return -1;
+	}
+	return fd;
+}
+
+enum bm_status bm_entry_remove(const struct bm_entry *e, const struct bm_file_id *id, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+	struct stat st;
+	bool is_below = e->dir && e->dir->fd >= 0;
+	int dir = is_below ? e->dir->fd : open_parent(e, O_PATH);
+	if (dir < 0)
+		return bm_io_fail(err, errno, e->display, e->display_len, "not removed: cannot open its directory");
+	if (fstatat(dir, e->leaf, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		status = bm_io_fail(err, errno, e->display, e->display_len, "not removed: cannot stat");
+	else if (S_ISLNK(st.st_mode))
+		status = bm_io_refuse(err, BM_ERR_CHANGED, e->display, e->display_len,
+		                      "not removed: it is a symbolic link to the file that was read");
+	else if (st.st_dev != id->dev || st.st_ino != id->ino || st.st_size != id->size ||
+	         st.st_mtim.tv_sec != id->mtime.tv_sec || st.st_mtim.tv_nsec != id->mtime.tv_nsec)
+		status = bm_io_refuse(
+			err, BM_ERR_CHANGED, e->display, e->display_len,
+			"not removed: it was changed after it was read, so its outputs are of an older version; "
+			"run again");
+	else if (unlinkat(dir, e->leaf, 0) != 0)
+		status = bm_io_fail(err, errno, e->display, e->display_len,
+		                    "cannot be removed; its outputs are complete");
+	if (!is_below)
+		bm_io_close(dir);
+	return status;
+}
+
+enum bm_status bm_entry_sync_dir(const struct bm_entry *e, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+	int r, fd = open_parent(e, O_RDONLY);
+	if (fd < 0) /* gone, or not to be read: that a removal is undone by a crash does no harm */
+		return BM_OK;
+	do
+		r = fsync(fd);
+	while (r != 0 && errno == EINTR);
+	if (r != 0 && errno != EINVAL)
+		status = bm_io_fail(err, errno, e->display, e->display_len,
+		                    "was removed, but fsync of its directory failed, so it may be back after a crash");
+	bm_io_close(fd);
+	return status;
+}
+
+bool bm_entry_same_dir(const struct bm_entry *a, const struct bm_entry *b)
+{
+	size_t len = (size_t)(a->leaf - a->display);
+	return len == (size_t)(b->leaf - b->display) && memcmp(a->display, b->display, len) == 0;
+}
+
 int bm_dir_open_leaf(const struct bm_entry *e, int flags, bool cached_only)
 {
 	int at = AT_FDCWD, by_path = -1;
@@ -83,22 +150,9 @@ int bm_dir_open_leaf(const struct bm_entry *e, int flags, bool cached_only)
 			errno = EAGAIN;
 			return -1;
 		}
-		size_t dir_len =
-			(size_t)(e->leaf - e->display); /* leaf points into display on entries that have a dir */
-		char *dir = strndup(dir_len ? e->display : "./", dir_len ? dir_len : 2);
-		if (!dir)
-			return -1;
-		by_path = bm_io_open(AT_FDCWD, dir, strlen(dir), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-		free(dir);
-		struct stat st;
+		at = by_path = open_parent(e, O_PATH);
 		if (by_path < 0)
 			return -1;
-		if (fstat(by_path, &st) != 0 || st.st_dev != e->dir->dev || st.st_ino != e->dir->ino) {
-			bm_io_close(by_path);
-			errno = ESTALE;
-			return -1;
-		}
-		at = by_path;
 	}
 	int fd = cached_only ? bm_io_open_cached(at, name, len, flags) : bm_io_open(at, name, len, flags, 0);
 	bm_io_close(by_path);

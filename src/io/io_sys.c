@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,6 +148,32 @@ bool bm_io_own_clock(int fd)
 	case OVERLAYFS_SUPER_MAGIC:
 		return true;
 	default:
+		return false;
+	}
+}
+
+/* Before Linux 5.8 syncfs says nothing of what could not be written. */
+static bool kernel_tells(void)
+{
+	struct utsname u;
+	unsigned major = 0, minor = 0;
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 5 || (major == 5 && minor >= 8));
+}
+
+bool bm_io_has_syncfs(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) != 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC: /* ext2 and ext3 too */
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+		return kernel_tells();
+	default: /* overlayfs, for one, does not pass on the errors of what it lies on */
 		return false;
 	}
 }

@@ -41,6 +41,9 @@ bool bm_io_in_memory(int fd);
 /* Does fd's file system take its times from this machine's clock, and does it change ctime with every write? Not so where
  * a server does that (NFS, SMB, FUSE), or where it is not known. */
 bool bm_io_own_clock(int fd);
+/* Does syncfs(2) on fd's file system write all that its files have, and tell of any error of writing since fd was opened?
+ * Local file systems, since Linux 5.8; a server or another layer below may not know of it. */
+bool bm_io_has_syncfs(int fd);
 /* close() for -1 and for a descriptor whose error is of no interest; errno is kept. */
 void bm_io_close(int fd);
 

@@ -51,6 +51,8 @@ void bm_sink_free(struct bm_sink *s)
 	if (s->owns_fd)
 		bm_io_close(s->fd);
 	bm_io_close(s->old_fd);
+	if (s->in_group)
+		bm_sink_dir_part(s->set, s->dir);
 	bm_sink_dir_unref(s->set, s->dir);
 	bm_sink_set_unref(s->set);
 	free(s->leaf);
@@ -427,6 +429,21 @@ enum bm_status bm_sink_truncate(struct bm_sink *s, uint64_t bytes, struct bm_err
 	if (s->flushed > bytes)
 		s->flushed = bytes;
 	return BM_OK;
+}
+
+bool bm_sink_is_file(const struct bm_sink *s)
+{
+	return s->kind == SINK_TEMP;
+}
+
+enum bm_status bm_sink_refuse(const struct bm_sink *s, enum bm_status status, struct bm_error *err, const char *text)
+{
+	return bm_io_refuse(err, status, s->path, s->path_len, "%s", text);
+}
+
+bool bm_sink_in_memory(const struct bm_sink *s)
+{
+	return s->kind == SINK_TEMP && s->dir->in_memory;
 }
 
 uint64_t bm_sink_size(const struct bm_sink *s)

@@ -11,6 +11,8 @@
  * unlink where the file system does not know that. An append also fails where the old file is another than the one
  * whose bytes the temp starts with.
  *
+ * Outputs that can wait for others (sink_group.c) do without the fsync here, and are renamed when the group's is done.
+ *
  * Two outputs of which one is the other's index cannot be renamed at one blow. Between the two renames there is then no
  * index rather than a wrong one: the old one goes first.
  */
@@ -24,7 +26,7 @@
 #include "bm_error.h"
 #include "io_sys.h"
 
-static int sync_file(int fd)
+int bm_sink_sync_file(int fd)
 {
 	int r;
 	do
@@ -33,11 +35,19 @@ static int sync_file(int fd)
 	return r;
 }
 
+/* Is it to be synced with others? Not what stays open until its end, such as the old file of an append. */
+static bool can_wait(const struct bm_sink *s)
+{
+	return s->set->durability == BM_DURABLE_BATCH && s->dir->has_syncfs && !s->dir->is_path_only && s->old_fd < 0;
+}
+
 /* Everything before the rename. */
-static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
-                               struct bm_error *err)
+static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, int src_fd, bool may_wait,
+                               struct bm_buf *warnings, struct bm_error *err)
 {
 	int r;
+	if (s->is_complete)
+		return BM_OK;
 	if (s->failed)
 		return bm_io_refuse(err, BM_ERR_FAILED, s->path, s->path_len,
 		                    "not put in place: writing it has failed before");
@@ -54,8 +64,9 @@ static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, i
 		bm_sink_copy_metadata(s, src_stat, src_fd, true, warnings);
 	else if (fchmod(s->fd, s->opt.mode & 07777 & ~s->set->umask) != 0)
 		return bm_sink_fail(s, errno, err, "cannot set its mode");
+	s->waits = may_wait && can_wait(s);
 	if (s->set->durability != BM_DURABLE_NONE) {
-		if (sync_file(s->fd) != 0)
+		if (!s->waits && bm_sink_sync_file(s->fd) != 0)
 			return bm_sink_fail(s, errno, err,
 			                    "fsync failed, so its data may not be on the disk: not put in place");
 	} else {
@@ -63,6 +74,7 @@ static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, i
 		if (again >= 0 && close(again) != 0 && errno != EINTR)
 			return bm_sink_fail(s, errno, err, "cannot write (close)");
 	}
+	s->is_complete = true;
 	return BM_OK;
 }
 
@@ -124,7 +136,8 @@ static enum bm_status finish_in_place(struct bm_sink *s, struct bm_error *err)
 		return bm_io_refuse(err, BM_ERR_FAILED, s->path, s->path_len,
 		                    "not complete: writing it has failed before");
 	if (s->set->durability != BM_DURABLE_NONE && fstat(s->fd, &st) == 0 &&
-	    (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) && sync_file(s->fd) != 0 && errno != EINVAL && errno != EROFS)
+	    (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)) && bm_sink_sync_file(s->fd) != 0 && errno != EINVAL &&
+	    errno != EROFS)
 		return bm_sink_fail(s, errno, err, "fsync failed");
 	if (s->owns_fd) {
 		s->owns_fd = false;
@@ -138,7 +151,7 @@ static enum bm_status finish_in_place(struct bm_sink *s, struct bm_error *err)
 static enum bm_status make_ready(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
                                  struct bm_error *err)
 {
-	return s->kind == SINK_IN_PLACE ? finish_in_place(s, err) : complete(s, src_stat, src_fd, warnings, err);
+	return s->kind == SINK_IN_PLACE ? finish_in_place(s, err) : complete(s, src_stat, src_fd, false, warnings, err);
 }
 
 static enum bm_status remove_old(struct bm_sink *s, struct bm_error *err)
@@ -174,6 +187,23 @@ enum bm_status bm_sink_commit_pair(struct bm_sink *s, struct bm_sink *second, co
 	return status;
 }
 
+enum bm_status bm_sink_complete(struct bm_sink *s, const struct stat *src_stat, int src_fd, bool may_wait,
+                                struct bm_buf *warnings, const struct bm_blocker *b, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+	if (s->kind == SINK_IN_PLACE)
+		return BM_OK; /* its end is all in the commit */
+	bm_io_block(b);
+	status = complete(s, src_stat, src_fd, may_wait, warnings, err);
+	bm_io_unblock(b);
+	return status;
+}
+
+bool bm_sink_waits(const struct bm_sink *s)
+{
+	return s->waits;
+}
+
 enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, int src_fd, struct bm_buf *warnings,
                               const struct bm_blocker *b, struct bm_error *err)
 {
@@ -182,7 +212,7 @@ enum bm_status bm_sink_commit(struct bm_sink *s, const struct stat *src_stat, in
 	if (s->kind == SINK_IN_PLACE) {
 		status = finish_in_place(s, err);
 	} else {
-		status = complete(s, src_stat, src_fd, warnings, err);
+		status = complete(s, src_stat, src_fd, false, warnings, err);
 		if (status == BM_OK) {
 			if (bm_sink_set_begin(s->set)) {
 				status = publish(s, err);

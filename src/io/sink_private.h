@@ -15,6 +15,9 @@ struct sink_dir {
 	int fd;
 	bool is_path_only; /* O_PATH: may be searched and written, not read, so fsync is not possible on it */
 	bool in_memory;    /* no disk is behind the files in it */
+	bool has_syncfs;   /* its file system writes all of it on syncfs, and tells of errors */
+	unsigned waiting;  /* under the set's lock: sinks in groups that have their temp here */
+	bool shared_lock;  /* under the set's lock: flock, so that temps without a lock of their own are not swept */
 	unsigned refs;
 	bool cached, dirty;
 	struct sink_dir *cache_prev, *cache_next;
@@ -57,9 +60,12 @@ struct bm_sink {
 	struct sink_dir *dir;    /* one reference; NULL: SINK_IN_PLACE */
 	int fd;
 	bool owns_fd;
-	size_t at_once; /* SINK_IN_PLACE: what one write may take, 0: not asked yet */
-	bool has_temp;  /* the owner's view; abort_all may have removed it meanwhile */
-	bool failed;    /* a write failed: commit refuses */
+	size_t at_once;   /* SINK_IN_PLACE: what one write may take, 0: not asked yet */
+	bool has_temp;    /* the owner's view; abort_all may have removed it meanwhile */
+	bool failed;      /* a write failed: commit refuses */
+	bool is_complete; /* bm_sink_complete was fine */
+	bool waits;       /* ... but for the fsync, which its group does */
+	bool in_group;    /* ... and its descriptor is closed */
 	struct bm_sink_options opt;
 	uint64_t offset;     /* bytes appended, holes counted; with APPEND the old ones too */
 	uint64_t data_end;   /* the file's size so far; less than offset: a hole at the end */
@@ -96,6 +102,12 @@ bool bm_sink_set_begin(struct bm_sink_set *set);
 void bm_sink_set_end(struct bm_sink_set *set);
 void bm_sink_set_add(struct bm_sink *s);   /* the temp file exists; between begin and end */
 void bm_sink_set_leave(struct bm_sink *s); /* it does not exist any more */
+/* Keeps the sweeps of others off temps in this directory, whether they are locked or not, until it is closed. False, and
+ * errno, where that cannot be had. May sleep for a moment. */
+bool bm_sink_dir_hold(struct bm_sink_set *set, struct sink_dir *d);
+/* A sink with its temp here goes into a group; is it the first? And leaves it. */
+bool bm_sink_dir_join(struct bm_sink_set *set, struct sink_dir *d);
+void bm_sink_dir_part(struct bm_sink_set *set, struct sink_dir *d);
 
 /* sink.c */
 void bm_sink_free(struct bm_sink *s); /* closes; the temp has been renamed or removed */
@@ -103,6 +115,7 @@ enum bm_status bm_sink_fail(struct bm_sink *s, int sys_errno, struct bm_error *e
 /* Writes at the end, in place; no holes looked for. */
 enum bm_status bm_sink_put(struct bm_sink *s, const uint8_t *data, size_t len, const struct bm_blocker *b,
                            struct bm_error *err);
+int bm_sink_sync_file(int fd); /* fsync; -1 and errno */
 /* Is all of it zero? */
 bool bm_sink_is_zero(const uint8_t *data, size_t len);
 

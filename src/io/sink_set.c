@@ -13,7 +13,8 @@
  * Temp files: each is in a list from its creation until it was renamed or removed. abort_all closes the set, waits for
  * the creations and renames that have begun, and unlinks what is in the list. A temp file is locked with flock as long
  * as its sink lives; that is how bm_sink_sweep tells what a killed process left (the kernel dropped its lock) from what
- * is in use.
+ * is in use. Temps that wait in a group are closed, or descriptors would bound the group; the shared lock on their
+ * directory stands for them all.
  */
 #include "sink_private.h"
 
@@ -235,6 +236,7 @@ static struct sink_dir *dir_new(const char *key, size_t key_len, int fd, bool is
 		d->fd = fd;
 		d->is_path_only = is_path_only;
 		d->in_memory = bm_io_in_memory(fd);
+		d->has_syncfs = bm_io_has_syncfs(fd);
 		d->refs = 1;
 		d->key_len = key_len;
 		memcpy(d->key, key, key_len);
@@ -458,6 +460,40 @@ void bm_sink_set_leave(struct bm_sink *s)
 	unlock(s->set);
 }
 
+bool bm_sink_dir_hold(struct bm_sink_set *set, struct sink_dir *d)
+{
+	lock(set);
+	bool held = d->shared_lock;
+	unlock(set);
+	if (held)
+		return true;
+	int r;
+	do
+		r = flock(d->fd, LOCK_SH);
+	while (r != 0 && errno == EINTR);
+	if (r != 0)
+		return false;
+	lock(set);
+	d->shared_lock = true;
+	unlock(set);
+	return true;
+}
+
+bool bm_sink_dir_join(struct bm_sink_set *set, struct sink_dir *d)
+{
+	lock(set);
+	bool first = d->waiting++ == 0;
+	unlock(set);
+	return first;
+}
+
+void bm_sink_dir_part(struct bm_sink_set *set, struct sink_dir *d)
+{
+	lock(set);
+	d->waiting--;
+	unlock(set);
+}
+
 void bm_sink_set_abort_all(struct bm_sink_set *set)
 {
 	if (!set)
@@ -511,6 +547,13 @@ enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, s
 		int e = errno;
 		bm_io_close(fd);
 		return bm_io_fail(err, e, dir, strlen(dir), "cannot open directory");
+	}
+	if (flock(dirfd(d), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+		/* Temps of a group that lives may lie here without locks of their own. */
+		(void)closedir(d);
+		if (removed)
+			*removed = 0;
+		return BM_OK;
 	}
 	const struct dirent *e;
 	while ((errno = 0, e = readdir(d)) != NULL) {

@@ -4,8 +4,8 @@
  *
  *	{"type":"file","job":"j","path":"a/b","input":"/root/a/b","state":"done|skipped|failed",
  *	 "unchanged":true,						optional: skipped since it was done before
-	 "verdict":"ok","other":"c/d",						both optional: enum bm_verdict
- *	 "bytes":12,
+ *	 "verdict":"ok","other":"c/d",						both optional: enum bm_verdict
+ *	 "bytes":12,"removed":true,						removed: optional
  *	 "digests":[{"step":1,"algorithm":"sha256","hex":"00ff","bytes":12}],
  *	 "outputs":[{"step":3,"path":"/backup/a/b.gz","bytes":9,"skipped":true}],	skipped: optional
  *	 "warnings":["..."],
@@ -13,7 +13,7 @@
  *		"more_ranges":0},				optional: struct bm_file_damage
  *	 "error":{"status":"system call failed","errno":2,"where":"...","text":"..."}}	optional; errno, where too
  *	{"type":"summary","run":"...","jobs_done":1,"jobs_failed":0,"jobs_skipped":0,
- *	 "files_done":1,"files_failed":0,"files_skipped":0,
+ *	 "files_done":1,"files_failed":0,"files_skipped":0,"files_removed":1,	the last one: optional
  *	 "passed_over":{"symlinks":0,"special":0,"other_filesystem":0,"own_outputs":0},
  *	 "bytes_read":12,"bytes_written":9,"elapsed_ms":4,
  *	 "verdicts":{"ok":1,"changed":0 ...},"bad_lines":0,			both optional: where something was verified

@@ -10,6 +10,7 @@
 
 #include "bm_gzip.h"
 #include "bm_glob.h"
+#include "bm_sink.h"
 #include "bm_text.h"
 
 /* ---- looking into a step ---- */
@@ -290,6 +291,51 @@ static void check_verify(struct job_report *r, const struct bm_job *job)
 	job_report_up(r, mark);
 }
 
+/* Nothing may be the only copy of anything, at any time. The pointer is at the job. */
+static void check_remove(struct job_report *r, const struct bm_job *job)
+{
+	size_t mark = r->pointer.len, outputs = 0;
+
+	if (job->step_count == 0 || strcmp(job->steps[0].kind->name, "read") != 0 || !job->steps[0].p.read.remove)
+		return;
+	job_report_down(r, "steps");
+	for (size_t i = 1; i < job->step_count; i++) {
+		const struct bm_step *s = &job->steps[i];
+		const char *to = job_template_of(s, "to", NULL), *key = NULL, *why = NULL;
+		size_t inner;
+
+		if (to == NULL)
+			continue;
+		outputs++;
+		if (job_is_dash(to) || job_is_device(to)) {
+			key = "to";
+			why = "is no file that could be read back";
+		} else if (s->p.write.combine) {
+			key = "combine";
+			why = "joins the inputs into one output, which is not read back";
+		} else if (s->p.write.durability == BM_DURABLE_NONE) {
+			key = "durability";
+			why = "leaves the output in memory for a while, where a crash would lose it";
+		} else if (s->p.write.verify == BM_WRITE_VERIFY_NONE) {
+			key = "verify";
+			why = "leaves out the comparison that must come before";
+		}
+		if (key == NULL)
+			continue;
+		inner = job_report_down_index(r, s->index);
+		job_report_down(r, key);
+		job_fault(r, JOB_FAULT, NULL, "this %s, and steps/0 (read) is to remove the inputs", why);
+		job_report_up(r, inner);
+	}
+	if (outputs == 0) {
+		job_report_down_index(r, 0);
+		job_report_down(r, "remove");
+		job_fault(r, JOB_FAULT, NULL,
+		          "remove would lose the inputs: no step of this job writes them anywhere; add a write step");
+	}
+	job_report_up(r, mark);
+}
+
 static void check_notify(struct job_report *r, const struct bm_job_params *p)
 {
 	const struct bm_strings *command = &p->notify_command;
@@ -353,4 +399,5 @@ void job_check_job(struct job_report *r, const struct job_node *n)
 	check_indexes(r, &n->job);
 	check_verify(r, &n->job);
 	check_incremental(r, &n->job);
+	check_remove(r, &n->job);
 }

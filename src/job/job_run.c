@@ -2,7 +2,8 @@
  * job_run.c - one job of a run on the engine: the flow's callbacks.
  *
  * next()   makes the next stream (struct bm_file): job_next.c.
- * end()    closes the file's steps (outputs take their names here), and puts its result as a record into the order.
+ * end()    closes the file's steps (outputs take their names here, or wait for others in a group: job_group.c), and puts
+ *          its result as a record into the order.
  * emitted  in listing order, one at a time: manifest lines, the report's line, on_file. A verify step holds the report
  *          of what is in the manifest or in the tree only; it is released in done(), when it is known what has moved.
  * done()   publishes manifests and combined outputs, syncs directories, and tells the run.
@@ -14,6 +15,8 @@
 #include "bm_report.h"
 #include "bm_text.h"
 #include "history.h"
+#include "job_group.h"
+#include "job_remove.h"
 #include "resume.h"
 #include "run_internal.h"
 
@@ -78,6 +81,7 @@ void job_file_result(const struct job_run *j, struct bm_file *f, const struct bm
 	r->bytes = f->bytes_in;
 	r->warnings = f->warnings.len > 0 ? f->warnings.data : NULL;
 	r->state = f->skipped ? BM_FILE_SKIPPED : BM_FILE_DONE;
+	r->removed = f->removed;
 	if (err->status != BM_OK) {
 		r->state = BM_FILE_FAILED;
 		r->error = err;
@@ -135,24 +139,21 @@ static void count_result(struct job_run *j, const struct bm_file_result *r)
 	run_tick(run);
 }
 
-static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct bm_error *verdict)
+void job_file_over(struct job_run *j, struct bm_file *f, const struct bm_error *failure, struct job_scratch *scratch)
 {
-	struct job_run *j = ctx;
-	struct bm_file *f = stream;
-	struct job_scratch *scratch = &j->scratch[bm_worker_index(w)];
-	struct bm_file_results *res = &scratch->results;
+	struct bm_file_results *res = f->results;
 	struct bm_file_result r;
 	struct bm_error err;
 
 	bm_error_clear(&err);
-	f->results = res;
-	if (f->is_complete)
-		resume_give(j, f, &r); /* it has met no step */
-	else if (bm_plan_close_file(j->plan, f, w, verdict, &err) == BM_OK &&
-	         (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || res->blocks.oom ||
-	          res->block_bytes.oom || f->warnings.oom))
+	if (failure != NULL)
+		err = *failure;
+	else if (f->is_complete)
+		resume_give(j, f, &r);
+	else if (res->digests.oom || res->digest_bytes.oom || res->outputs.oom || res->blocks.oom ||
+	         res->block_bytes.oom || f->warnings.oom)
 		(void)bm_error_set_nomem(&err);
-	if (f->is_complete) {
+	if (f->is_complete && failure == NULL) {
 		scratch->record.oom =
 			scratch->record.oom || res->digests.oom || res->digest_bytes.oom || res->outputs.oom;
 		bm_record_encode(&scratch->record, &r);
@@ -173,6 +174,27 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 		order_trouble(j, &err);
 	bm_file_results_reset(res);
 	bm_file_destroy(f);
+}
+
+static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct bm_error *verdict)
+{
+	struct job_run *j = ctx;
+	struct bm_file *f = stream;
+	struct job_scratch *scratch = &j->scratch[bm_worker_index(w)];
+	struct bm_error err;
+
+	bm_error_clear(&err);
+	f->results = &scratch->results;
+	if (!f->is_complete)
+		(void)bm_plan_close_file(j->plan, f, w, verdict, &err);
+	else if (j->removal != NULL && resume_left_output(f)) /* it has met no step */
+		f->keep = "an output was there already and was left as it was";
+	if (err.status == BM_OK && job_group_wants(j, f) && job_group_add(j, f, w, &err) == BM_OK)
+		return;
+	bm_file_drop_waiting(f);
+	if (err.status == BM_OK && j->removal != NULL && !f->skipped && f->verdict <= BM_VERDICT_OK)
+		bm_file_warn(f, "not removed: %s", f->keep != NULL ? f->keep : "it is no regular file");
+	job_file_over(j, f, err.status != BM_OK ? &err : NULL, scratch);
 }
 
 static bool decode(struct job_run *j, const void *data, size_t len)
@@ -296,6 +318,7 @@ static void job_done(void *ctx)
 {
 	struct job_run *j = ctx;
 	struct bm_run *run = j->run;
+	job_groups_end(j);
 	bool good = !atomic_load(&j->stop) && !bm_order_failed(j->order);
 	good = bm_plan_release(j->plan, good, job_release, j) && good;
 	/* Yesterday's manifest is worth more than an empty one: the disk with the inputs may not be there today. */
@@ -310,13 +333,15 @@ static void job_done(void *ctx)
 		                   "no input could be used: manifests and combined outputs were left as they were");
 		run_error(run, j, &err);
 	}
-	for (int d = 0; d <= BM_DURABLE_FILE; d++) {
+	for (int d = 0; d < BM_DURABLE_COUNT; d++) {
 		bm_error_clear(&err);
 		if (bm_sink_set_sync(run->sinks[d], &err) == BM_OK)
 			continue;
 		is_finished = false;
 		run_error(run, j, &err);
 	}
+	if (!job_removal_end(j, good && is_finished))
+		is_finished = false;
 	resume_end(j, good && is_finished);
 	job_run_passed_over(j, j->walk, j->own_outputs, say_message, j);
 	run_job_over(j, good && is_finished && atomic_load(&j->failed) == 0 ? JOB_DONE : JOB_FAILED);
@@ -368,6 +393,11 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 	j->scratch = bm_calloc_array(j->scratch_count, sizeof(*j->scratch));
 	if (j->scratch == NULL)
 		return bm_error_set_nomem(err);
+	status = job_groups_create(&j->groups, err);
+	if (status == BM_OK && j->job->steps[0].p.read.remove)
+		status = job_removal_create(has_fixed_output(j), &j->removal, err);
+	if (status != BM_OK)
+		return status;
 	status = bm_order_create(ORDER_MEMORY / j->run->job_count, job_emit, j, &j->order, err);
 
 	if (status == BM_OK)

@@ -7,7 +7,7 @@
  * the path, so then only the former is stored, and the name of an algorithm is one of a short list, so its place
  * in that is stored, and the string itself only for a name that is not there letter for letter.
  *
- *	state, verdict, bytes, has mtime + 2 * unchanged [, mtime], job, path form [, path], display [, path's length], warnings, other,
+ *	state, verdict, bytes, flags [, mtime], job, path form [, path], display [, path's length], warnings, other,
  *	n, n × (algorithm + 1 | 0, name; step, length, digest), n, n × (path, bytes, skipped, step),
  *	n, n × (algorithm, step, block size, digest length, count, digests), has damage [, damage], has error [, error]
  *
@@ -23,6 +23,7 @@
 #include "bm_digest.h"
 #include "bm_record.h"
 
+enum { HAS_MTIME = 1, UNCHANGED = 2, REMOVED = 4 };
 enum path_form { PATH_OWN, PATH_IN_DISPLAY };
 
 #define VARINT_MAX_BYTES 10
@@ -107,7 +108,7 @@ void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 	put_number(out, (uint64_t)f->state);
 	put_number(out, (uint64_t)f->verdict);
 	put_number(out, f->bytes);
-	put_number(out, (f->has_mtime ? 1 : 0) | (f->unchanged ? 2 : 0));
+	put_number(out, (f->has_mtime ? HAS_MTIME : 0) | (f->unchanged ? UNCHANGED : 0) | (f->removed ? REMOVED : 0));
 	if (f->has_mtime)
 		bm_buf_put(out, &f->mtime_ns, sizeof(f->mtime_ns));
 	put_string(out, f->job, job_len);
@@ -353,9 +354,10 @@ bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len)
 	f->state = (enum bm_file_state)get_number_to(&r, BM_FILE_FAILED);
 	f->verdict = (enum bm_verdict)get_number_to(&r, BM_VERDICT_COUNT - 1);
 	f->bytes = get_number(&r);
-	uint64_t flags = get_number_to(&r, 3);
-	f->has_mtime = (flags & 1) != 0;
-	f->unchanged = (flags & 2) != 0;
+	uint64_t flags = get_number_to(&r, HAS_MTIME | UNCHANGED | REMOVED);
+	f->has_mtime = (flags & HAS_MTIME) != 0;
+	f->unchanged = (flags & UNCHANGED) != 0;
+	f->removed = (flags & REMOVED) != 0;
 	if (f->has_mtime) {
 		const char *mtime = get_bytes(&r, sizeof(f->mtime_ns));
 

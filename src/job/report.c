@@ -184,6 +184,8 @@ void bm_report_file(struct bm_buf *out, const struct bm_file_result *f)
 		put_name(out, "other", f->other);
 	}
 	put_count(out, ",\"bytes\":", f->bytes);
+	if (f->removed)
+		bm_buf_puts(out, ",\"removed\":true");
 	put_digests(out, f);
 	put_outputs(out, f);
 	put_warnings(out, f->warnings);
@@ -222,6 +224,8 @@ void bm_report_summary(struct bm_buf *out, const char *run_id, const struct bm_s
 	put_count(out, ",\"files_done\":", s->files_done);
 	put_count(out, ",\"files_failed\":", s->files_failed);
 	put_count(out, ",\"files_skipped\":", s->files_skipped);
+	if (s->files_removed > 0)
+		put_count(out, ",\"files_removed\":", s->files_removed);
 	put_count(out, ",\"passed_over\":{\"symlinks\":", s->passed_over.symlinks);
 	put_count(out, ",\"special\":", s->passed_over.special);
 	put_count(out, ",\"other_filesystem\":", s->passed_over.other_filesystem);

@@ -324,6 +324,16 @@ void resume_give(struct job_run *j, struct bm_file *f, struct bm_file_result *r)
 	r->unchanged = true;
 }
 
+bool resume_left_output(const struct bm_file *f)
+{
+	const struct known *k = f->known;
+
+	for (size_t i = 0; i < k->output_count; i++)
+		if (k->outputs[i].skipped)
+			return true;
+	return false;
+}
+
 /* Could it be changed again and have the same mtime? */
 static bool is_racy(const struct bm_file *f, int64_t mtime_ns)
 {
@@ -360,18 +370,15 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 	struct bm_catalog *c = catalog_of(j);
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_catalog_done d = {.path = f->entry->path, .path_len = f->entry->path_len};
-	const struct stat *st;
 	size_t at = 0;
 	enum bm_status status;
 
-	if (c == NULL || !j->resume->puts || f->root == 0 || r->state == BM_FILE_FAILED || f->source == NULL ||
-	    !bm_source_is_regular(f->source))
+	if (c == NULL || !j->resume->puts || f->root == 0 || r->state == BM_FILE_FAILED || !f->has_mtime)
 		return;
-	st = bm_source_stat(f->source);
-	d.size = (uint64_t)st->st_size;
-	d.inode = (uint64_t)st->st_ino;
-	d.mtime_ns = resume_ns(st->st_mtim);
-	d.ctime_ns = resume_ns(st->st_ctim);
+	d.size = (uint64_t)f->source_id.size;
+	d.inode = (uint64_t)f->source_id.ino;
+	d.mtime_ns = f->mtime_ns;
+	d.ctime_ns = resume_ns(f->source_ctime);
 	d.done_ns = bm_catalog_now();
 	bm_buf_reset(&s->done_outputs);
 	bm_buf_reset(&s->done_digests);

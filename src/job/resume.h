@@ -20,6 +20,8 @@ void resume_look(struct job_run *j, struct bm_file *f, struct bm_worker *w);
 bool resume_is_complete(void *arg, struct bm_file *f, uint8_t *buf, size_t cap, const struct bm_blocker *b);
 /* A file was found to be complete: puts what was made of it then into r and f->results. By end(). */
 void resume_give(struct job_run *j, struct bm_file *f, struct bm_file_result *r);
+/* Was an output of such a file there before the job, and left as it was? */
+bool resume_left_output(const struct bm_file *f);
 /* All outputs of a file are where they belong: puts it on record. By end(), the one call after all steps were closed. */
 void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_result *r, struct job_scratch *scratch);
 /* All outputs of the job are, too, and all that was to be done was done or failed: the next run begins anew. */

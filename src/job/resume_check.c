@@ -122,8 +122,10 @@ static bool is_unchanged(struct job_run *j, struct bm_file *f, const struct know
 	struct stat st;
 	bool follow = j->job->steps[0].p.read.follow_symlinks || f->entry->dir == NULL;
 
-	return bm_entry_stat(f->entry, follow, &st) == 0 && is_same(&st, k->size, k->mtime_ns, k->inode) &&
-	       outputs_are_same(j, f, k);
+	if (bm_entry_stat(f->entry, follow, &st) != 0 || !is_same(&st, k->size, k->mtime_ns, k->inode))
+		return false;
+	f->source_id = bm_file_id_of(&st);
+	return outputs_are_same(j, f, k);
 }
 
 /* ---- temporary files of killed runs ---- */

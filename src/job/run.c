@@ -25,6 +25,8 @@
 #include "bm_text.h"
 #include "bm_windows.h"
 #include "history.h"
+#include "job_group.h"
+#include "job_remove.h"
 #include "resume.h"
 #include "run_internal.h"
 
@@ -363,7 +365,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		init_job(run, &run->job_runs[i], jobs->jobs[i]);
 	if (status == BM_OK)
 		status = make_paces(run, err);
-	for (int d = 0; d <= BM_DURABLE_FILE && status == BM_OK; d++)
+	for (int d = 0; d < BM_DURABLE_COUNT && status == BM_OK; d++)
 		status = bm_sink_set_create(run->id, (enum bm_durability)d, &run->sinks[d], err);
 	for (size_t i = 0; i < run->job_count && status == BM_OK; i++)
 		if (jobs->jobs[i]->p.after.count == 0) /* else see job_run_start */
@@ -441,6 +443,8 @@ void bm_run_destroy(struct bm_run *run)
 		bm_entry_destroy(j->walked);
 		bm_walk_destroy(j->walk);
 		bm_order_destroy(j->order);
+		job_groups_destroy(j->groups);
+		job_removal_destroy(j->removal);
 		for (unsigned k = 0; j->scratch != NULL && k < j->scratch_count; k++) {
 			bm_file_results_fini(&j->scratch[k].results);
 			bm_buf_fini(&j->scratch[k].record);
@@ -463,7 +467,7 @@ void bm_run_destroy(struct bm_run *run)
 	}
 	history_destroy(run->history);
 	bm_windows_destroy(run->windows);
-	for (int d = 0; d <= BM_DURABLE_FILE; d++)
+	for (int d = 0; d < BM_DURABLE_COUNT; d++)
 		bm_sink_set_destroy(run->sinks[d]);
 	outputs_destroy(run->outputs);
 	bm_pace_destroy(run->pace);

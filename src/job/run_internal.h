@@ -17,7 +17,9 @@
 
 enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_SKIPPED };
 
-struct outputs; /* outputs.c: which paths this run will write */
+struct job_groups;  /* job_group.h */
+struct job_removal; /* job_remove.h */
+struct outputs;     /* outputs.c: which paths this run will write */
 
 struct history;      /* history.c: the run on record */
 struct resume;       /* resume.c: what a job has done before */
@@ -52,6 +54,8 @@ struct job_run {
 	struct bm_passed_over passed_over; /* by done(); read when the run is over */
 	struct bm_flow *flow;              /* set before its callbacks run; freed with the run */
 	struct bm_order *order;
+	struct job_groups *groups;
+	struct job_removal *removal; /* NULL: nothing is removed */
 	struct job_scratch *scratch; /* by bm_worker_index */
 	unsigned scratch_count;
 	struct resume *resume;               /* NULL: nothing is known, nothing kept */
@@ -82,7 +86,7 @@ struct bm_run {
 	char *id;
 	struct tm date;
 	struct bm_pool *pool;
-	struct bm_sink_set *sinks[BM_DURABLE_FILE + 1];
+	struct bm_sink_set *sinks[BM_DURABLE_COUNT];
 	struct outputs *outputs;
 	struct history *history; /* NULL: none is kept */
 	struct bm_pace *pace;    /* of all jobs; NULL: none */
@@ -95,7 +99,7 @@ struct bm_run {
 
 	/* Counted by every thread for every file: each group on a cache line of its own. */
 	char pad0[64];
-	atomic_uint_fast64_t files_done, files_failed, files_skipped;
+	atomic_uint_fast64_t files_done, files_failed, files_skipped, files_removed;
 	char pad1[64];
 	atomic_uint_fast64_t files_total, bytes_total;
 	atomic_bool total_is_final, cancelled;
@@ -148,6 +152,9 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err) BM_NODISCA
 void job_run_cancel(struct job_run *j);
 /* The public form of a finished file; pointers into f. */
 void job_file_result(const struct job_run *j, struct bm_file *f, const struct bm_error *err, struct bm_file_result *r);
+/* The file is through and every output of it has its name, or it failed (failure is not NULL): counts it, puts its result
+ * into the order, frees it. f->results are reset. scratch: of the calling thread. Any thread, one at a time a file. */
+void job_file_over(struct job_run *j, struct bm_file *f, const struct bm_error *failure, struct job_scratch *scratch);
 /* What the walk, and its caller for own_outputs, passed over: into j->passed_over, and a sentence a kind to say. */
 void job_run_passed_over(struct job_run *j, const struct bm_walk *w, uint64_t own_outputs,
                          void (*say)(void *arg, const char *text), void *arg);

@@ -85,6 +85,7 @@ static void fill_summary(struct bm_run *run, struct bm_summary *sum)
 	sum->files_done = atomic_load(&run->files_done);
 	sum->files_failed = atomic_load(&run->files_failed);
 	sum->files_skipped = atomic_load(&run->files_skipped);
+	sum->files_removed = atomic_load(&run->files_removed);
 	add_bytes(run, &sum->bytes_read, &sum->bytes_written);
 	sum->cancelled = atomic_load(&run->cancelled);
 }

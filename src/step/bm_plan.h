@@ -122,6 +122,20 @@ struct bm_file_results {
 void bm_file_results_reset(struct bm_file_results *r); /* frees the paths, keeps the memory */
 void bm_file_results_fini(struct bm_file_results *r);
 
+/* What tells that an output is on the disk as it was written. */
+struct bm_output_sum {
+	bool is_set;     /* it is to be read back */
+	uint64_t bytes;  /* at its end */
+	uint8_t sum[16]; /* XXH128 of them */
+};
+/* Reads it back and compares: BM_ERR_MISMATCH. Does nothing where sum is not set. May sleep (b). */
+enum bm_status bm_output_check(struct bm_sink *s, const struct bm_output_sum *sum, const struct bm_blocker *b,
+                               struct bm_error *err) BM_NODISCARD;
+struct bm_waiting_output {
+	struct bm_sink *sink;
+	struct bm_output_sum sum;
+};
+
 /* One input on its way. Written by the stage that runs, or by end(); never by two at once unless said. */
 struct bm_file {
 	struct bm_job_context *ctx;
@@ -143,9 +157,16 @@ struct bm_file {
 	int64_t mtime_ns; /* of a regular file when it was opened */
 	struct bm_buf
 		warnings; /* a line each; by fill() and serial stages and close only, of which one runs at a time ... */
-	struct bm_file_damage *damage;   /* owned; by close; NULL: not known */
-	struct bm_file_results *results; /* lent while the file is closed; else NULL */
-	void *state[];                   /* one a step */
+	struct bm_file_damage *damage;     /* owned; by close; NULL: not known */
+	struct bm_file_results *results;   /* lent while the file is closed; else NULL */
+	struct bm_waiting_output *waiting; /* owned: outputs that take their names when their group is synced */
+	size_t waiting_count;
+	/* With "remove": why the input stays though all is well, or NULL; static. By close. */
+	const char *keep;
+	struct bm_file_id source_id; /* where has_mtime: when it was opened */
+	struct timespec source_ctime;
+	bool removed;                /* with "remove": the input is gone */
+	void *state[];               /* one a step */
 };
 
 void bm_file_warn(struct bm_file *f, const char *fmt, ...) BM_PRINTF(2, 3);
@@ -153,6 +174,11 @@ void bm_file_add_digest(struct bm_file *f, unsigned step, const char *algorithm,
                         uint64_t length);
 /* Copies the digests. */
 void bm_file_add_blocks(struct bm_file *f, const struct bm_file_blocks *blocks);
+/* Takes over an output that is complete and waits for its group (bm_sink_waits). BM_ERR_NOMEM: it was aborted. */
+enum bm_status bm_file_add_waiting(struct bm_file *f, struct bm_sink *s, const struct bm_output_sum *sum,
+                                   struct bm_error *err) BM_NODISCARD;
+/* Aborts those that still wait. */
+void bm_file_drop_waiting(struct bm_file *f);
 /* Takes path (heap) over. */
 void bm_file_add_output(struct bm_file *f, unsigned step, char *path, uint64_t bytes, bool skipped);
 

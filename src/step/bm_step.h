@@ -75,7 +75,7 @@ struct bm_read_params {
 	struct bm_strings include, exclude;
 	char *files_from;
 	bool files_from_null;
-	bool hidden, follow_symlinks, one_filesystem;
+	bool hidden, follow_symlinks, one_filesystem, remove;
 	uint64_t min_size, max_size;
 	struct bm_optional_ms older_than, newer_than;
 	/* Not in the table: set by commands that build a job in memory. */
@@ -127,12 +127,14 @@ struct bm_verify_params {
 	uint64_t device;                     /* st_dev that the read root must have, or nothing is checked; 0: any */
 	const struct bm_known_source *known; /* in place of the manifest, which is then a name for messages; borrowed */
 };
+enum bm_write_verify { BM_WRITE_VERIFY_AUTO, BM_WRITE_VERIFY_NONE, BM_WRITE_VERIFY_REREAD };
 struct bm_write_params { /* copy and write */
 	char *to;
 	int if_exists; /* enum bm_if_exists */
 	bool combine;
 	bool preserve;
 	int durability; /* enum bm_durability */
+	int verify;     /* enum bm_write_verify */
 	bool sparse;
 	bool index; /* bgzip's .gzi beside it */
 	/* Not in the table: set by commands that build a job in memory. */

@@ -28,6 +28,7 @@ void bm_file_destroy(struct bm_file *f)
 {
 	if (f == NULL)
 		return;
+	bm_file_drop_waiting(f);
 	bm_source_close(f->source);
 	bm_buf_fini(&f->warnings);
 	free(f->damage);
@@ -97,6 +98,29 @@ void bm_file_add_output(struct bm_file *f, unsigned step, char *path, uint64_t b
 	bm_buf_put(&f->results->outputs, &o, sizeof(o));
 	if (f->results->outputs.oom)
 		free(path);
+}
+
+enum bm_status bm_file_add_waiting(struct bm_file *f, struct bm_sink *s, const struct bm_output_sum *sum,
+                                   struct bm_error *err)
+{
+	struct bm_waiting_output *more = bm_realloc_array(f->waiting, f->waiting_count + 1, sizeof(*more));
+
+	if (more == NULL) {
+		bm_sink_abort(s);
+		return bm_error_set_nomem(err);
+	}
+	f->waiting = more;
+	more[f->waiting_count++] = (struct bm_waiting_output){s, *sum};
+	return BM_OK;
+}
+
+void bm_file_drop_waiting(struct bm_file *f)
+{
+	for (size_t i = 0; i < f->waiting_count; i++)
+		bm_sink_abort(f->waiting[i].sink);
+	free(f->waiting);
+	f->waiting = NULL;
+	f->waiting_count = 0;
 }
 
 /* ---- stash ---- */

@@ -68,13 +68,14 @@ static bool may_skip_early(const struct bm_job *job)
 	return any;
 }
 
-/* The kernel copies holes as holes: not where they are to be filled. */
+/* The kernel copies holes as holes: not where they are to be filled. And of bytes that it does not see nobody knows whether
+ * they are those on the disk. */
 static bool is_kernel_copy(const struct bm_job *job)
 {
 	const struct bm_step *s = &job->steps[1];
 
 	return job->step_count == 2 && is_write(s) && !s->p.write.combine && strcmp(s->p.write.to, "-") != 0 &&
-	       s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse;
+	       s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse && !bm_write_rereads(job, s);
 }
 
 enum bm_status bm_plan_load(struct bm_job_context *ctx, struct bm_error *err)

@@ -78,6 +78,8 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 	}
 	const struct stat *st = bm_source_stat(f->source);
 	f->has_mtime = bm_source_is_regular(f->source);
+	f->source_id = bm_file_id_of(st);
+	f->source_ctime = st->st_ctim;
 	f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 	for (size_t i = 1; i < f->plan->step_count; i++) {
 		const struct bm_step_ops *ops = f->plan->job->steps[i].kind->ops;
@@ -319,6 +321,12 @@ static void check_read(const union bm_step_params *p, bm_step_report_fn *report,
 	if (dashes > 0 && bm_step_is_dash(r->files_from))
 		report(ctx, "files_from", "from and files_from are both \"-\"; standard input can be read only once",
 		       NULL);
+	if (r->remove && (dashes > 0 || bm_step_is_dash(r->files_from)))
+		report(ctx, "remove",
+		       dashes > 0
+		               ? "remove cannot be had where from is \"-\": standard input is no file"
+		               : "remove cannot be had where files_from is \"-\": give a list that can be read again",
+		       NULL);
 	if (r->files_from_null && r->files_from == NULL)
 		report(ctx, "files_from_null",
 		       "files_from_null says how files_from is read, and there is no files_from", NULL);
@@ -392,6 +400,14 @@ static const struct bm_option read_options[] = {
 		.offset = offsetof(struct bm_read_params, one_filesystem),
 		.default_json = "false",
 		.help = "do not go into directories on other file systems",
+	},
+	{
+		.name = "remove",
+		.type = BM_OPTION_BOOL,
+		.offset = offsetof(struct bm_read_params, remove),
+		.default_json = "false",
+		.help = "remove each input once all of its outputs are on the disk and were read back: a move; an input whose "
+			"output was left as it was stays",
 	},
 	{
 		.name = "min_size",

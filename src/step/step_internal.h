@@ -24,6 +24,9 @@ bool bm_step_begins_segment(const struct bm_step *s);
 /* The chunk size of the segment that begins with job->steps[first]: the job's own, or what suits its steps best. */
 size_t bm_step_chunk(const struct bm_job *job, size_t first);
 
+/* Does this write step read back what it wrote? */
+bool bm_write_rereads(const struct bm_job *job, const struct bm_step *s);
+
 /* A template with the run's constants put in. */
 enum bm_status bm_step_template(const struct bm_job_context *ctx, const char *text, const char *algorithm,
                                 unsigned allowed, struct bm_template **out, struct bm_error *err) BM_NODISCARD;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_text.h"
 #include "step_internal.h"
@@ -27,6 +28,8 @@ struct write_shared {
 	struct bm_template *to; /* NULL: standard output */
 
 	/* Combined; the IN_ORDER stage's, then finish's. */
+	bool rereads;     /* constant */
+	atomic_bool told; /* that reading back says nothing of a disk */
 	bool combined;
 	struct bm_sink *sink;
 	char *path;
@@ -43,6 +46,7 @@ struct write_file {
 	uint64_t bytes;
 	bool skipped;
 	struct write_index *index; /* or NULL */
+	struct bm_digest *digest;  /* of what was written, to be compared; or NULL */
 };
 
 static void count_written(struct write_shared *ws, uint64_t bytes)
@@ -89,6 +93,8 @@ static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, cons
 		return BM_OK;
 	}
 	status = bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
+	if (status == BM_OK && ws->rereads && !wf->skipped && bm_sink_is_file(wf->sink))
+		status = bm_digest_create(bm_digest_find("xxh128"), &wf->digest, err);
 	if (status == BM_OK && ws->p->index && !wf->skipped)
 		status = write_index_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->index, err);
 	return status;
@@ -156,8 +162,54 @@ static enum bm_status write_run(void *arg, void *stream, struct bm_chunk *c, str
 		wf->bytes += c->len;
 		count_written(ws, c->len);
 	}
+	if (status == BM_OK && wf->digest != NULL)
+		status = bm_digest_update(wf->digest, c->data, c->len, err);
 	if (status == BM_OK && wf->index != NULL)
 		status = write_index_add(wf->index, c->data, c->len, &b, err);
+	return status;
+}
+
+/* Complete; where it is to be read back, what it must be then is in sum. */
+static enum bm_status complete(struct write_shared *ws, struct write_file *wf, struct bm_file *f, bool may_wait,
+                               struct bm_output_sum *sum, const struct bm_blocker *b, struct bm_error *err)
+{
+	/* What came through a pipe or device has no mode or times of its own to keep. */
+	bool is_file = f->source != NULL && bm_source_is_regular(f->source);
+	uint8_t digest[BM_DIGEST_MAX_BYTES];
+	enum bm_status status =
+		bm_sink_complete(wf->sink, is_file ? bm_source_stat(f->source) : NULL,
+	                         is_file ? bm_source_fd(f->source) : -1, may_wait, &f->warnings, b, err);
+
+	*sum = (struct bm_output_sum){0};
+	if (status == BM_OK && wf->digest != NULL) {
+		status = bm_digest_finish(wf->digest, digest, err);
+		memcpy(sum->sum, digest, sizeof(sum->sum));
+		sum->is_set = true;
+		sum->bytes = wf->bytes;
+	}
+	if (status == BM_OK && !bm_sink_is_file(wf->sink))
+		f->keep = "an output is no file, and cannot be read back";
+	if (status == BM_OK && sum->is_set && bm_sink_in_memory(wf->sink) && f->ctx->message != NULL &&
+	    !atomic_exchange(&ws->told, true))
+		f->ctx->message(f->ctx->message_arg, "outputs in memory (tmpfs) are read back from there: that says "
+		                                     "nothing of a disk");
+	return status;
+}
+
+/* Takes the sink over. */
+static enum bm_status publish(struct write_shared *ws, struct write_file *wf, struct bm_file *f,
+                              const struct bm_blocker *b, struct bm_error *err)
+{
+	struct bm_output_sum sum;
+	enum bm_status status = complete(ws, wf, f, true, &sum, b, err);
+
+	if (status == BM_OK && bm_sink_waits(wf->sink))
+		return bm_file_add_waiting(f, wf->sink, &sum, err);
+	if (status == BM_OK)
+		status = bm_output_check(wf->sink, &sum, b, err);
+	if (status == BM_OK)
+		return bm_sink_commit(wf->sink, NULL, -1, NULL, b, err);
+	bm_sink_abort(wf->sink);
 	return status;
 }
 
@@ -166,8 +218,13 @@ static enum bm_status commit_with_index(struct write_shared *ws, struct write_fi
                                         const struct stat *st, int fd, const struct bm_blocker *b, struct bm_error *err)
 {
 	struct write_index_done done;
+	struct bm_output_sum sum;
 	enum bm_status status = write_index_finish(wf->index, b, &done, err);
 
+	if (status == BM_OK)
+		status = complete(ws, wf, f, false, &sum, b, err);
+	if (status == BM_OK)
+		status = bm_output_check(wf->sink, &sum, b, err);
 	if (status == BM_OK) {
 		status = bm_sink_commit_pair(wf->sink, done.sink, st, fd, &f->warnings, b, err);
 	} else {
@@ -196,19 +253,21 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 	if (wf == NULL)
 		return BM_OK;
 	f->state[ws->index] = NULL;
+	if (wf->skipped)
+		f->keep = "an output was there already and was left as it was";
 	if (good && wf->index != NULL) {
 		status = commit_with_index(ws, wf, f, is_file ? bm_source_stat(f->source) : NULL,
 		                           is_file ? bm_source_fd(f->source) : -1, &b, err);
+		bm_digest_destroy(wf->digest);
 		free(wf);
 		return status;
 	}
 	write_index_abort(wf->index);
 	if (good && !wf->skipped)
-		/* What came through a pipe or device has no mode or times of its own to keep. */
-		status = bm_sink_commit(wf->sink, is_file ? bm_source_stat(f->source) : NULL,
-		                        is_file ? bm_source_fd(f->source) : -1, &f->warnings, &b, err);
+		status = publish(ws, wf, f, &b, err);
 	else
 		bm_sink_abort(wf->sink);
+	bm_digest_destroy(wf->digest);
 	if (good && status == BM_OK)
 		bm_file_add_output(f, ws->index, wf->path, wf->bytes, wf->skipped);
 	else
@@ -345,6 +404,7 @@ static enum bm_status write_prepare(struct bm_plan *plan, const struct bm_step *
 	ws->p = p;
 	ws->index = step->index;
 	ws->combined = p->combine || is_stdout;
+	ws->rereads = bm_write_rereads(plan->job, step);
 	if (!is_stdout)
 		status = bm_step_template(plan->ctx, p->to, NULL, BM_STEP_TARGET_PLACEHOLDERS, &ws->to, err);
 	if (status == BM_OK && ws->combined) {
@@ -434,135 +494,4 @@ const struct bm_step_ops bm_write_ops = {
 	.target_suffix = write_target_suffix,
 	.fixed_output = write_fixed_output,
 	.describe = write_describe,
-};
-
-/* ---- what it takes: the rows of the table of steps, see steps.c ---- */
-
-static const char *const if_exists_values[] = {
-	[BM_EXISTS_REPLACE] = "replace",
-	[BM_EXISTS_SKIP] = "skip",
-	[BM_EXISTS_FAIL] = "fail",
-	[BM_EXISTS_APPEND] = "append",
-	NULL,
-};
-static const char *const durability_values[] = {
-	[BM_DURABLE_NONE] = "none",
-	[BM_DURABLE_FILE] = "file",
-	NULL,
-};
-
-static void check_index(const struct bm_write_params *w, bm_step_report_fn *report, void *ctx)
-{
-	if (bm_step_is_dash(w->to))
-		report(ctx, "index", "index goes beside an output file; there is none where to is \"-\"", NULL);
-	if (w->combine)
-		report(ctx, "index", "index cannot be had with combine: it is of one compressed file", NULL);
-	if (w->if_exists == BM_EXISTS_APPEND)
-		report(ctx, "index",
-		       "index cannot be had where if_exists is \"append\": nothing is known of the bytes that are there",
-		       NULL);
-}
-
-static void check_write(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
-{
-	const struct bm_write_params *w = &p->write;
-
-	/* Standard output is never replaced and always there. */
-	if (bm_step_is_dash(w->to) && (w->if_exists == BM_EXISTS_SKIP || w->if_exists == BM_EXISTS_FAIL))
-		report(ctx, "if_exists",
-		       "if_exists cannot be \"skip\" or \"fail\" where to is \"-\": standard output always exists",
-		       NULL);
-	if (w->combine) {
-		if (w->if_exists == BM_EXISTS_SKIP)
-			report(ctx, "if_exists",
-			       "if_exists cannot be \"skip\" with combine: the one output would be left out whole; "
-			       "allowed: "
-			       "\"replace\", \"fail\" or \"append\"",
-			       NULL);
-		if (bm_step_placeholders(w->to, BM_STEP_TARGET_PLACEHOLDERS) & BM_PH_FILE)
-			report(ctx, "to",
-			       "combine joins all inputs into one output, so to cannot use {path}, {dir}, {name}, "
-			       "{stem} or {ext}, "
-			       "which differ from file to file",
-			       NULL);
-	}
-	if (w->index)
-		check_index(w, report, ctx);
-}
-
-static const struct bm_option write_options[] = {
-	{
-		.name = "to",
-		.type = BM_OPTION_TEMPLATE,
-		.offset = offsetof(struct bm_write_params, to),
-		.required = true,
-		.placeholders = BM_STEP_TARGET_PLACEHOLDERS,
-		.help = "the output's path, as \"/mirror/{path}\"; missing directories are made; \"-\" for "
-			"standard output",
-	},
-	{
-		.name = "if_exists",
-		.type = BM_OPTION_ENUM,
-		.offset = offsetof(struct bm_write_params, if_exists),
-		.default_json = "\"replace\"",
-		.values = if_exists_values,
-		.help = "what to do where the output is there already; replace keeps the old file until the new "
-			"one is complete, "
-			"so that a nightly job can run again",
-	},
-	{
-		.name = "combine",
-		.type = BM_OPTION_BOOL,
-		.offset = offsetof(struct bm_write_params, combine),
-		.default_json = "false",
-		.help = "join all inputs into this one output, in listing order",
-	},
-	{
-		.name = "preserve",
-		.type = BM_OPTION_BOOL,
-		.offset = offsetof(struct bm_write_params, preserve),
-		.default_json = "true",
-		.help = "give the output the input's mode, times, extended attributes and, where permitted, owner",
-	},
-	{
-		.name = "durability",
-		.type = BM_OPTION_ENUM,
-		.offset = offsetof(struct bm_write_params, durability),
-		.default_json = "\"file\"",
-		.values = durability_values,
-		.help = "file: on disk before it gets its name; none: when the system pleases",
-	},
-	{
-		.name = "sparse",
-		.type = BM_OPTION_BOOL,
-		.offset = offsetof(struct bm_write_params, sparse),
-		.default_json = "true",
-		.help = "keep the holes of the input",
-	},
-	{
-		.name = "index",
-		.type = BM_OPTION_BOOL,
-		.offset = offsetof(struct bm_write_params, index),
-		.default_json = "false",
-		.help = "of what compress makes with layout \"bgzf\": write bgzip's index too, beside the output, whose "
-			"name and .gzi is its name",
-	},
-};
-
-const struct bm_step_kind bm_copy_kind = {
-	.name = "copy",
-	.role = BM_ROLE_LOOK,
-	.help = "writes the bytes at this place to a file on the way to later steps",
-	BM_STEP_OPTIONS(write_options),
-	.check = check_write,
-	.ops = &bm_write_ops,
-};
-
-const struct bm_step_kind bm_write_kind = {
-	.name = "write",
-	.role = BM_ROLE_LOOK,
-	.help = "writes the bytes at this place to a file; the same as copy",
-	BM_STEP_OPTIONS(write_options),
-	.check = check_write,
-	.ops = &bm_write_ops,
 };

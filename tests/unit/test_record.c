@@ -30,6 +30,9 @@ static void assert_same(const struct bm_file_result *a, const struct bm_file_res
 	assert_same_text(a->path, b->path);
 	assert_same_text(a->display, b->display);
 	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->has_mtime, b->has_mtime);
+	assert_true(a->mtime_ns == b->mtime_ns);
+	assert_int_equal(a->removed, b->removed);
 	assert_true(a->bytes == b->bytes);
 	assert_int_equal(a->digest_count, b->digest_count);
 	for (size_t i = 0; i < a->digest_count; i++) {
@@ -106,6 +109,8 @@ static bool example(size_t i, struct bm_file_result *f)
 		f->output_count = sizeof(outputs) / sizeof(outputs[0]);
 		f->warnings = "the owner could not be kept\nnor the ACL\n";
 		f->bytes = UINT64_MAX;
+		f->has_mtime = f->removed = true;
+		f->mtime_ns = -1;
 		return true;
 	case 3:
 		f->state = BM_FILE_FAILED;
