@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "bm_temp.h"
+
 #define MEMORY ((size_t)64 << 10)
 
 static void count_lost(struct pile *p)
@@ -17,7 +19,7 @@ static void spill(struct pile *p)
 	if (p->lines.len == 0)
 		return;
 	if (p->spill == NULL) {
-		p->spill = tmpfile();
+		p->spill = bm_temp_file();
 		if (p->spill != NULL)
 			setbuf(p->spill, NULL);
 	}
@@ -25,6 +27,7 @@ static void spill(struct pile *p)
 		count_lost(p);
 	bm_buf_reset(&p->lines);
 }
+
 void pile_add(struct pile *p, const char *line, size_t len)
 {
 	size_t before;

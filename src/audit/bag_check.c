@@ -25,6 +25,7 @@
 
 #include "bm_error.h"
 #include "bm_manifest.h"
+#include "bm_temp.h"
 #include "bm_text.h"
 
 #define LINE_BYTES 65536
@@ -333,7 +334,7 @@ enum bm_status bm_bag_check(const char *dir, struct bm_bag_check *c, struct bm_e
 	check_fetch(dir, c, line);
 	if (!check_oxum(dir, c, line))
 		goto out;
-	list = tmpfile();
+	list = bm_temp_file();
 	if (list == NULL) {
 		status = bm_error_set_errno(err, errno, NULL, "no temporary file can be made");
 		goto out;

@@ -395,6 +395,7 @@ static int audit(const struct bm_cli_options *o)
 	    bm_audit_html_create(&(struct bm_audit_html_about){o->report, ao.root, ao.manifest}, &a.page, &err) !=
 	            BM_OK)
 		goto fail;
+	style.has_sandbox = a.update == NULL && a.repair == NULL; /* those write beside what they read */
 	rc = bm_drive_job(bm_audit_job(&ao), &running, &style);
 	goto out;
 fail:
@@ -429,7 +430,8 @@ const struct bm_cli_command bm_cmd_audit = {
 		 "or missing stays on record as it was until --update says otherwise.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_TALK | BM_CLI_REPORT | BM_CLI_STATE,
+	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_TALK | BM_CLI_REPORT | BM_CLI_STATE |
+                  BM_CLI_FENCE,
 	.epilog = "Examples:\n"
 		  "  bytemill audit /srv/photos/SHA256SUMS\n"
 		  "  bytemill audit SHA256SUMS /srv/photos --only changed,rotted,missing\n"

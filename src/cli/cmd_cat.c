@@ -131,7 +131,8 @@ static bool build(struct bm_job *job, const struct files *f, const struct keys *
 static int stream(const struct bm_cli_options *o, const struct files *f, const struct keys *keys,
                   struct bm_byte_range *range)
 {
-	const struct bm_drive_style style = {.command = COMMAND, .results_on_stdout = true, .is_filter = true};
+	const struct bm_drive_style style = {
+		.command = COMMAND, .results_on_stdout = true, .is_filter = true, .has_sandbox = true};
 	struct bm_faults faults = {.quiet = o->quiet};
 	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
 	struct bm_error err = BM_ERROR_INIT;
@@ -321,7 +322,7 @@ const struct bm_cli_command bm_cmd_cat = {
 		"tell their content's size, age without armor. Anything else is decoded from its start; -v says so.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_TALK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_TALK | BM_CLI_FENCE,
 	.epilog =
 		"A range that begins behind the end is an error; of one that only ends there, what there is comes out.\n"
 		"\n"

@@ -303,7 +303,7 @@ static bool build(struct bm_job *job, const struct bm_cli_options *o, const stru
 
 static int hash(const struct bm_cli_options *o)
 {
-	struct bm_drive_style style = {.command = COMMAND, .is_filter = true};
+	struct bm_drive_style style = {.command = COMMAND, .is_filter = true, .has_sandbox = true};
 	struct bm_enum_list algorithms = {.count = 0};
 	struct bm_job *job;
 	int format, rc;
@@ -341,7 +341,7 @@ const struct bm_cli_command bm_cmd_hash = {
 		 "which can check them, as bytemill hash -c can.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK,
+	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK | BM_CLI_FENCE,
 	.epilog = "Algorithms:\n"
 		  "  md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512\n"
 		  "  blake2b blake2s crc32 xxh64 xxh3 xxh128\n"

@@ -34,6 +34,7 @@ struct list {
 	struct bm_buf shown; /* its name, quoted */
 	uint64_t seen, right, wrong, unread, bad;
 	bool is_stopped;
+	bool is_only; /* there is no other list */
 };
 
 /* ---- names, quoted as coreutils does where it tells of a file: bare, or for a shell ----
@@ -276,6 +277,7 @@ static int drive_list(struct list *l, const char *path, enum bm_manifest_kind ki
 		.command = COMMAND,
 		.results_on_stdout = true,
 		.is_filter = true,
+		.has_sandbox = l->is_only,
 		.on_file = on_file,
 		.finish = finish,
 		.ctx = l,
@@ -362,7 +364,8 @@ int bm_hash_check(const struct bm_cli_options *o)
 	if (stdin_count > 1)
 		return bm_usage_error(COMMAND, "standard input was given %u times; allowed: once", stdin_count);
 	for (size_t i = 0; i < count; i++) {
-		struct list l = {.o = o, .tag = tag_of(algorithm != NULL ? algorithm : "sha256")};
+		struct list l = {
+			.o = o, .is_only = count == 1, .tag = tag_of(algorithm != NULL ? algorithm : "sha256")};
 		int rc;
 
 		set_talk(&l);

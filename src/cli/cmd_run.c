@@ -124,7 +124,7 @@ static void say_no_metrics(struct bm_outcome *outcome, const struct bm_error *er
 /* With the log open. */
 static int run_logged(const struct bm_cli_options *o, const char *run_id)
 {
-	struct bm_drive_style style = {.command = "run", .run_id = run_id};
+	struct bm_drive_style style = {.command = "run", .run_id = run_id, .has_sandbox = true};
 	struct bm_faults faults = {0};
 	struct bm_jobs *jobs = NULL;
 	struct bm_hold hold = {0};
@@ -218,7 +218,7 @@ const struct bm_cli_command bm_cmd_run = {
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
 	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_TALK |
-                  BM_CLI_STATE | BM_CLI_TELL | BM_CLI_LOCK,
+                  BM_CLI_STATE | BM_CLI_TELL | BM_CLI_LOCK | BM_CLI_FENCE,
 	.epilog = "Examples:\n"
 		  "  bytemill run nightly.json\n"
 		  "  bytemill run -n nightly.json                 what would be done\n"

@@ -42,7 +42,8 @@
 #define ID_BYTES 8
 /* The groups of run's options that schedule takes and passes on. */
 #define PASSED_ON                                                                                                      \
-	(BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_STATE | BM_CLI_LOCK | BM_CLI_TELL)
+	(BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_REPORT | BM_CLI_SETS | BM_CLI_STATE | BM_CLI_LOCK | BM_CLI_TELL |   \
+	 BM_CLI_FENCE)
 
 static const struct bm_cli_option options[] = {
 	{

@@ -27,6 +27,7 @@
 #include "guard.h"
 #include "log.h"
 #include "progress.h"
+#include "sandbox.h"
 #include "signals.h"
 #include "summary.h"
 
@@ -55,6 +56,8 @@ static void put_failure(struct bm_buf *out, const struct bm_file_result *file, c
 	if (e->where[0] != '\0' && strcmp(e->where, name) != 0 && strcmp(e->where, file->path) != 0)
 		bm_buf_printf(out, "%s: ", e->where);
 	bm_buf_puts(out, e->text[0] != '\0' ? e->text : bm_status_text(e->status));
+	if (bm_sandbox_caused(e, file->display))
+		bm_buf_puts(out, BM_SANDBOX_HINT);
 }
 
 static void say_warnings(struct drive *d, const struct bm_file_result *file, const char *name)
@@ -164,6 +167,8 @@ static void on_error(void *ctx, const char *job, const struct bm_error *err)
 	if (err->where[0] != '\0')
 		bm_buf_printf(&text, "%s: ", err->where);
 	bm_buf_puts(&text, err->text[0] != '\0' ? err->text : bm_status_text(err->status));
+	if (bm_sandbox_caused(err, NULL))
+		bm_buf_puts(&text, BM_SANDBOX_HINT);
 	bm_console_tell(BM_CONSOLE_LOGGED | (at_once ? BM_CONSOLE_SHOWN : 0), BM_CONSOLE_ERROR, "%s",
 	                text.oom ? err->text : text.data);
 	bm_closing_add_error(&d->closing, text.oom ? err->text : text.data);
@@ -252,6 +257,8 @@ static struct bm_run_options run_options(const struct bm_cli_options *o)
 static int say_not_started(const struct bm_error *err)
 {
 	bm_console_say_error(err);
+	if (bm_sandbox_caused(err, NULL))
+		bm_console_say(BM_CONSOLE_PLAIN, "%s", BM_SANDBOX_HINT + 2);
 	bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
 	return BM_EXIT_USAGE;
 }
@@ -350,6 +357,12 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	if (bm_bar_begin(o, style->results_on_stdout || report == stdout)) {
 		opt.on_progress = on_progress;
 		opt.count_first = !style->no_totals;
+	}
+	bm_sandbox_no_new_rights();
+	if (style->has_sandbox) {
+		rc = bm_sandbox_enter(jobs, o);
+		if (rc != 0)
+			goto out;
 	}
 	if (bm_signals_begin(o->quiet, &err) != BM_OK || bm_run_start(jobs, &opt, &run, &err) != BM_OK) {
 		rc = say_not_started(&err);

@@ -20,6 +20,7 @@ struct bm_drive_style {
 	                   something failed, and messages without the job's name */
 	FILE **report;  /* set to the report, once it is open, for finish to add to; NULL: not wanted */
 	bool report_is_own; /* the command writes --report itself: it is only kept from being an input */
+	bool has_sandbox;   /* the command takes --sandbox, and comes here once */
 	bool no_totals;     /* what will be read is only known as it goes on: the bar shows no end */
 	/* For a command with results of its own; ctx is theirs. NULL: the usual. */
 	/* In place of a line for a file that failed: as in bytemill.h. */

@@ -19,6 +19,7 @@
 #include "bm_mem.h"
 #include "bm_text.h"
 #include "console.h"
+#include "sandbox.h"
 
 #define MAX_OPTIONS 64
 #define LONG_BASE 256 /* getopt's value of row i is LONG_BASE + i: no letter is as large */
@@ -83,6 +84,15 @@ static const struct bm_cli_option common[] = {
 		.arg = "SIZE",
 		.group = BM_CLI_GENTLE,
 		.help = "read at most SIZE a second, such as 20MiB (default: what the jobs say)",
+	},
+	{
+		.name = "sandbox",
+		.type = BM_CLI_CHOICE,
+		.offset = AT(sandbox),
+		.arg = "WHEN",
+		.values = bm_sandbox_modes,
+		.group = BM_CLI_FENCE,
+		.help = "open nothing but what the job names: auto (where the kernel can), on (or fail), off",
 	},
 	{
 		.name = "dry-run",

@@ -41,6 +41,7 @@ struct bm_cli_options {
 	struct bm_cli_texts sets;
 	bool help, version;
 	const char *state;
+	int sandbox; /* enum bm_sandbox_mode */
 	/* run */
 	uint64_t wait_ms; /* 0: not given */
 	bool no_lock;
@@ -114,6 +115,7 @@ enum bm_cli_group {
 	BM_CLI_LOCK = 128,    /* --wait --no-lock */
 	BM_CLI_TELL = 256,    /* --log --metrics */
 	BM_CLI_GENTLE = 512,  /* --nice --ionice --limit-rate */
+	BM_CLI_FENCE = 1024,  /* --sandbox */
 	BM_CLI_ALWAYS = 16    /* --no-color --help --version */
 };
 

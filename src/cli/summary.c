@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_temp.h"
 #include "bm_text.h"
 #include "console.h"
 
@@ -35,7 +36,7 @@ static void add(struct bm_closing_list *c, const char *text)
 		return;
 	}
 	if (c->spill == NULL && c->lost == 0)
-		c->spill = tmpfile();
+		c->spill = bm_temp_file();
 	if (c->spill == NULL || c->lost > 0 || fwrite(text, 1, len, c->spill) != len)
 		c->lost++;
 }

@@ -20,7 +20,7 @@
 
 #include "bm_error.h"
 #include "bm_mutex.h"
-#include "bm_text.h"
+#include "bm_temp.h"
 
 struct noted {
 	struct bm_file_id id;
@@ -69,7 +69,7 @@ static enum bm_status note(struct job_removal *r, const struct bm_file *f, struc
 
 	pthread_mutex_lock(&r->lock);
 	if (r->list == NULL)
-		r->list = tmpfile();
+		r->list = bm_temp_file();
 	if (r->list == NULL || fwrite(&n, sizeof(n), 1, r->list) != 1 ||
 	    fwrite(f->entry->display, 1, n.len, r->list) != n.len)
 		status = bm_error_set_errno(
