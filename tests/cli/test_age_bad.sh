@@ -202,6 +202,27 @@ ulimit -S -c 1000 || skip "no limit on cores can be set here"
 pid=$!
 exec 8>hang # it is open once the run has made its plan and begun to read
 grep -Eq '^Max core file size +0 ' "/proc/$pid/limits" || fail "a core could be dumped: $(grep core "/proc/$pid/limits")"
+# What may not be dumped, nor looked into by others of the same user, belongs to root in /proc.
+nobody() { exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+if [ "$(id -u)" = 0 ] && [ -z "${BM_SANITIZE:-}" ] && (nobody "$BYTEMILL" --version) >/dev/null 2>&1; then
+	mkfifo -m 666 hang2
+	cp key nobodys-key
+	chown 65534 nobodys-key
+	chmod 755 "$top" "$tmp"
+	for secret in '"step": "decrypt", "identity_file": "nobodys-key"' '"step": "hash", "algorithms": "md5"'; do
+		echo '{"steps": [{"step": "read", "from": "hang2"}, {'"$secret"'}, {"step": "write", "to": "-"}]}' >hang2.json
+		nobody "$BYTEMILL" run -q --no-lock hang2.json >/dev/null 2>&1 &
+		other=$!
+		exec 9>hang2
+		owner=$(stat -c %u "/proc/$other/environ")
+		exec 9>&-
+		wait $other || true
+		case $secret in
+		*key*) [ "$owner" = 0 ] || fail "a process with keys can be dumped" ;;
+		*) [ "$owner" = 65534 ] || fail "the test sees no difference" ;;
+		esac
+	done
+fi
 exec 8>&-
 code=0
 wait $pid || code=$?
