@@ -360,7 +360,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	}
 	bm_sandbox_no_new_rights();
 	if (style->has_sandbox) {
-		rc = bm_sandbox_enter(jobs, o);
+		rc = bm_sandbox_enter(jobs, o, style->report_is_own);
 		if (rc != 0)
 			goto out;
 	}

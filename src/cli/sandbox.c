@@ -8,7 +8,7 @@
  *	read	from (of a pattern: the directory that it begins in), key and list files, manifests that are compared with,
  *		and what the program itself reads: time zones, libraries, cgroups, names of hosts
  *	write	the directory that every output of a step lies in or below (up to the first placeholder; what is not there
- *		yet: the nearest one above), those of --report and --metrics
+ *		yet: the nearest one above), those of --metrics and of a --report that is made at the end
  *	both	the state directory, and TMPDIR (else /tmp and /var/tmp) for what does not fit in memory
  *	remove	inputs, with "remove"
  *
@@ -176,7 +176,7 @@ static void allow_file_of(struct bm_landlock *l, const char *path)
 		bm_landlock_allow_near(l, path, dir_len(path, strlen(path)), OUTPUT);
 }
 
-static void allow_own(struct bm_landlock *l, const struct bm_cli_options *o)
+static void allow_own(struct bm_landlock *l, const struct bm_cli_options *o, bool makes_report)
 {
 	struct bm_error ignored = BM_ERROR_INIT;
 	char *state = NULL;
@@ -190,7 +190,8 @@ static void allow_own(struct bm_landlock *l, const struct bm_cli_options *o)
 	if (bm_state_dir(o->state, &state, &ignored) == BM_OK)
 		bm_landlock_allow(l, state, OUTPUT);
 	free(state);
-	allow_file_of(l, o->report);
+	if (makes_report)
+		allow_file_of(l, o->report);
 	allow_file_of(l, o->metrics);
 }
 
@@ -201,7 +202,8 @@ void bm_sandbox_no_new_rights(void)
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static enum bm_status raise_it(const struct bm_jobs *jobs, const struct bm_cli_options *o, struct bm_error *err)
+static enum bm_status raise_it(const struct bm_jobs *jobs, const struct bm_cli_options *o, bool makes_report,
+                               struct bm_error *err)
 {
 	struct bm_landlock *l = NULL;
 	enum bm_status status = bm_landlock_create(&l, err);
@@ -209,20 +211,20 @@ static enum bm_status raise_it(const struct bm_jobs *jobs, const struct bm_cli_o
 	if (status != BM_OK)
 		return status;
 	tzset(); /* TZ may name a file of the user's */
-	allow_own(l, o);
+	allow_own(l, o, makes_report);
 	allow_jobs(l, jobs);
 	status = bm_landlock_raise(l, err);
 	bm_landlock_destroy(l);
 	return status;
 }
 
-int bm_sandbox_enter(const struct bm_jobs *jobs, const struct bm_cli_options *o)
+int bm_sandbox_enter(const struct bm_jobs *jobs, const struct bm_cli_options *o, bool makes_report)
 {
 	struct bm_error err = BM_ERROR_INIT;
 
 	if (o->sandbox == BM_SANDBOX_OFF || is_up)
 		return 0;
-	if (raise_it(jobs, o, &err) == BM_OK) {
+	if (raise_it(jobs, o, makes_report, &err) == BM_OK) {
 		is_up = true;
 		return 0;
 	}

@@ -34,6 +34,8 @@ static void print_steps(FILE *out, const struct job_run *j)
 				fputs(s->p.read.from.count > 0 ? ", names from " : "names from ", out);
 				print_name(out, s->p.read.files_from);
 			}
+			if (s->p.read.remove)
+				fputs("; each is removed when all is made of it", out);
 		} else if (s->kind->ops->describe != NULL) {
 			s->kind->ops->describe(j->plan->shared[i], &b);
 			if (!b.oom && b.data != NULL)

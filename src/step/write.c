@@ -469,6 +469,8 @@ static void write_describe(void *shared, struct bm_buf *out)
 		bm_buf_puts(out, ", all inputs joined in listing order");
 	if (ws->p->index)
 		bm_buf_puts(out, ", with an index (" WRITE_INDEX_SUFFIX ")");
+	if (ws->rereads)
+		bm_buf_puts(out, ", read back from the disk");
 }
 
 static void write_destroy(void *shared)

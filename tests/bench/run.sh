@@ -21,6 +21,8 @@
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
 #   start    one job on one file of 1 KiB, from the start of the process to its end
+#   durable  20,000 files of 1 to 3 KiB copied to the disk with durability none, batch and file
+#   sandbox  50,000 such files, warm, with --sandbox on and off
 #
 # Without CASE: all. The programs that are compared take turns (A B A B ...), so that what else the machine does hits
 # them alike; a time is the median of BM_BENCH_RUNS rounds (5). Before anything is timed the outputs are compared: a fast
@@ -40,7 +42,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start)
+readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -754,6 +756,67 @@ case_start() {
 	verdict "${median[start_run]}" 10000
 	line "start to end: one job on 1 KiB, in memory" "$(seconds "${median[start_run]}")" - - "<= 10 ms" "$result"
 	cd "$tmp"
+}
+
+# ---- many small files ----
+
+small_tree() { # small_tree COUNT: small/ with so many files of 1 to 3 KiB, 100 a directory
+	python3 - "$1" <<-'END'
+		import os, random, sys
+		r = random.Random(1)
+		for i in range(int(sys.argv[1])):
+		    d = f"small/d{i // 100:03}"
+		    if i % 100 == 0:
+		        os.makedirs(d)
+		    with open(f"{d}/f{i % 100:02}", "wb") as f:
+		        f.write(r.randbytes(r.randrange(1024, 3072)))
+	END
+}
+durable_clean() { # what earlier runs left to the system to write is not this one's
+	rm -rf out
+	sync
+}
+durable_none() { "$bytemill" run -q none.json; }
+durable_batch() { "$bytemill" run -q batch.json; }
+durable_file() { "$bytemill" run -q file.json; }
+case_durable() {
+	local count=20000 how
+	have "many small files, durable" python3 || return 0
+	[ -z "$quick" ] || count=2000
+	small_tree "$count"
+	for how in none batch file; do
+		printf '{"steps": [{"step": "read", "from": "small"}, {"step": "write", "to": "out/{path}", "durability": "%s"}]}' \
+			"$how" >"$how.json"
+		durable_clean
+		"durable_$how"
+		diff -rq small out || die "the copies made with durability $how differ"
+	done
+	before_each=durable_clean
+	race "$runs" durable_none durable_batch durable_file
+	before_each=:
+	compare "$count small files, durability batch: file" durable_batch durable_file 1
+	line "$count small files, durability none" "$(seconds "${median[durable_none]}")" - - - ""
+	line "  batch: none" "$(seconds "${median[durable_batch]}")" "$(seconds "${median[durable_none]}")" \
+		"$(quotient "${median[durable_batch]}" "${median[durable_none]}")" - ""
+	line "  file: none" "$(seconds "${median[durable_file]}")" "$(seconds "${median[durable_none]}")" \
+		"$(quotient "${median[durable_file]}" "${median[durable_none]}")" - ""
+	rm -rf small out
+}
+
+sandbox_on() { "$bytemill" hash -q --sandbox on small; }
+sandbox_off() { "$bytemill" hash -q --sandbox off small; }
+case_sandbox() {
+	local count=50000
+	have "the sandbox" python3 || return 0
+	[ -z "$quick" ] || count=5000
+	small_tree "$count"
+	if ! "$bytemill" hash -q --sandbox on small >/dev/null 2>&1; then
+		skipped "the sandbox" "this kernel has no Landlock"
+	else
+		race $((4 * runs)) sandbox_on sandbox_off
+		compare "sha256 of $count small files, warm, sandbox on: off" sandbox_on sandbox_off 1.03
+	fi
+	rm -rf small
 }
 
 # ---- all ----

@@ -99,6 +99,9 @@ for durability in file batch; do
 	cp -a kept in
 	job '{"steps": [{"step": "read", "from": "in", "remove": true}, {"step": "copy", "to": "out/1/{path}", "durability": "'$durability'"},
 		{"step": "compress"}, {"step": "write", "to": "out/2/{path}.gz", "durability": "'$durability'"}]}'
+	run_bm validate job.json
+	expect_stdout_match '^  read .*in; each is removed when all is made of it$'
+	expect_stdout_match '^  write .*to .*out/2/\{path\}.gz, read back from the disk$'
 	run_bm run --report report.jsonl job.json
 	expect_exit 0
 	expect_stderr_match '^bytemill: 25 files done, 0 failed, 0 skipped, 25 removed'
