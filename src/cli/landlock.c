@@ -40,7 +40,7 @@ struct bm_landlock {
 	int error;        /* the first */
 };
 
-enum bm_status bm_landlock_create(struct bm_landlock **out, struct bm_error *err)
+enum bm_status bm_landlock_create(bool writes_only, struct bm_landlock **out, struct bm_error *err)
 {
 	struct landlock_ruleset_attr attr = {0};
 	long version = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -59,10 +59,12 @@ enum bm_status bm_landlock_create(struct bm_landlock **out, struct bm_error *err
 	l->handled = FIRST_VERSION;
 	if (version >= 2)
 		l->handled |= LANDLOCK_ACCESS_FS_REFER;
-	if (version >= 3)
+	if (version >= 3 && !writes_only)
 		l->handled |= LANDLOCK_ACCESS_FS_TRUNCATE;
 	if (version >= 5)
 		l->handled |= LANDLOCK_ACCESS_FS_IOCTL_DEV;
+	if (writes_only)
+		l->handled &= ~(uint64_t)(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR);
 	attr.handled_access_fs = l->handled;
 	l->fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr.handled_access_fs), 0U);
 	if (l->fd < 0) {

@@ -9,6 +9,7 @@
 #ifndef BM_CLI_LANDLOCK_H
 #define BM_CLI_LANDLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <bytemill/error.h>
@@ -21,8 +22,9 @@ enum bm_landlock_right {
 };
 
 struct bm_landlock;
-/* BM_ERR_UNSUPPORTED: this kernel has it not, or has it turned off; the text says so. BM_ERR_SYSTEM. */
-enum bm_status bm_landlock_create(struct bm_landlock **out, struct bm_error *err) BM_NODISCARD;
+/* writes_only: reading is left alone, and so is truncate(2), which the kernel looks for on every open for reading: a walk
+ * up to the root, some 2 us a file. BM_ERR_UNSUPPORTED: this kernel has it not, or has it turned off; the text says so. BM_ERR_SYSTEM. */
+enum bm_status bm_landlock_create(bool writes_only, struct bm_landlock **out, struct bm_error *err) BM_NODISCARD;
 /* At path, which is followed through symbolic links. Nothing there: no rule, no error. Of a file that is no directory only
  * READ and WRITE are of use. The first failure comes out of bm_landlock_raise. */
 void bm_landlock_allow(struct bm_landlock *l, const char *path, unsigned rights);
