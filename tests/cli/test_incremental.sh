@@ -208,3 +208,18 @@ run_bm run --state self/state self.json
 run_bm run --state self/state self.json
 expect_exit 0
 ! grep catalog S || fail "the catalog was read"
+
+# An input that is to be removed goes also where what was made of it is on record: as when a run was cut off before its end.
+mkdir -p move/in && echo one >move/in/one && echo two >move/in/two && touch -d '2 hours ago' move/in/*
+steps='{"step": "hash", "manifest": "gone/SUMS"}, {"step": "write", "to": "gone/{path}", "if_exists": "skip"}'
+echo "{\"name\": \"move\", \"incremental\": true, \"steps\": [{\"step\": \"read\", \"from\": \"in\"}, $steps]}" >move/keep.json
+sed 's/"from": "in"/"from": "in", "remove": true/' move/keep.json >move/move.json
+mkdir move/gone && echo two >move/gone/two
+run_bm run move/keep.json
+expect_files 2 0
+cp move/gone/SUMS move/SUMS
+run_bm run move/move.json
+expect_files 0 2
+expect_same move/gone/SUMS move/SUMS
+[ "$(ls move/in)" = two ] || fail "what was removed: only what has no output that was there before"
+[ "$(cat move/gone/one)" = one ] || fail "the output is gone"
