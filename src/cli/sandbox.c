@@ -58,6 +58,7 @@ static const char *const own_files[] = {
 	"/lib64",
 	"/proc/self",
 	"/proc/meminfo",
+	"/proc/sys/kernel/random/boot_id",
 	"/sys/fs/cgroup",
 	"/sys/devices/system",
 	"/dev/urandom",
