@@ -204,6 +204,9 @@ struct bm_run_options {
 	 * either (the report). One call at a time, also with on_file and on_message. NULL: on_message gets those that are
 	 * not in bm_summary.error. */
 	void (*on_error)(void *ctx, const char *job, const struct bm_error *err);
+	/* The run is over: bm_run_wait will not block any more. Called once, after all other calls, from a thread of the run
+	 * or from within bm_run_start; it must not destroy the run. May be NULL. */
+	void (*on_end)(void *ctx);
 	FILE *report; /* JSON Lines: an object a file, in listing order, and a summary; borrowed; NULL: none */
 	/* Cut the report, where it is a regular file, to nothing once it is known that the run can start: so that a report
 	 * that was named like an input by mistake is refused (BM_ERR_CONFLICT) and not lost. */

@@ -21,6 +21,7 @@
 #include "bm_mem.h"
 
 struct bm_glob;
+struct bm_feed; /* bm_feed.h */
 struct bm_walk;
 struct bm_dir; /* an open directory, counted; entries hold their parent */
 
@@ -29,6 +30,8 @@ struct bm_walk_root {
 	const char *path;
 	bool is_glob;
 	bool literal_dash; /* "-" is a file of that name */
+	/* Nothing is looked for: the input is what this gives, under the name path. Borrowed by the walk and its entry. */
+	struct bm_feed *feed;
 };
 
 struct bm_walk_options {
@@ -77,10 +80,11 @@ struct bm_entry {
 	size_t path_len;
 	char *display; /* as a user would name it: the root as given + "/" + path; owned */
 	size_t display_len;
-	const char *leaf;   /* points into path or display: what to open below dir */
-	struct bm_dir *dir; /* parent, one reference owned; NULL: open display itself */
-	size_t root;        /* which root; root_count for list entries */
-	bool may_be_device; /* FILE, made by hand: a device is read as a STREAM, and not refused */
+	const char *leaf;     /* points into path or display: what to open below dir */
+	struct bm_dir *dir;   /* parent, one reference owned; NULL: open display itself */
+	size_t root;          /* which root; root_count for list entries */
+	struct bm_feed *feed; /* STREAM: what it reads from, in place of a file; NULL: a file. Borrowed */
+	bool may_be_device;   /* FILE, made by hand: a device is read as a STREAM, and not refused */
 	bool has_stat;
 	struct {
 		uint64_t size;

@@ -46,6 +46,7 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_feed.h"
 #include "bm_pace.h"
 #include "io_dir.h"
 #include "io_sys.h"
@@ -65,9 +66,10 @@ struct bm_source {
 	bool in_memory; /* ... nor needed: there is no disk behind the file */
 	bool ended;
 	bool failed;
-	unsigned retried;  /* calls that were made again */
-	unsigned attempts; /* of the call that failed for good */
-	int retry_errno;   /* of the last call that was made again */
+	unsigned retried;     /* calls that were made again */
+	unsigned attempts;    /* of the call that failed for good */
+	int retry_errno;      /* of the last call that was made again */
+	struct bm_feed *feed; /* STREAM: in place of fd, which is -1 then; borrowed */
 	enum mode mode;
 	struct stat st;         /* at open */
 	struct timespec opened; /* just before that, by CLOCK_REALTIME_COARSE; 0: not known */
@@ -244,6 +246,13 @@ static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks
 	s->name_len = e->display_len;
 	memcpy(s->name, e->display, e->display_len + 1);
 	enum bm_status status = BM_OK;
+	if (e->feed) {
+		s->feed = e->feed;
+		s->fd = -1;
+		s->mode = STREAM;
+		*out = s;
+		return BM_OK;
+	}
 	bool is_stdin = e->kind == BM_ENTRY_STREAM && !e->dir && strcmp(e->display, "-") == 0;
 	s->owns_fd = !is_stdin;
 	const char *stage = "cannot stat";
@@ -318,6 +327,8 @@ void bm_source_close(struct bm_source *s)
 {
 	if (!s)
 		return;
+	if (s->feed)
+		bm_feed_leave(s->feed);
 	if (s->owns_fd)
 		bm_io_close(s->fd);
 	free(s);
@@ -595,6 +606,16 @@ static enum bm_status read_unsized(struct bm_source *s, uint8_t *buf, size_t cap
 	return s->ended ? bm_source_check_unchanged(s, err) : BM_OK;
 }
 
+static enum bm_status read_feed(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, const struct bm_blocker *b,
+                                struct bm_error *err)
+{
+	enum bm_status status = bm_feed_read(s->feed, buf, cap, len, &s->ended, b, err);
+	if (status == BM_OK && bm_pace_take(b, *len) != 0)
+		return read_error(s, s->offset, err);
+	s->offset += *len;
+	return status;
+}
+
 enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
                               const struct bm_blocker *b, struct bm_error *err)
 {
@@ -607,8 +628,13 @@ enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, siz
 		*last = true;
 		return BM_OK;
 	}
-	enum bm_status status =
-		s->mode == SIZED ? read_sized(s, buf, cap, len, hole, b, err) : read_unsized(s, buf, cap, len, b, err);
+	enum bm_status status;
+	if (s->feed)
+		status = read_feed(s, buf, cap, len, b, err);
+	else if (s->mode == SIZED)
+		status = read_sized(s, buf, cap, len, hole, b, err);
+	else
+		status = read_unsized(s, buf, cap, len, b, err);
 	s->failed = status != BM_OK;
 	if (status == BM_OK)
 		*last = s->ended;

@@ -385,6 +385,15 @@ struct bm_entry *bm_walk_start_root(struct bm_walk *w)
 	const struct bm_walk_root *r = &w->opt.roots[w->root];
 	w->root_busy = true;
 	w->glob_matched = true;
+	if (r->feed) {
+		struct bm_entry *e =
+			bm_entry_create(BM_ENTRY_STREAM, r->path, strlen(r->path), r->path, strlen(r->path));
+		if (!e)
+			return bm_walk_oom(w);
+		e->root = w->root;
+		e->feed = r->feed;
+		return e;
+	}
 	if (r->is_glob)
 		return start_glob(w, r->path);
 	if (strcmp(r->path, "-") == 0 && !r->literal_dash) {

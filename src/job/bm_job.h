@@ -9,6 +9,8 @@
 #include "bm_mem.h"
 #include "bm_step.h"
 
+struct bm_feed;
+
 struct bm_jobs {
 	struct bm_jobs_options opt;
 	struct bm_job **jobs; /* owned, each too; in the order of the files and in them */
@@ -22,6 +24,11 @@ struct bm_job *bm_job_create(const char *name);
 void bm_job_destroy(struct bm_job *job); /* NULL is fine */
 /* The new step's parameters (borrowed, valid until the next call for this job), or NULL on no memory or unknown kind. */
 union bm_step_params *bm_job_add_step(struct bm_job *job, const char *kind);
+/* The job reads, in place of what its read step says, the bytes of feed under the name `name` (bm_feed.h); both are
+ * borrowed until the jobs are destroyed. After bm_jobs_check. A job whose steps need files to read, or names of them
+ * (verify), is BM_ERR_USAGE. */
+enum bm_status bm_job_set_feed(struct bm_job *job, struct bm_feed *feed, const char *name, struct bm_error *err)
+	BM_NODISCARD;
 bool bm_strings_add(struct bm_strings *s, const char *item); /* copies; false on no memory */
 /* jobs takes the job over (destroyed by it, also on error). Checks what can be checked without JSON. */
 enum bm_status bm_jobs_adopt(struct bm_jobs *jobs, struct bm_job *job, struct bm_error *err) BM_NODISCARD;

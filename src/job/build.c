@@ -102,6 +102,24 @@ bool bm_strings_add(struct bm_strings *s, const char *item)
 	return true;
 }
 
+enum bm_status bm_job_set_feed(struct bm_job *job, struct bm_feed *feed, const char *name, struct bm_error *err)
+{
+	struct bm_step *step = &job->steps[0];
+
+	for (size_t i = 1; i < job->step_count; i++)
+		if (job->steps[i].kind->reads_manifest)
+			return bm_error_set(err, BM_ERR_USAGE, NULL,
+			                    "its step \"%s\" compares files with a list of them, and there is but one "
+			                    "stream of bytes here",
+			                    job->steps[i].kind->name);
+	bm_params_fini(&step->p, step->kind->options, step->kind->option_count);
+	memset(&step->p, 0, sizeof(step->p));
+	step->p.read.hidden = true;
+	step->p.read.feed = feed;
+	step->p.read.feed_name = name;
+	return BM_OK;
+}
+
 bool job_set_take(struct job_set *set, struct job_node *n)
 {
 	struct bm_job **jobs;

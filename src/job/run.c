@@ -171,13 +171,20 @@ static void start_jobs(struct bm_run *run)
 			}
 		}
 	}
+	/* Once it is over the waiter may free the run, but for what its threads still hold: not before they are joined. */
+	void (*on_end)(void *) = run->opt.on_end;
+	void *ctx = run->opt.ctx;
+	bool is_end = false;
+
 	pthread_mutex_lock(&run->lock);
 	if (run->unfinished == 0 && !run->is_over) {
-		run->is_over = true;
+		is_end = run->is_over = true;
 		run->elapsed_ms = run_elapsed_ms(run);
 		pthread_cond_broadcast(&run->done_cond);
 	}
 	pthread_mutex_unlock(&run->lock);
+	if (is_end && on_end != NULL)
+		on_end(ctx);
 }
 
 /* By the job's last callback. */

@@ -20,6 +20,7 @@
 #include "bm_template.h"
 
 struct bm_age_identities;
+struct bm_feed;         /* bm_feed.h */
 struct bm_known_source; /* bm_known.h */
 
 enum bm_option_type {
@@ -81,6 +82,9 @@ struct bm_read_params {
 	/* Not in the table: set by commands that build a job in memory. */
 	bool literal; /* from holds plain names: no globs */
 	bool nothing; /* nothing is walked: the verify step says what is read */
+	/* The one input is what this gives, under this name, in place of all above (bm_job_set_feed); borrowed; NULL: none. */
+	struct bm_feed *feed;
+	const char *feed_name;
 };
 #define BM_HASH_BLOCKS_MIN 4096
 #define BM_HASH_BLOCKS_SIZE_MAX (INT64_C(1) << 30)

@@ -216,7 +216,12 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 	if (p->files_from != NULL && p->from.count == 1)
 		rs->list_base = p->from.items[0];
 	rs->root_count = rs->list_base != NULL || p->nothing ? 0 : p->from.count;
-	for (size_t i = 0; i < rs->root_count; i++) {
+	if (p->feed != NULL) {
+		rs->roots[0].path = p->feed_name;
+		rs->roots[0].feed = p->feed;
+		rs->root_count = 1;
+	}
+	for (size_t i = 0; i < rs->root_count && p->feed == NULL; i++) {
 		rs->roots[i].path = p->from.items[i];
 		rs->roots[i].is_glob = !p->literal && bm_glob_has_magic(p->from.items[i]);
 	}
