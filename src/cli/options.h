@@ -81,6 +81,12 @@ struct bm_cli_options {
 	bool export, json;
 	/* steps */
 	bool schema, man;
+	/* serve; threads and memory_bytes as above */
+	const char *listen, *token_file, *tls_cert, *tls_key, *jobs_dir, *inbox, *outbox;
+	struct bm_cli_texts origins, submit_roots;
+	bool insecure, openapi;
+	unsigned runs, connections;
+	uint64_t max_upload_bytes, timeout_ms, drain_ms; /* 0: not given */
 	/* keygen */
 	bool public_keys;
 	/* schedule */

@@ -24,7 +24,7 @@ awk -v begin="${begin//\\/\\\\}" -v end="${end//\\/\\\\}" '
 	$0 == begin { inside = 1 }' "$page" >found
 diff -u found want >difference || fail "the section STEPS is not that of the table; BM_UPDATE=1 $0 mends it: $(cat difference)"
 
-for command in run validate hash audit catalog runs diff bag cat steps keygen schedule; do
+for command in run validate hash audit catalog runs diff bag cat steps keygen schedule serve; do
 	run_bm "$command" --help
 	grep -oE -- '--[a-z][a-z0-9-]+' "$stdout" | sort -u |
 		while read -r option; do

@@ -1,0 +1,247 @@
+/*
+ * files.c - GET and HEAD of files in the outbox: conditions, ranges, sendfile.
+ *
+ * The entity tag is made of device, inode, size and the times of change in nanoseconds: a file that is replaced is another
+ * inode, one that is written in place has other times. Conditions are looked at in the order of RFC 9110 13.2.2.
+ *
+ * The whole and a single range go out with sendfile (libmicrohttpd does that for a descriptor, without TLS). Several ranges
+ * are a multipart/byteranges body, made piece by piece as the client takes it: a part's head from memory, its bytes by pread.
+ * A file that shrinks meanwhile ends the connection before the length that was promised, so that the client sees it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http_text.h"
+#include "serve_internal.h"
+
+#define READ_BLOCK ((size_t)64 << 10)
+#define BOUNDARY_BYTES 40
+
+/* ---- several ranges ---- */
+
+struct parts {
+	int fd;
+	size_t count;
+	struct http_range ranges[HTTP_RANGES_MAX];
+	uint64_t begins[HTTP_RANGES_MAX + 1]; /* where the head of each begins in the body; last: the end line */
+	char *heads[HTTP_RANGES_MAX + 1];
+	uint64_t total;
+};
+
+static void parts_free(void *arg)
+{
+	struct parts *p = arg;
+
+	for (size_t i = 0; i <= p->count; i++)
+		free(p->heads[i]);
+	close(p->fd);
+	free(p);
+}
+
+static ssize_t parts_read(void *arg, uint64_t pos, char *buf, size_t max)
+{
+	struct parts *p = arg;
+	size_t i = 0;
+	uint64_t in, head;
+
+	if (pos >= p->total)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	while (i < p->count && p->begins[i + 1] <= pos)
+		i++;
+	in = pos - p->begins[i];
+	head = strlen(p->heads[i]);
+	if (in < head) {
+		size_t n = head - in < max ? (size_t)(head - in) : max;
+
+		memcpy(buf, p->heads[i] + in, n);
+		return (ssize_t)n;
+	}
+	in -= head;
+	uint64_t left = p->ranges[i].last - p->ranges[i].first + 1 - in;
+	ssize_t n = pread(p->fd, buf, left < max ? (size_t)left : max, (off_t)(p->ranges[i].first + in));
+	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+/* Takes fd. */
+static void reply_parts(struct serve_request *r, int fd, const struct http_range *ranges, size_t count, uint64_t size,
+                        const char *type)
+{
+	struct parts *p = calloc(1, sizeof(*p));
+	char boundary[BOUNDARY_BYTES], header[BOUNDARY_BYTES + 40];
+	struct MHD_Response *response;
+	bool good = true;
+
+	if (p == NULL) {
+		close(fd);
+		serve_problem(r, 503, "out of memory");
+		return;
+	}
+	/* No reader takes it from the bytes: each part says how long it is. */
+	snprintf(boundary, sizeof(boundary), "bytemill-%016" PRIx64,
+	         (uint64_t)serve_now_ms() * UINT64_C(0x9E3779B97F4A7C15));
+	p->fd = fd;
+	p->count = count;
+	for (size_t i = 0; i <= count; i++) {
+		struct bm_buf b = {0};
+
+		p->begins[i] = p->total;
+		if (i < count) {
+			p->ranges[i] = ranges[i];
+			bm_buf_printf(&b,
+			              "%s--%s\r\nContent-Type: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64
+			              "/%" PRIu64 "\r\n\r\n",
+			              i > 0 ? "\r\n" : "", boundary, type, ranges[i].first, ranges[i].last, size);
+			p->total += ranges[i].last - ranges[i].first + 1;
+		} else {
+			bm_buf_printf(&b, "\r\n--%s--\r\n", boundary);
+		}
+		p->total += b.len;
+		p->heads[i] = bm_buf_take(&b);
+		good = good && p->heads[i] != NULL;
+	}
+	response = good ? MHD_create_response_from_callback(p->total, READ_BLOCK, parts_read, p, parts_free) : NULL;
+	if (response == NULL) {
+		parts_free(p);
+		serve_problem(r, 503, "out of memory");
+		return;
+	}
+	snprintf(header, sizeof(header), "multipart/byteranges; boundary=%s", boundary);
+	serve_add_header(r, "Content-Type", header);
+	serve_reply(r, 206, response);
+}
+
+/* ---- conditions ---- */
+
+static void make_etag(const struct stat *st, char out[static 96])
+{
+	snprintf(out, 96, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"",
+	         (uint64_t)st->st_dev << 48 ^ (uint64_t)st->st_ino, (uint64_t)st->st_size,
+	         (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec,
+	         (uint64_t)st->st_ctim.tv_sec * 1000000000 + (uint64_t)st->st_ctim.tv_nsec);
+}
+
+/* 200, or 304 or 412. */
+static unsigned check_conditions(struct serve_request *r, const char *etag, time_t mtime)
+{
+	const char *match = serve_header(r, "If-Match"), *none = serve_header(r, "If-None-Match"), *since;
+	time_t t;
+
+	if (match != NULL) {
+		if (!http_etag_listed(match, etag, false))
+			return 412;
+	} else if ((since = serve_header(r, "If-Unmodified-Since")) != NULL && http_date_parse(since, &t) &&
+	           mtime > t) {
+		return 412;
+	}
+	if (none != NULL)
+		return http_etag_listed(none, etag, true) ? 304 : 200;
+	since = serve_header(r, "If-Modified-Since");
+	return since != NULL && http_date_parse(since, &t) && mtime <= t ? 304 : 200;
+}
+
+/* Does If-Range let Range count? A date is a strong validator once it lies some time back. */
+static bool range_counts(struct serve_request *r, const char *etag, time_t mtime)
+{
+	const char *text = serve_header(r, "If-Range");
+	time_t t;
+
+	if (text == NULL)
+		return true;
+	if (text[0] == '"' || strncmp(text, "W/", 2) == 0)
+		return strcmp(text, etag) == 0;
+	return http_date_parse(text, &t) && t == mtime && time(NULL) - mtime > 1;
+}
+
+static void reply_file(struct serve_request *r, int fd, const struct stat *st)
+{
+	struct http_range ranges[HTTP_RANGES_MAX];
+	const char *type = serve_media_type(r->tail.data);
+	uint64_t size = (uint64_t)st->st_size, first = 0, len = size;
+	char etag[96], text[80];
+	size_t count = 0;
+	unsigned status;
+
+	make_etag(st, etag);
+	http_date_format(st->st_mtim.tv_sec, text);
+	serve_add_header(r, "ETag", etag);
+	serve_add_header(r, "Last-Modified", text);
+	serve_add_header(r, "Accept-Ranges", "bytes");
+	status = check_conditions(r, etag, st->st_mtim.tv_sec);
+	if (status != 200) {
+		close(fd);
+		if (status == 304)
+			serve_reply_empty(r, 304);
+		else
+			serve_problem(r, 412, "the file is not as If-Match or If-Unmodified-Since want it");
+		return;
+	}
+	if (range_counts(r, etag, st->st_mtim.tv_sec)) {
+		switch (http_ranges_parse(serve_header(r, "Range"), size, ranges, &count)) {
+		case HTTP_RANGES_NOT_SATISFIABLE:
+			close(fd);
+			snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
+			serve_add_header(r, "Content-Range", text);
+			serve_problem(r, 416, "the file has %" PRIu64 " bytes, and none of those that were asked for",
+			              size);
+			return;
+		case HTTP_RANGES_SOME:
+			status = 206;
+			break;
+		case HTTP_RANGES_NONE:
+			count = 0;
+			break;
+		}
+	}
+	serve_count(r->srv, SERVE_COUNT_DOWNLOADS, 1);
+	if (count > 1) {
+		reply_parts(r, fd, ranges, count, size, type);
+		return;
+	}
+	if (count == 1) {
+		first = ranges[0].first;
+		len = ranges[0].last - first + 1;
+		snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, ranges[0].last, size);
+		serve_add_header(r, "Content-Range", text);
+	}
+	struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(len, fd, first);
+	if (response == NULL) {
+		close(fd);
+		serve_problem(r, 503, "out of memory");
+		return;
+	}
+	serve_add_header(r, "Content-Type", type);
+	serve_reply(r, status, response);
+}
+
+void serve_get_file(struct serve_request *r)
+{
+	struct stat st;
+	int fd;
+
+	if (r->srv->outbox_fd < 0) {
+		serve_problem(r, 404, "this service gives out no files: it was started without --outbox");
+		return;
+	}
+	fd = serve_open_beneath(r->srv->outbox_fd, r->tail.data, O_RDONLY | O_NONBLOCK);
+	if (fd < 0 && (errno == EACCES || errno == EPERM)) {
+		serve_problem(r, 403, "the service may not read this file");
+	} else if (fd < 0 &&
+	           (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EXDEV || errno == ENXIO)) {
+		/* A symbolic link is no file here, and who asks need not know that there is one. */
+		serve_problem(r, 404, "there is no such file");
+	} else if (fd < 0 && errno == ENAMETOOLONG) {
+		serve_problem(r, 414, "the path is too long");
+	} else if (fd < 0) {
+		serve_problem(r, 500, "cannot open the file: %s", strerror(errno));
+	} else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		serve_problem(r, 404, "there is no such file");
+	} else {
+		reply_file(r, fd, &st);
+	}
+}

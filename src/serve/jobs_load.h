@@ -1,0 +1,19 @@
+/* jobs_load.h - the jobs that may be run by name, and what is wrong with a job file, as JSON. */
+#ifndef SERVE_JOBS_LOAD_H
+#define SERVE_JOBS_LOAD_H
+
+#include "serve_internal.h"
+
+struct serve_jobs {
+	struct bm_jobs *jobs;
+	char **sets; /* "NAME=VALUE", owned, each too */
+	size_t set_count;
+	struct bm_buf
+		faults; /* JSON objects with commas between them: file, line, column, pointer, message, suggestion */
+	size_t fault_count;
+};
+/* The file NAME.json of the directory --jobs, checked. sets are taken over, also on failure. False: r was replied to. */
+bool serve_jobs_load(struct serve_request *r, const char *name, char **sets, size_t set_count, struct serve_jobs *out);
+void serve_jobs_fini(struct serve_jobs *j);
+
+#endif

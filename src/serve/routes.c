@@ -1,0 +1,111 @@
+/*
+ * routes.c - the table of routes: what there is, who handles it, and what the OpenAPI document says of it.
+ */
+#include <string.h>
+
+#include "serve_internal.h"
+
+const struct serve_route serve_routes[] = {
+	{
+		.method = "GET",
+		.pattern = "/healthz",
+		.is_open = true,
+		.end = serve_get_health,
+		.summary = "Is the service up? 503 while it is being stopped",
+		.statuses = "200 503",
+	},
+	{
+		.method = "GET",
+		.pattern = "/metrics",
+		.end = serve_get_metrics,
+		.summary = "Counters, in the text format of Prometheus",
+		.statuses = "200",
+	},
+	{
+		.method = "GET",
+		.pattern = "/openapi.json",
+		.is_open = true,
+		.end = serve_get_openapi,
+		.summary = "This document",
+		.statuses = "200",
+	},
+	{
+		.method = "GET",
+		.pattern = "/v1/files/{path}",
+		.end = serve_get_file,
+		.summary = "A file of the outbox, or ranges of it",
+		.statuses = "200 206 304 404 412 414 416",
+	},
+	{
+		.method = "HEAD",
+		.pattern = "/v1/files/{path}",
+		.end = serve_get_file,
+		.summary = "What GET would say of the file",
+		.statuses = "200 206 304 404 412 414 416",
+	},
+	{
+		.method = "PUT",
+		.pattern = "/v1/files/{path}",
+		.has_body = true,
+		.begin = serve_upload_begin,
+		.data = serve_upload_data,
+		.end = serve_upload_end,
+		.summary = "A file for the inbox, through a job as it arrives",
+		.statuses = "201 404 409 411 413 414 422 503 507",
+		.query = "job",
+	},
+	{
+		.method = "POST",
+		.pattern = "/v1/files/{path}",
+		.has_body = true,
+		.begin = serve_upload_begin,
+		.data = serve_upload_data,
+		.end = serve_upload_end,
+		.summary = "As PUT",
+		.statuses = "201 404 409 411 413 414 422 503 507",
+		.query = "job",
+	},
+};
+const size_t serve_route_count = sizeof(serve_routes) / sizeof(serve_routes[0]);
+
+/* Does path fit the pattern? *tail is the part that its {name} stands for. */
+static bool fits(const char *pattern, const char *path, const char **tail, size_t *tail_len)
+{
+	const char *brace = strchr(pattern, '{');
+	size_t head = brace != NULL ? (size_t)(brace - pattern) : strlen(pattern);
+	const char *rest;
+
+	*tail = NULL;
+	*tail_len = 0;
+	if (strncmp(pattern, path, head) != 0)
+		return false;
+	if (brace == NULL)
+		return path[head] == '\0';
+	*tail = path + head;
+	if (strcmp(brace, "{path}") == 0) {
+		*tail_len = strlen(*tail);
+		return true;
+	}
+	rest = strchr(brace, '}') + 1;
+	*tail_len = strcspn(*tail, "/");
+	return *tail_len > 0 && strcmp(*tail + *tail_len, rest) == 0;
+}
+
+enum serve_find serve_route_find(const char *method, const char *path, const struct serve_route **out,
+                                 const char **tail, size_t *tail_len, struct bm_buf *allow)
+{
+	enum serve_find found = SERVE_NO_PATH;
+
+	*out = NULL;
+	for (size_t i = 0; i < serve_route_count; i++) {
+		if (!fits(serve_routes[i].pattern, path, tail, tail_len))
+			continue;
+		if (strcmp(serve_routes[i].method, method) == 0) {
+			*out = &serve_routes[i];
+			return SERVE_FOUND;
+		}
+		found = SERVE_NO_METHOD;
+		bm_buf_printf(allow, "%s%s", allow->len > 0 ? ", " : "", serve_routes[i].method);
+	}
+	return found;
+}

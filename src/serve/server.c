@@ -1,0 +1,555 @@
+/*
+ * server.c - the service's life: what it opens, how a request comes to its route, who is cut off, how it stops.
+ *
+ * libmicrohttpd does the protocol with a few threads on epoll; none of them may block for long, so whatever waits (a body
+ * for room, a request for its run) suspends its connection and is resumed by whoever it waits for. The calling thread of
+ * bm_serve_run takes the signals and is the janitor: once a second it looks at every connection. libmicrohttpd itself ends
+ * those that say nothing at all for the time-out; a client that sends a byte now and then is ours: the head of a request must
+ * be there within that time, and a body must bring SLOW_RATE bytes a second. A connection is cut by shutdown() on its
+ * socket, which libmicrohttpd takes as the client's own going. The socket is open while its client is in the list.
+ *
+ * Stopping: nobody new is let in; what is under way may end within drain_ms, runs are asked to stop at once, since they
+ * take up again; then uploads are failed (nothing of them is published) and connections cut. Suspended connections must all
+ * be resumed before libmicrohttpd is stopped: uploads are over when the reaper is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "bm_error.h"
+#include "bm_text.h"
+#include "serve_internal.h"
+#include "upload.h"
+
+#define WORKERS 2
+#define CONNECTION_MEMORY                                                                                              \
+	((size_t)128 << 10) /* of request heads and read buffers; pages that are not used cost nothing */
+#define DEFAULT_CONNECTIONS 4096
+#define DEFAULT_TIMEOUT_MS 60000
+#define DEFAULT_DRAIN_MS 30000
+#define DEFAULT_MEMORY ((uint64_t)256 << 20)
+#define SLOW_RATE 100 /* bytes a second that a body must bring, over the time-out */
+#define TICK_MS 1000
+#define PEM_MAX ((off_t)1 << 20)
+
+int64_t serve_now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void serve_log(struct bm_serve *s, bool is_error, const char *fmt, ...)
+{
+	char text[1200];
+	va_list ap;
+
+	if (s->opt.log == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	s->opt.log(s->opt.ctx, is_error, text);
+}
+
+/* ---- connections ---- */
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+	struct bm_serve *s = cls;
+	struct serve_client *c = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+		c = calloc(1, sizeof(*c));
+		*context = c;
+		if (c == NULL || info == NULL)
+			return;
+		c->fd = info->connect_fd;
+		c->since_ms = serve_now_ms();
+		pthread_mutex_lock(&s->clients_lock);
+		c->next = s->clients;
+		if (c->next != NULL)
+			c->next->prev = c;
+		s->clients = c;
+		s->client_count++;
+		pthread_mutex_unlock(&s->clients_lock);
+	} else if (c != NULL) {
+		pthread_mutex_lock(&s->clients_lock);
+		if (c->prev != NULL)
+			c->prev->next = c->next;
+		else
+			s->clients = c->next;
+		if (c->next != NULL)
+			c->next->prev = c->prev;
+		s->client_count--;
+		pthread_mutex_unlock(&s->clients_lock);
+		free(c);
+		*context = NULL;
+	}
+}
+
+void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_phase phase, uint64_t bytes)
+{
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&s->clients_lock);
+	if (c->phase != phase) {
+		c->phase = phase;
+		c->since_ms = serve_now_ms();
+		c->body_bytes = 0;
+	}
+	c->body_bytes += bytes;
+	pthread_mutex_unlock(&s->clients_lock);
+}
+
+static void cut_locked(struct bm_serve *s, struct serve_client *c)
+{
+	if (c->is_cut)
+		return;
+	c->is_cut = true;
+	serve_count(s, SERVE_COUNT_CUT, 1);
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void cut_slow_clients(struct bm_serve *s)
+{
+	int64_t now = serve_now_ms(), limit = (int64_t)s->opt.timeout_ms;
+
+	pthread_mutex_lock(&s->clients_lock);
+	for (struct serve_client *c = s->clients; c != NULL; c = c->next) {
+		if (c->phase == SERVE_BUSY || now - c->since_ms < limit)
+			continue;
+		if (c->phase == SERVE_HEAD || c->body_bytes < SLOW_RATE * (uint64_t)limit / 1000) {
+			cut_locked(s, c);
+		} else {
+			c->since_ms = now;
+			c->body_bytes = 0;
+		}
+	}
+	pthread_mutex_unlock(&s->clients_lock);
+}
+
+static void cut_all_clients(struct bm_serve *s)
+{
+	pthread_mutex_lock(&s->clients_lock);
+	for (struct serve_client *c = s->clients; c != NULL; c = c->next)
+		cut_locked(s, c);
+	pthread_mutex_unlock(&s->clients_lock);
+}
+
+/* ---- requests ---- */
+
+static struct serve_request *request_create(struct bm_serve *s, struct MHD_Connection *conn)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct serve_request *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->srv = s;
+	r->conn = conn;
+	r->client = info != NULL ? info->socket_context : NULL;
+	r->is_counted = true;
+	atomic_fetch_add(&s->in_flight, 1);
+	serve_count(s, SERVE_COUNT_REQUESTS, 1);
+	return r;
+}
+
+struct header_counts {
+	unsigned length, encoding, host;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct header_counts *h = cls;
+
+	(void)kind;
+	(void)value;
+	h->length += strcasecmp(name, "Content-Length") == 0;
+	h->encoding += strcasecmp(name, "Transfer-Encoding") == 0;
+	h->host += strcasecmp(name, "Host") == 0;
+	return MHD_YES;
+}
+
+/* What two servers could understand in two ways is not understood at all (RFC 9112 6.3, 3.2). */
+static bool is_unambiguous(struct serve_request *r)
+{
+	struct header_counts h = {0, 0, 0};
+
+	(void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, count_header, &h);
+	if (h.length + h.encoding <= 1 && h.host <= 1)
+		return true;
+	serve_add_header(r, "Connection", "close");
+	serve_problem(r, 400,
+	              h.host > 1
+	                      ? "Host is there twice"
+	                      : "the length of the body is said twice: one Content-Length, or one Transfer-Encoding");
+	return false;
+}
+
+static void begin(struct serve_request *r, const char *method, const char *url)
+{
+	struct bm_buf allow = {0};
+	const char *tail = NULL;
+	size_t tail_len = 0;
+	enum serve_find found = serve_route_find(method, url, &r->route, &tail, &tail_len, &allow);
+	static const struct serve_route none = {.method = ""};
+	bool has_body;
+
+	if (found != SERVE_FOUND)
+		r->route = &none;
+	/* Who may not call does not learn what there is. */
+	if (!is_unambiguous(r) || !serve_may(r))
+		goto out;
+	if (found == SERVE_NO_PATH) {
+		serve_problem(r, 404, "there is nothing here");
+	} else if (found == SERVE_NO_METHOD) {
+		if (!allow.oom)
+			serve_add_header(r, "Allow", allow.data);
+		serve_problem(r, 405, "this cannot be done here");
+	} else if (atomic_load(&r->srv->draining) && !r->route->is_open) {
+		serve_problem(r, 503, "the service is being stopped");
+	} else if (tail == NULL || serve_take_path(r, tail, tail_len)) {
+		has_body = serve_header(r, "Content-Length") != NULL || serve_header(r, "Transfer-Encoding") != NULL;
+		if (has_body)
+			serve_client_phase(r->srv, r->client, SERVE_BODY, 0);
+		if (r->route->begin != NULL)
+			r->route->begin(r);
+	}
+out:
+	bm_buf_fini(&allow);
+}
+
+static void collect(struct serve_request *r, const char *data, size_t *len)
+{
+	if (!r->route->has_body || r->body.len + *len > SERVE_BODY_MAX)
+		r->is_too_large = true;
+	else
+		bm_buf_put(&r->body, data, *len);
+	*len = 0;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *len, void **context)
+{
+	struct serve_request *r = *context;
+
+	(void)version;
+	if (r == NULL) {
+		r = request_create(cls, conn);
+		if (r == NULL)
+			return MHD_NO;
+		*context = r;
+		begin(r, method, url);
+		return MHD_YES;
+	}
+	if (*len > 0) {
+		serve_client_phase(r->srv, r->client, SERVE_BODY, *len);
+		if (r->is_replied)
+			*len = 0;
+		else if (r->route->data != NULL)
+			r->route->data(r, data, len);
+		else
+			collect(r, data, len);
+		return r->is_cut ? MHD_NO : MHD_YES;
+	}
+	serve_client_phase(r->srv, r->client, SERVE_BUSY, 0);
+	if (r->is_replied)
+		return MHD_YES;
+	if (r->is_too_large)
+		serve_problem(r, 413, "the body is too large; allowed: %zu bytes", SERVE_BODY_MAX);
+	else
+		r->route->end(r);
+	return MHD_YES;
+}
+
+static void on_completed(void *cls, struct MHD_Connection *conn, void **context, enum MHD_RequestTerminationCode code)
+{
+	struct bm_serve *s = cls;
+	struct serve_request *r = *context;
+
+	(void)conn;
+	if (r == NULL)
+		return;
+	*context = NULL;
+	if (r->state_done != NULL)
+		r->state_done(r->state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+	serve_client_phase(s, r->client, SERVE_HEAD, 0);
+	bm_buf_fini(&r->tail);
+	bm_buf_fini(&r->headers);
+	bm_buf_fini(&r->body);
+	free(r);
+	atomic_fetch_sub(&s->in_flight, 1);
+}
+
+/* Paths and queries come raw: what is decoded where is http_text.c's business. */
+static size_t leave_escaped(void *cls, struct MHD_Connection *conn, char *text)
+{
+	(void)cls;
+	(void)conn;
+	return strlen(text);
+}
+
+static void log_mhd(void *cls, const char *fmt, va_list ap)
+{
+	(void)cls;
+	(void)fmt;
+	(void)ap; /* what clients do wrong is in the counters */
+}
+
+/* ---- opening ---- */
+
+static enum bm_status read_pem(const char *path, char **out, struct bm_error *err)
+{
+	char shown[1000];
+	enum bm_status status = BM_OK;
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n = -1;
+
+	bm_escape_display_buf(shown, sizeof(shown), path, strlen(path));
+	if (fd < 0 || fstat(fd, &st) != 0)
+		status = bm_error_set_errno(err, errno, shown, "cannot read");
+	else if (!S_ISREG(st.st_mode) || st.st_size > PEM_MAX)
+		status = bm_error_set(err, BM_ERR_USAGE, shown, "no PEM file");
+	if (status == BM_OK) {
+		*out = calloc(1, (size_t)st.st_size + 1);
+		n = *out != NULL ? read(fd, *out, (size_t)st.st_size) : -1;
+		if (*out == NULL)
+			status = bm_error_set_nomem(err);
+		else if (n < 0 || strstr(*out, "-----BEGIN") == NULL)
+			status = bm_error_set(err, BM_ERR_USAGE, shown, "no PEM file");
+	}
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
+static enum bm_status open_dir(const char *path, const char *what, int *out, struct bm_error *err)
+{
+	char shown[1000];
+
+	if (path == NULL)
+		return BM_OK;
+	bm_escape_display_buf(shown, sizeof(shown), path, strlen(path));
+	*out = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *out >= 0 ? BM_OK : bm_error_set_errno(err, errno, shown, "cannot open the %s", what);
+}
+
+enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve **out, struct bm_error *err)
+{
+	struct bm_serve *s = calloc(1, sizeof(*s));
+	enum bm_status status;
+
+	*out = NULL;
+	if (s == NULL)
+		return bm_error_set_nomem(err);
+	s->opt = *opt;
+	s->listen_fd = s->inbox_fd = s->outbox_fd = s->stop_fd = -1;
+	s->opt.memory_bytes = opt->memory_bytes != 0 ? opt->memory_bytes : DEFAULT_MEMORY;
+	s->opt.connections = opt->connections != 0 ? opt->connections : DEFAULT_CONNECTIONS;
+	s->opt.timeout_ms = opt->timeout_ms != 0 ? opt->timeout_ms : DEFAULT_TIMEOUT_MS;
+	s->opt.drain_ms = opt->drain_ms != 0 ? opt->drain_ms : DEFAULT_DRAIN_MS;
+	pthread_mutex_init(&s->clients_lock, NULL);
+	pthread_mutex_init(&s->uploads_lock, NULL);
+	s->start_ms = serve_now_ms();
+	s->has_tls = opt->tls_cert != NULL;
+	status = serve_load_token(s, err);
+	if (status == BM_OK && (opt->tls_cert == NULL) != (opt->tls_key == NULL))
+		status = bm_error_set(err, BM_ERR_USAGE, NULL, "TLS wants both a certificate and its key");
+	if (status == BM_OK && s->has_tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+		status = bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "this libmicrohttpd is built without TLS");
+	if (status == BM_OK && s->has_tls)
+		status = read_pem(opt->tls_cert, &s->tls_cert, err);
+	if (status == BM_OK && s->has_tls)
+		status = read_pem(opt->tls_key, &s->tls_key, err);
+	if (status == BM_OK)
+		status = open_dir(opt->inbox, "inbox", &s->inbox_fd, err);
+	if (status == BM_OK)
+		status = open_dir(opt->outbox, "outbox", &s->outbox_fd, err);
+	if (status == BM_OK) {
+		s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (s->stop_fd < 0)
+			status = bm_error_set_errno(err, errno, NULL, "cannot make an eventfd");
+	}
+	if (status == BM_OK)
+		status = serve_listen(s, err);
+	if (status == BM_OK)
+		*out = s;
+	else
+		bm_serve_close(s);
+	return status;
+}
+
+const char *bm_serve_address(const struct bm_serve *s)
+{
+	return s->address;
+}
+
+void bm_serve_stop(struct bm_serve *s)
+{
+	uint64_t one = 1;
+	ssize_t n = write(s->stop_fd, &one, sizeof(one));
+
+	(void)n;
+}
+
+void bm_serve_close(struct bm_serve *s)
+{
+	if (s == NULL)
+		return;
+	serve_reaper_destroy(s->reaper);
+	if (s->unix_path != NULL)
+		(void)unlink(s->unix_path);
+	if (s->listen_fd >= 0)
+		close(s->listen_fd);
+	if (s->inbox_fd >= 0)
+		close(s->inbox_fd);
+	if (s->outbox_fd >= 0)
+		close(s->outbox_fd);
+	if (s->stop_fd >= 0)
+		close(s->stop_fd);
+	if (s->token != NULL)
+		OPENSSL_cleanse(s->token, s->token_len);
+	if (s->tls_key != NULL)
+		OPENSSL_cleanse(s->tls_key, strlen(s->tls_key));
+	free(s->token);
+	free(s->tls_key);
+	free(s->tls_cert);
+	free(s->unix_path);
+	free(s->address);
+	pthread_mutex_destroy(&s->clients_lock);
+	pthread_mutex_destroy(&s->uploads_lock);
+	free(s);
+}
+
+/* ---- serving ---- */
+
+static enum bm_status start_daemon(struct bm_serve *s, struct bm_error *err)
+{
+	struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert},
+	                               {MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls_key},
+	                               {MHD_OPTION_END, 0, NULL}};
+	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_TURBO |
+	                 MHD_USE_ERROR_LOG | (s->has_tls ? MHD_USE_TLS : 0);
+
+	s->daemon = MHD_start_daemon(
+		flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
+		MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, s->opt.connections,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->opt.timeout_ms + 999) / 1000),
+		MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, s->has_tls ? tls : none, MHD_OPTION_END);
+	if (s->daemon == NULL)
+		return bm_error_set(err, BM_ERR_SYSTEM, s->address, "the service cannot be started%s",
+		                    s->has_tls ? "; do certificate and key belong together?" : "");
+	return BM_OK;
+}
+
+/* Until a signal or bm_serve_stop. */
+static void wait_for_stop(struct bm_serve *s, int signal_fd)
+{
+	struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = s->stop_fd, .events = POLLIN}};
+
+	for (;;) {
+		int n = poll(fds, 2, TICK_MS);
+
+		if (n > 0)
+			return;
+		cut_slow_clients(s);
+	}
+}
+
+/* A signal that came; false: none within ms. */
+static bool take_signal(int signal_fd, int ms)
+{
+	struct pollfd p = {.fd = signal_fd, .events = POLLIN};
+	struct signalfd_siginfo info;
+
+	return poll(&p, 1, ms) > 0 && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info);
+}
+
+/* False: something was cut off. A second signal cuts it short. */
+static bool drain(struct bm_serve *s, int signal_fd)
+{
+	int64_t end = serve_now_ms() + (int64_t)s->opt.drain_ms, tick = serve_now_ms();
+	bool is_clean;
+	MHD_socket fd;
+
+	atomic_store(&s->draining, true);
+	serve_notify_systemd("STOPPING=1");
+	fd = MHD_quiesce_daemon(s->daemon);
+	if (fd != MHD_INVALID_SOCKET) {
+		close(fd);
+		s->listen_fd = -1;
+	}
+	while (atomic_load(&s->in_flight) > 0 && serve_now_ms() < end) {
+		if (take_signal(signal_fd, 10))
+			break;
+		if (serve_now_ms() - tick >= TICK_MS) {
+			cut_slow_clients(s);
+			tick = serve_now_ms();
+		}
+	}
+	is_clean = atomic_load(&s->in_flight) == 0;
+	serve_uploads_give_up(s);
+	serve_reaper_destroy(s->reaper);
+	s->reaper = NULL;
+	cut_all_clients(s);
+	MHD_stop_daemon(s->daemon);
+	s->daemon = NULL;
+	return is_clean;
+}
+
+enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
+{
+	sigset_t set, old;
+	enum bm_status status;
+	int signal_fd;
+	bool is_clean;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &set, &old);
+	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	status = signal_fd >= 0 ? serve_reaper_create(&s->reaper, err)
+	                        : bm_error_set_errno(err, errno, NULL, "cannot make a signalfd");
+	if (status == BM_OK)
+		status = start_daemon(s, err);
+	if (status != BM_OK)
+		goto out;
+	serve_log(s, false, "listening at %s", s->address);
+	serve_notify_systemd("READY=1");
+	wait_for_stop(s, signal_fd);
+	serve_log(s, false, "stopping: %u requests are under way", atomic_load(&s->in_flight));
+	(void)take_signal(signal_fd, 0);
+	is_clean = drain(s, signal_fd);
+	if (!is_clean)
+		status = bm_error_set(err, BM_ERR_CANCELLED, NULL, "transfers that took too long were cut off");
+out:
+	if (signal_fd >= 0)
+		close(signal_fd);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return status;
+}
