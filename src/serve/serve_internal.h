@@ -89,6 +89,8 @@ struct bm_serve {
 	struct bm_age_identities *identities;
 	struct MHD_Daemon *daemon;
 	int stop_fd; /* an eventfd */
+	pthread_t sweeper;
+	bool is_sweeping; /* the thread is there */
 	int64_t start_ms;
 	atomic_bool draining;
 	atomic_uint in_flight; /* requests that were begun and are not completed */
@@ -188,6 +190,11 @@ void serve_reaper_destroy(struct serve_reaper *p); /* waits for its runs; NULL i
 /* Starts the jobs, with opt->ctx == w. An error: neither function is called. */
 enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, const struct bm_jobs *jobs,
                           struct bm_run_options *opt, struct bm_error *err) BM_NODISCARD;
+
+/* ---- what a killed service has left (sweep.c) ---- */
+
+void serve_sweep_start(struct bm_serve *s);
+void serve_sweep_end(struct bm_serve *s); /* once draining is set */
 
 /* ---- the routes' functions ---- */
 

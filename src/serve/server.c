@@ -512,6 +512,7 @@ static bool drain(struct bm_serve *s, int signal_fd)
 		}
 	}
 	is_clean = atomic_load(&s->in_flight) == 0;
+	serve_sweep_end(s);
 	serve_uploads_give_up(s);
 	serve_reaper_destroy(s->reaper);
 	s->reaper = NULL;
@@ -540,6 +541,7 @@ enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 	if (status != BM_OK)
 		goto out;
 	serve_log(s, false, "listening at %s", s->address);
+	serve_sweep_start(s);
 	serve_notify_systemd("READY=1");
 	wait_for_stop(s, signal_fd);
 	serve_log(s, false, "stopping: %u requests are under way", atomic_load(&s->in_flight));

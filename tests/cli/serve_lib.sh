@@ -8,13 +8,14 @@ need_cmd curl jq
 
 # shellcheck disable=SC2154
 serve_start() {
+	rm -f serve.log
 	"$BYTEMILL" serve --listen 127.0.0.1:0 "$@" 2>serve.log &
 	serve_pid=$!
 	at_end "kill -9 $serve_pid 2>/dev/null"
 	serve_await
 }
 serve_is_up() {
-	grep -q 'listening at' serve.log || ! kill -0 "$serve_pid" 2>/dev/null
+	grep -qs 'listening at' serve.log || ! kill -0 "$serve_pid" 2>/dev/null
 }
 serve_await() {
 	wait_until serve_is_up
