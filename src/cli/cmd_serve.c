@@ -89,6 +89,15 @@ static const struct bm_cli_option options[] = {
 		.help = "give out the files below DIR",
 	},
 	{
+		.name = "runs",
+		.type = BM_CLI_UNSIGNED,
+		.offset = AT(runs),
+		.arg = "N",
+		.min = 1,
+		.max = 64,
+		.help = "so many runs at once, which share --memory (default 1); others wait",
+	},
+	{
 		.name = "max-upload",
 		.type = BM_CLI_SIZE,
 		.offset = AT(max_upload_bytes),
@@ -157,6 +166,8 @@ static int serve(const struct bm_cli_options *o)
 		.memory_bytes = o->memory_bytes,
 		.max_upload_bytes = o->max_upload_bytes,
 		.threads = o->threads,
+		.io_depth = o->io_depth,
+		.runs = o->runs,
 		.connections = o->connections,
 		.timeout_ms = o->timeout_ms,
 		.drain_ms = o->drain_ms,
@@ -166,6 +177,7 @@ static int serve(const struct bm_cli_options *o)
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_serve *s = NULL;
 	enum bm_status status;
+	char *state = NULL;
 	int rc = BM_EXIT_DONE;
 
 	if (o->operand_count > 0)
@@ -177,10 +189,14 @@ static int serve(const struct bm_cli_options *o)
 	if (o->jobs_dir == NULL && o->inbox == NULL && o->outbox == NULL)
 		return bm_usage_error(COMMAND, "there is nothing to serve; give --jobs, --inbox or --outbox");
 	bm_guard_process();
-	status = bm_serve_open(&opt, &s, &err);
+	status = bm_state_dir(o->state, &state, &err);
+	opt.state = state;
+	if (status == BM_OK)
+		status = bm_serve_open(&opt, &s, &err);
 	if (status != BM_OK) {
 		bm_console_say_error(&err);
 		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		free(state);
 		return BM_EXIT_USAGE;
 	}
 	status = bm_serve_run(s, &err);
@@ -189,6 +205,7 @@ static int serve(const struct bm_cli_options *o)
 		rc = BM_EXIT_FAILED;
 	}
 	bm_serve_close(s);
+	free(state);
 	return rc;
 }
 
@@ -210,7 +227,7 @@ const struct bm_cli_command bm_cmd_serve = {
 		 "GET /openapi.json describes all of it. Ends on SIGTERM or SIGINT, when what is under way is done.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
-	.groups = BM_CLI_TALK | BM_CLI_RESOURCES,
+	.groups = BM_CLI_TALK | BM_CLI_RESOURCES | BM_CLI_STATE,
 	.epilog = "Examples:\n"
 		  "  bytemill serve --inbox /srv/in --outbox /srv/out\n"
 		  "  curl -T photo.jpg http://127.0.0.1:8080/v1/files/2026/photo.jpg\n"

@@ -37,6 +37,7 @@ struct bm_serve_options {
 	const char *state;         /* directory that exists, for what must outlive the process */
 	uint64_t memory_bytes;     /* budget of all buffers; 0: 256 MiB */
 	uint64_t max_upload_bytes; /* 0: no limit */
+	unsigned io_depth;         /* of a run; 0: 16 */
 	unsigned threads;          /* of a run: CPUs; 0: all */
 	unsigned runs;             /* at once; 0: 1 */
 	unsigned connections;      /* at once; 0: 4096 */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bm_text.h"
+#include "runs.h"
 #include "serve_internal.h"
 
 void serve_get_health(struct serve_request *r)
@@ -54,6 +55,17 @@ void serve_get_metrics(struct serve_request *r)
 	pthread_mutex_lock(&s->clients_lock);
 	put_metric(&b, "connections", "gauge", "Connections that are open.", s->client_count);
 	pthread_mutex_unlock(&s->clients_lock);
+	if (s->runs != NULL) {
+		unsigned counts[SERVE_RUN_STATES];
+
+		serve_runs_count(s->runs, counts);
+		bm_buf_puts(
+			&b,
+			"# HELP bytemill_serve_runs Runs that are known, by state.\n# TYPE bytemill_serve_runs gauge\n");
+		for (int i = 0; i < SERVE_RUN_STATES; i++)
+			bm_buf_printf(&b, "bytemill_serve_runs{state=\"%s\"} %u\n", serve_run_state_names[i],
+			              counts[i]);
+	}
 	put_metric(&b, "upload_memory_bytes", "gauge", "Of the budget, what uploads have in use.",
 	           atomic_load(&s->budget_used));
 	put_metric(&b, "uptime_seconds", "gauge", "Since the service was started.",

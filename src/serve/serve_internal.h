@@ -205,5 +205,11 @@ void serve_get_file(struct serve_request *r);
 void serve_upload_begin(struct serve_request *r);
 void serve_upload_data(struct serve_request *r, const char *data, size_t *len);
 void serve_upload_end(struct serve_request *r);
+void serve_post_run(struct serve_request *r);
+void serve_get_runs(struct serve_request *r);
+void serve_get_run(struct serve_request *r);
+void serve_get_report(struct serve_request *r);
+void serve_get_events(struct serve_request *r);
+void serve_delete_run(struct serve_request *r);
 
 #endif

@@ -31,8 +31,10 @@
 #include <openssl/crypto.h>
 
 #include "bm_error.h"
+#include "bm_state.h"
 #include "bm_text.h"
 #include "serve_internal.h"
+#include "runs.h"
 #include "upload.h"
 
 #define WORKERS 2
@@ -44,6 +46,7 @@
 #define DEFAULT_MEMORY ((uint64_t)256 << 20)
 #define SLOW_RATE 100 /* bytes a second that a body must bring, over the time-out */
 #define TICK_MS 1000
+#define PING_TICKS 15 /* between two comments in a stream of events */
 #define PEM_MAX ((off_t)1 << 20)
 
 int64_t serve_now_ms(void)
@@ -416,7 +419,10 @@ void bm_serve_close(struct bm_serve *s)
 {
 	if (s == NULL)
 		return;
+	if (s->runs != NULL)
+		serve_runs_stop(s->runs);
 	serve_reaper_destroy(s->reaper);
+	serve_runs_destroy(s->runs);
 	if (s->unix_path != NULL)
 		(void)unlink(s->unix_path);
 	if (s->listen_fd >= 0)
@@ -471,12 +477,14 @@ static void wait_for_stop(struct bm_serve *s, int signal_fd)
 {
 	struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = s->stop_fd, .events = POLLIN}};
 
-	for (;;) {
+	for (unsigned ticks = 0;;) {
 		int n = poll(fds, 2, TICK_MS);
 
 		if (n > 0)
 			return;
 		cut_slow_clients(s);
+		if (s->runs != NULL && ++ticks % PING_TICKS == 0)
+			serve_runs_ping(s->runs);
 	}
 }
 
@@ -503,6 +511,8 @@ static bool drain(struct bm_serve *s, int signal_fd)
 		close(fd);
 		s->listen_fd = -1;
 	}
+	if (s->runs != NULL)
+		serve_runs_stop(s->runs);
 	while (atomic_load(&s->in_flight) > 0 && serve_now_ms() < end) {
 		if (take_signal(signal_fd, 10))
 			break;
@@ -522,6 +532,19 @@ static bool drain(struct bm_serve *s, int signal_fd)
 	return is_clean;
 }
 
+static enum bm_status start_runs(struct bm_serve *s, struct bm_error *err)
+{
+	struct bm_buf dir = {0};
+	enum bm_status status;
+
+	bm_buf_printf(&dir, "%s/serve", s->opt.state);
+	status = dir.oom ? bm_error_set_nomem(err) : bm_state_make(dir.data, err);
+	if (status == BM_OK)
+		status = serve_runs_create(s, dir.data, &s->runs, err);
+	bm_buf_fini(&dir);
+	return status;
+}
+
 enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 {
 	sigset_t set, old;
@@ -536,6 +559,8 @@ enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	status = signal_fd >= 0 ? serve_reaper_create(&s->reaper, err)
 	                        : bm_error_set_errno(err, errno, NULL, "cannot make a signalfd");
+	if (status == BM_OK && s->opt.jobs != NULL && s->opt.state != NULL)
+		status = start_runs(s, err);
 	if (status == BM_OK)
 		status = start_daemon(s, err);
 	if (status != BM_OK)
