@@ -29,6 +29,8 @@ union bm_step_params *bm_job_add_step(struct bm_job *job, const char *kind);
  * (verify), is BM_ERR_USAGE. */
 enum bm_status bm_job_set_feed(struct bm_job *job, struct bm_feed *feed, const char *name, struct bm_error *err)
 	BM_NODISCARD;
+/* The same with all files below a directory. */
+enum bm_status bm_job_set_root(struct bm_job *job, const char *dir, struct bm_error *err) BM_NODISCARD;
 bool bm_strings_add(struct bm_strings *s, const char *item); /* copies; false on no memory */
 /* jobs takes the job over (destroyed by it, also on error). Checks what can be checked without JSON. */
 enum bm_status bm_jobs_adopt(struct bm_jobs *jobs, struct bm_job *job, struct bm_error *err) BM_NODISCARD;

@@ -102,7 +102,8 @@ bool bm_strings_add(struct bm_strings *s, const char *item)
 	return true;
 }
 
-enum bm_status bm_job_set_feed(struct bm_job *job, struct bm_feed *feed, const char *name, struct bm_error *err)
+/* Empties the read step. */
+static enum bm_status reset_read(struct bm_job *job, struct bm_error *err)
 {
 	struct bm_step *step = &job->steps[0];
 
@@ -115,9 +116,30 @@ enum bm_status bm_job_set_feed(struct bm_job *job, struct bm_feed *feed, const c
 	bm_params_fini(&step->p, step->kind->options, step->kind->option_count);
 	memset(&step->p, 0, sizeof(step->p));
 	step->p.read.hidden = true;
-	step->p.read.feed = feed;
-	step->p.read.feed_name = name;
 	return BM_OK;
+}
+
+enum bm_status bm_job_set_feed(struct bm_job *job, struct bm_feed *feed, const char *name, struct bm_error *err)
+{
+	enum bm_status status = reset_read(job, err);
+
+	if (status == BM_OK) {
+		job->steps[0].p.read.feed = feed;
+		job->steps[0].p.read.feed_name = name;
+	}
+	return status;
+}
+
+enum bm_status bm_job_set_root(struct bm_job *job, const char *dir, struct bm_error *err)
+{
+	enum bm_status status = reset_read(job, err);
+
+	if (status == BM_OK) {
+		job->steps[0].p.read.literal = true;
+		if (!bm_strings_add(&job->steps[0].p.read.from, dir))
+			status = bm_error_set_nomem(err);
+	}
+	return status;
 }
 
 bool job_set_take(struct job_set *set, struct job_node *n)

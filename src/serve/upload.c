@@ -1,5 +1,5 @@
 /*
- * upload.c - PUT and POST of a file: the body goes through a job as it arrives.
+ * upload.c - what is sent goes through a job: a run of its own, with the body, or files that came before, as its input.
  *
  * libmicrohttpd hands over what has come; it goes into a feed (bm_feed.h), which a run of the job reads as its one input.
  * Where the ring is full the connection is suspended, so that the sender is slowed down by TCP and memory stays what the job
@@ -40,31 +40,27 @@
 #define CHUNK_BYTES ((uint64_t)256 << 10)
 #define PLAIN_MEMORY ((uint64_t)1 << 20)     /* of sha256 and write */
 #define JOB_MEMORY_MOST ((uint64_t)64 << 20) /* of a job that does not say */
-#define DROP_MOST ((uint64_t)64 << 20)       /* of a body after it has failed: then the connection is cut */
 
 struct upload {
 	struct serve_watched watched; /* first */
 	struct bm_serve *srv;
 	struct upload *next, *prev; /* srv->uploads_lock */
 	struct serve_jobs jobs;
-	struct bm_feed *feed;
-	char *path; /* in the URL */
-	int dir_fd; /* -1: none */
+	struct bm_feed *feed; /* set under srv->uploads_lock; NULL: the run reads files */
+	char *path;           /* in the URL */
+	int dir_fd;           /* -1: none */
 	uint64_t weight;
 
 	/* The request's side. */
 	struct MHD_Connection *conn;
 	struct serve_client *client;
 	bool has_ended; /* the feed was told */
-	uint64_t bytes, dropped;
-	struct http_digest digests[HTTP_DIGESTS_MAX];
-	struct bm_digest *states[HTTP_DIGESTS_MAX];
-	size_t digest_count;
 
 	pthread_mutex_t lock;
 	unsigned holders;      /* lock */
 	bool is_over;          /* lock; the run */
 	bool is_waiting;       /* lock; conn is suspended until it is over */
+	struct bm_run *live;   /* lock; while it can be cancelled */
 	struct bm_error error; /* by the run's calls until is_over; then the request's */
 	struct bm_buf result;  /* likewise: JSON members */
 	struct bm_buf repr_digest;
@@ -86,8 +82,6 @@ static void upload_free(struct upload *u)
 	pthread_mutex_unlock(&s->uploads_lock);
 	serve_jobs_fini(&u->jobs);
 	bm_feed_destroy(u->feed);
-	for (size_t i = 0; i < u->digest_count; i++)
-		bm_digest_destroy(u->states[i]);
 	if (u->dir_fd >= 0)
 		close(u->dir_fd);
 	bm_buf_fini(&u->result);
@@ -141,19 +135,22 @@ static void fail(struct upload *u, enum bm_status status, const char *text)
 void serve_uploads_give_up(struct bm_serve *s)
 {
 	pthread_mutex_lock(&s->uploads_lock);
-	for (struct upload *u = s->uploads; u != NULL; u = u->next)
+	for (struct upload *u = s->uploads; u != NULL; u = u->next) {
 		if (u->feed != NULL)
 			fail(u, BM_ERR_CANCELLED, "the service is being stopped");
+		pthread_mutex_lock(&u->lock);
+		if (u->live != NULL)
+			bm_run_cancel(u->live);
+		pthread_mutex_unlock(&u->lock);
+	}
 	pthread_mutex_unlock(&s->uploads_lock);
 }
 
-/* The request is over. */
-static void upload_done(void *state, bool good)
+void serve_upload_drop(struct upload *u)
 {
-	struct upload *u = state;
-
-	(void)good;
-	if (!u->has_ended) {
+	if (u == NULL)
+		return;
+	if (u->feed != NULL && !u->has_ended) {
 		u->has_ended = true;
 		fail(u, BM_ERR_CANCELLED, "the sender went away before the end");
 	}
@@ -214,9 +211,11 @@ static void on_over(struct serve_watched *w, enum bm_status status, const struct
 		u->error = sum->error;
 		(void)bm_error_set(&u->error, status, NULL, "the file could not be taken");
 	}
-	bm_feed_leave(u->feed); /* also where it was never read */
+	if (u->feed != NULL)
+		bm_feed_leave(u->feed); /* also where it was never read */
 	pthread_mutex_lock(&u->lock);
 	u->is_over = true;
+	u->live = NULL;
 	if (u->is_waiting)
 		MHD_resume_connection(u->conn);
 	u->is_waiting = false;
@@ -246,40 +245,7 @@ static void on_room(void *ctx)
 	MHD_resume_connection(u->conn);
 }
 
-/* ---- the request's side: its head ---- */
-
-static bool take_digests(struct serve_request *r, struct upload *u)
-{
-	static const char *const fields[] = {"Content-Digest", "Repr-Digest"};
-	const char *text;
-	bool good = true;
-
-	/* Nothing is decoded here, so that both are of the same bytes. */
-	for (size_t i = 0; i < 2 && good; i++) {
-		text = serve_header(r, fields[i]);
-		if (text != NULL && !http_digests_parse(text, u->digests, &u->digest_count)) {
-			serve_problem(r, 400, "%s is not as RFC 9530 has it, such as sha-256=:BASE64:", fields[i]);
-			good = false;
-		}
-	}
-	text = serve_header(r, "Content-MD5");
-	if (good && text != NULL) {
-		good = u->digest_count < HTTP_DIGESTS_MAX && http_content_md5_parse(text, &u->digests[u->digest_count]);
-		if (good)
-			u->digest_count++;
-		else
-			serve_problem(r, 400, "Content-MD5 is not the base64 of 16 bytes");
-	}
-	for (size_t i = 0; i < u->digest_count; i++) {
-		struct bm_error err = BM_ERROR_INIT;
-
-		if (good && bm_digest_create(u->digests[i].algorithm, &u->states[i], &err) != BM_OK) {
-			serve_problem_error(r, &err);
-			good = false;
-		}
-	}
-	return good;
-}
+/* ---- making one ---- */
 
 /* Where it goes without ?job=. */
 static bool open_target(struct serve_request *r, struct upload *u, struct bm_buf *to)
@@ -377,26 +343,67 @@ static bool make_jobs(struct serve_request *r, struct upload *u, const char *nam
 	return false;
 }
 
-static bool start(struct serve_request *r, struct upload *u, uint64_t memory)
+struct upload *serve_upload_create(struct serve_request *r, const char *path, size_t path_len, const char *job)
+{
+	uint64_t quarter = r->srv->opt.memory_bytes / 4;
+	uint64_t memory = job == NULL ? PLAIN_MEMORY : quarter < JOB_MEMORY_MOST ? quarter : JOB_MEMORY_MOST;
+	struct upload *u;
+
+	if (atomic_load(&r->srv->budget_used) + memory + RING_BYTES > r->srv->opt.memory_bytes) {
+		serve_problem(r, 503, "too many uploads are under way for the memory that they may have; try again");
+		return NULL;
+	}
+	u = upload_create(r, memory + RING_BYTES);
+	if (u == NULL) {
+		serve_problem(r, 503, "out of memory");
+		return NULL;
+	}
+	u->path = bm_memdup0(path, path_len);
+	if (u->path == NULL)
+		serve_problem(r, 503, "out of memory");
+	else if (make_jobs(r, u, job))
+		return u;
+	upload_release(u);
+	return NULL;
+}
+
+static enum bm_status make_feed(struct upload *u, struct bm_error *err)
 {
 	struct bm_feed_options fo = {.ring_bytes = RING_BYTES, .on_full = on_full, .on_room = on_room, .ctx = u};
+	struct bm_feed *feed = NULL;
+	enum bm_status status = bm_feed_create(&fo, &feed, err);
+
+	pthread_mutex_lock(&u->srv->uploads_lock);
+	u->feed = feed;
+	pthread_mutex_unlock(&u->srv->uploads_lock);
+	return status == BM_OK ? bm_job_set_feed(u->jobs.jobs->jobs[0], feed, u->path, err) : status;
+}
+
+bool serve_upload_start(struct serve_request *r, struct upload *u, const char *dir)
+{
 	struct bm_run_options ro = {.threads = r->srv->opt.threads,
 	                            .io_depth = 1,
-	                            .memory_bytes = memory,
+	                            .memory_bytes = u->weight - RING_BYTES,
 	                            .on_file = on_file,
 	                            .on_error = on_error};
 	struct bm_error err = BM_ERROR_INIT;
-	enum bm_status status = bm_feed_create(&fo, &u->feed, &err);
+	enum bm_status status = dir == NULL ? make_feed(u, &err) : bm_job_set_root(u->jobs.jobs->jobs[0], dir, &err);
 
-	if (status == BM_OK)
-		status = bm_job_set_feed(u->jobs.jobs->jobs[0], u->feed, u->path, &err);
 	if (status == BM_OK) {
 		u->watched.over = on_over;
 		u->watched.gone = on_gone;
+		pthread_mutex_lock(&u->lock);
 		u->holders++;
+		pthread_mutex_unlock(&u->lock);
 		status = serve_reap(r->srv->reaper, &u->watched, u->jobs.jobs, &ro, &err);
+		pthread_mutex_lock(&u->lock);
 		if (status != BM_OK)
 			u->holders--;
+		else if (!u->is_over)
+			u->live = u->watched.run;
+		if (u->live != NULL && atomic_load(&r->srv->draining) && dir != NULL)
+			bm_run_cancel(u->live);
+		pthread_mutex_unlock(&u->lock);
 	}
 	if (status == BM_OK)
 		return true;
@@ -404,146 +411,29 @@ static bool start(struct serve_request *r, struct upload *u, uint64_t memory)
 	return false;
 }
 
-void serve_upload_begin(struct serve_request *r)
-{
-	const char *length = serve_header(r, "Content-Length");
-	struct bm_buf job = {0};
-	bool has_job = serve_query(r, "job", &job);
-	uint64_t weight = RING_BYTES + PLAIN_MEMORY, bytes = 0;
-	struct upload *u;
+/* ---- the request's side ---- */
 
-	if (r->is_replied)
-		goto out;
-	if (has_job)
-		weight = RING_BYTES + (r->srv->opt.memory_bytes / 4 < JOB_MEMORY_MOST ? r->srv->opt.memory_bytes / 4
-		                                                                      : JOB_MEMORY_MOST);
-	if (serve_header(r, "Content-Range") != NULL) {
-		serve_problem(r, 400, "parts of a file are not taken with Content-Range; resumable uploads go by tus");
-		goto out;
-	}
-	if (length != NULL && http_number(length, &bytes) && r->srv->opt.max_upload_bytes > 0 &&
-	    bytes > r->srv->opt.max_upload_bytes) {
-		serve_problem(r, 413, "the file is too large; allowed: %" PRIu64 " bytes",
-		              r->srv->opt.max_upload_bytes);
-		goto out;
-	}
-	if (atomic_load(&r->srv->budget_used) + weight > r->srv->opt.memory_bytes) {
-		serve_problem(r, 503, "too many uploads are under way for the memory that they may have; try again");
-		goto out;
-	}
-	u = upload_create(r, weight);
-	if (u == NULL) {
-		serve_problem(r, 503, "out of memory");
-		goto out;
-	}
-	u->path = bm_memdup0(r->tail.data, r->tail.len);
-	if (u->path == NULL)
-		serve_problem(r, 503, "out of memory");
-	if (u->path != NULL && take_digests(r, u) && make_jobs(r, u, has_job ? job.data : NULL) &&
-	    start(r, u, weight - RING_BYTES)) {
-		r->state = u;
-		r->state_done = upload_done;
-	} else {
-		upload_release(u);
-	}
-out:
-	bm_buf_fini(&job);
+size_t serve_upload_put(struct upload *u, const char *data, size_t len)
+{
+	return bm_feed_put(u->feed, data, len);
 }
 
-/* ---- its body ---- */
-
-static void add_to_digests(struct upload *u, const char *data, size_t len)
+void serve_upload_finish(struct upload *u, const struct bm_error *err)
 {
-	struct bm_error err = BM_ERROR_INIT;
-
-	for (size_t i = 0; i < u->digest_count; i++)
-		if (bm_digest_update(u->states[i], data, len, &err) != BM_OK)
-			bm_feed_fail(u->feed, &err);
-}
-
-void serve_upload_data(struct serve_request *r, const char *data, size_t *len)
-{
-	struct upload *u = r->state;
-	uint64_t most = r->srv->opt.max_upload_bytes;
-
-	while (*len > 0) {
-		size_t n = bm_feed_put(u->feed, data, *len);
-
-		if (n == 0)
-			return; /* suspended */
-		add_to_digests(u, data, n);
-		serve_count(r->srv, SERVE_COUNT_UPLOAD_BYTES, n);
-		u->bytes += n;
-		data += n;
-		*len -= n;
-		if (most > 0 && u->bytes > most && u->dropped == 0)
-			fail(u, BM_ERR_LIMIT, "the file is larger than what is allowed");
-		if (most > 0 && u->bytes > most) {
-			u->dropped += n;
-			r->is_cut = u->dropped > DROP_MOST;
-		}
-	}
-}
-
-static void end_feed(struct upload *u)
-{
-	uint8_t found[BM_DIGEST_MAX_BYTES];
-	struct bm_error err = BM_ERROR_INIT;
-
-	u->has_ended = true;
-	for (size_t i = 0; i < u->digest_count; i++) {
-		const struct bm_digest_algorithm *a = u->digests[i].algorithm;
-
-		if (bm_digest_finish(u->states[i], found, &err) != BM_OK) {
-			bm_feed_fail(u->feed, &err);
-			return;
-		}
-		if (memcmp(found, u->digests[i].bytes, a->size_bytes) != 0) {
-			(void)bm_error_set(&err, BM_ERR_MISMATCH, NULL,
-			                   "the %s of what came is not the one that was announced; nothing was stored",
-			                   a->name);
-			bm_feed_fail(u->feed, &err);
-			return;
-		}
-	}
-	bm_feed_end(u->feed);
-}
-
-static void reply_result(struct serve_request *r, struct upload *u)
-{
-	struct bm_buf b = {0}, location = {0};
-	unsigned status;
-
-	if (u->error.status != BM_OK) {
-		status = serve_status_of(&u->error);
-		if (u->error.status == BM_ERR_EXISTS)
-			status = 412; /* If-None-Match: * */
-		serve_problem_with(r, status, NULL,
-		                   u->error.text[0] != '\0' ? u->error.text : bm_status_text(u->error.status));
+	if (u->has_ended)
 		return;
+	if (err != NULL) {
+		bm_feed_fail(u->feed, err);
+	} else {
+		u->has_ended = true;
+		bm_feed_end(u->feed);
 	}
-	serve_count(r->srv, SERVE_COUNT_UPLOADS, 1);
-	bm_buf_puts(&b, "{");
-	bm_json_put_name(&b, "path", u->path, strlen(u->path));
-	bm_buf_puts(&b, u->result.len > 0 && !u->result.oom ? u->result.data : "");
-	bm_buf_puts(&b, "}\n");
-	bm_buf_puts(&location, "/v1/files/");
-	http_path_encode(&location, u->path, strlen(u->path));
-	if (!location.oom)
-		serve_add_header(r, "Location", location.data);
-	if (u->repr_digest.len > 0 && !u->repr_digest.oom)
-		serve_add_header(r, "Repr-Digest", u->repr_digest.data);
-	bm_buf_fini(&location);
-	serve_reply_json(r, 201, &b);
 }
 
-void serve_upload_end(struct serve_request *r)
+bool serve_upload_wait(struct upload *u)
 {
-	struct upload *u = r->state;
 	bool is_over;
 
-	if (!u->has_ended)
-		end_feed(u);
 	pthread_mutex_lock(&u->lock);
 	is_over = u->is_over;
 	if (!is_over) {
@@ -551,6 +441,47 @@ void serve_upload_end(struct serve_request *r)
 		MHD_suspend_connection(u->conn);
 	}
 	pthread_mutex_unlock(&u->lock);
-	if (is_over)
-		reply_result(r, u);
+	return is_over;
+}
+
+const struct bm_error *serve_upload_error(const struct upload *u)
+{
+	return &u->error;
+}
+
+void serve_upload_put_result(const struct upload *u, struct bm_buf *out)
+{
+	bm_buf_puts(out, "{");
+	bm_json_put_name(out, "path", u->path, strlen(u->path));
+	bm_buf_puts(out, u->result.len > 0 && !u->result.oom ? u->result.data : "");
+	bm_buf_puts(out, "}");
+}
+
+const char *serve_upload_digest(const struct upload *u)
+{
+	return u->repr_digest.len > 0 && !u->repr_digest.oom ? u->repr_digest.data : NULL;
+}
+
+void serve_upload_reply(struct serve_request *r, struct upload *u)
+{
+	struct bm_buf b = {0}, location = {0};
+	unsigned status;
+
+	if (u->error.status != BM_OK) {
+		status = u->error.status == BM_ERR_EXISTS ? 412 : serve_status_of(&u->error); /* If-None-Match: * */
+		serve_problem_with(r, status, NULL,
+		                   u->error.text[0] != '\0' ? u->error.text : bm_status_text(u->error.status));
+		return;
+	}
+	serve_count(r->srv, SERVE_COUNT_UPLOADS, 1);
+	serve_upload_put_result(u, &b);
+	bm_buf_putc(&b, '\n');
+	bm_buf_puts(&location, "/v1/files/");
+	http_path_encode(&location, u->path, strlen(u->path));
+	if (!location.oom)
+		serve_add_header(r, "Location", location.data);
+	if (serve_upload_digest(u) != NULL)
+		serve_add_header(r, "Repr-Digest", serve_upload_digest(u));
+	bm_buf_fini(&location);
+	serve_reply_json(r, 201, &b);
 }
