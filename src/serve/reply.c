@@ -17,7 +17,7 @@
 
 const char *serve_status_text(unsigned status)
 {
-	const char *text = MHD_get_reason_phrase_for(status);
+	const char *text = status == 460 ? "Checksum Mismatch" : MHD_get_reason_phrase_for(status);
 
 	return text != NULL ? text : "Unknown";
 }

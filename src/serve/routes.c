@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "serve_internal.h"
+#include "tus.h"
 
 const struct serve_route serve_routes[] = {
 	{
@@ -64,6 +65,48 @@ const struct serve_route serve_routes[] = {
 		.summary = "As PUT",
 		.statuses = "201 404 409 412 413 414 422 503 507",
 		.query = "job",
+	},
+	{
+		.method = "OPTIONS",
+		.pattern = "/v1/tus",
+		.end = serve_tus_options,
+		.summary = "What the service knows of tus (resumable uploads)",
+		.statuses = "204",
+	},
+	{
+		.method = "POST",
+		.pattern = "/v1/tus",
+		.has_body = true,
+		.begin = serve_tus_create,
+		.data = serve_tus_data,
+		.end = serve_tus_end,
+		.summary = "A new resumable upload; filename and job are in Upload-Metadata",
+		.statuses = "201 404 409 412 413 415 422 503 507",
+	},
+	{
+		.method = "HEAD",
+		.pattern = "/v1/tus/{id}",
+		.end = serve_tus_head,
+		.summary = "How far a resumable upload is",
+		.statuses = "200 404 410 412",
+	},
+	{
+		.method = "PATCH",
+		.pattern = "/v1/tus/{id}",
+		.has_body = true,
+		.begin = serve_tus_patch,
+		.data = serve_tus_data,
+		.end = serve_tus_end,
+		.summary =
+			"Goes on with a resumable upload; the last one is answered when the file went through its job",
+		.statuses = "204 404 409 410 412 413 415 422 423 460 503 507",
+	},
+	{
+		.method = "DELETE",
+		.pattern = "/v1/tus/{id}",
+		.end = serve_tus_delete,
+		.summary = "Gives a resumable upload up",
+		.statuses = "204 404 410 412 423",
 	},
 	{
 		.method = "GET",

@@ -85,7 +85,9 @@ struct bm_serve {
 	size_t token_len;
 	char *tls_cert, *tls_key;
 	int inbox_fd, outbox_fd; /* -1: there is none */
-	char *inbox_path;        /* real */
+	int tus_fd;              /* <state>/serve-tus; -1: there is none */
+	char *tus_path;
+	char *inbox_path; /* real */
 	struct bm_age_identities *identities;
 	struct MHD_Daemon *daemon;
 	int stop_fd; /* an eventfd */

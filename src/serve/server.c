@@ -366,7 +366,7 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	if (s == NULL)
 		return bm_error_set_nomem(err);
 	s->opt = *opt;
-	s->listen_fd = s->inbox_fd = s->outbox_fd = s->stop_fd = -1;
+	s->listen_fd = s->inbox_fd = s->outbox_fd = s->tus_fd = s->stop_fd = -1;
 	s->opt.memory_bytes = opt->memory_bytes != 0 ? opt->memory_bytes : DEFAULT_MEMORY;
 	s->opt.connections = opt->connections != 0 ? opt->connections : DEFAULT_CONNECTIONS;
 	s->opt.timeout_ms = opt->timeout_ms != 0 ? opt->timeout_ms : DEFAULT_TIMEOUT_MS;
@@ -431,6 +431,9 @@ void bm_serve_close(struct bm_serve *s)
 		close(s->inbox_fd);
 	if (s->outbox_fd >= 0)
 		close(s->outbox_fd);
+	if (s->tus_fd >= 0)
+		close(s->tus_fd);
+	free(s->tus_path);
 	if (s->stop_fd >= 0)
 		close(s->stop_fd);
 	if (s->token != NULL)
@@ -532,6 +535,19 @@ static bool drain(struct bm_serve *s, int signal_fd)
 	return is_clean;
 }
 
+static enum bm_status open_tus(struct bm_serve *s, struct bm_error *err)
+{
+	struct bm_buf dir = {0};
+	enum bm_status status;
+
+	bm_buf_printf(&dir, "%s/serve-tus", s->opt.state);
+	status = dir.oom ? bm_error_set_nomem(err) : bm_state_make(dir.data, err);
+	if (status == BM_OK)
+		status = open_dir(dir.data, "directory of resumable uploads", &s->tus_fd, err);
+	s->tus_path = bm_buf_take(&dir);
+	return status;
+}
+
 static enum bm_status start_runs(struct bm_serve *s, struct bm_error *err)
 {
 	struct bm_buf dir = {0};
@@ -559,6 +575,8 @@ enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	status = signal_fd >= 0 ? serve_reaper_create(&s->reaper, err)
 	                        : bm_error_set_errno(err, errno, NULL, "cannot make a signalfd");
+	if (status == BM_OK && s->inbox_fd >= 0 && s->opt.state != NULL)
+		status = open_tus(s, err);
 	if (status == BM_OK && s->opt.jobs != NULL && s->opt.state != NULL)
 		status = start_runs(s, err);
 	if (status == BM_OK)

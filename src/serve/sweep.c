@@ -12,7 +12,7 @@
 
 #include "bm_error.h"
 #include "bm_sink.h"
-#include "serve_internal.h"
+#include "tus.h"
 
 #define DEPTH_MAX 200 /* of directories, each of which takes a descriptor meanwhile */
 
@@ -51,6 +51,7 @@ static void *sweep_main(void *arg)
 
 	if (fd >= 0)
 		sweep_dir(s, fd, 0);
+	serve_tus_expire(s);
 	return NULL;
 }
 

@@ -1,0 +1,626 @@
+/*
+ * tus.c - resumable uploads by the tus protocol, 1.0: core, creation, creation-with-upload, checksum, termination, expiration.
+ *
+ * An upload is a directory <state>/serve-tus/ID with the file as far as it has come, under the path that it was announced
+ * with ("filename" in Upload-Metadata), and a note ID.json beside it: path, length, job, and whether it is done. The offset is
+ * the size of the file, so there is nothing to be kept in step with it, and whatever kills the service costs no more than what
+ * the kernel had not written. A file that is complete goes through its job, which reads that directory; the last PATCH is
+ * answered when its output is published. Should that fail, the file stays, and an empty PATCH at its end tries again.
+ *
+ * One request at a time may change an upload: flock on its file. The bytes are written by libmicrohttpd's thread, into
+ * the page cache.
+ */
+#include "tus.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "bm_error.h"
+#include "bm_json.h"
+#include "bm_text.h"
+#include "upload.h"
+
+#define VERSION "1.0.0"
+#define ID_BYTES 16
+#define ID_TEXT (2 * ID_BYTES + 1)
+#define EXPIRE_S ((time_t)24 * 3600)
+#define BODY_TYPE "application/offset+octet-stream"
+
+/* What the note says. */
+struct note {
+	struct bm_buf path;
+	char *job; /* NULL: none */
+	uint64_t length;
+	bool is_done;
+};
+
+struct patch {
+	struct note note;
+	char id[ID_TEXT];
+	int fd; /* of the file, locked; -1: none */
+	uint64_t begin, offset;
+	bool has_checksum, is_created; /* is_created: the answer is that of a POST */
+	struct upload_digests digests;
+	struct bm_error error; /* what went wrong while the body came */
+	struct upload *upload; /* once it is complete */
+};
+
+static void note_fini(struct note *n)
+{
+	bm_buf_fini(&n->path);
+	free(n->job);
+	memset(n, 0, sizeof(*n));
+}
+
+static void patch_done(void *state, bool good)
+{
+	struct patch *p = state;
+
+	(void)good;
+	/* What came cannot be held against its checksum, which is of all of it. */
+	if (p->fd >= 0 && p->has_checksum)
+		(void)!ftruncate(p->fd, (off_t)p->begin);
+	if (p->fd >= 0)
+		close(p->fd);
+	serve_upload_drop(p->upload);
+	upload_digests_fini(&p->digests);
+	note_fini(&p->note);
+	free(p);
+}
+
+/* ---- what is on disk ---- */
+
+static bool is_id(const char *id)
+{
+	return strlen(id) == ID_TEXT - 1 && strspn(id, "0123456789abcdef") == ID_TEXT - 1;
+}
+
+static bool write_note(struct serve_request *r, const char *id, const struct note *n)
+{
+	char name[ID_TEXT + 8], temp[ID_TEXT + 8];
+	struct bm_buf b = {0};
+	bool good;
+	int fd;
+
+	bm_buf_putc(&b, '{');
+	bm_json_put_name(&b, "path", n->path.data, n->path.len);
+	bm_buf_printf(&b, ",\"length\":\"%" PRIu64 "\",\"done\":%s", n->length, n->is_done ? "true" : "false");
+	if (n->job != NULL) {
+		bm_buf_puts(&b, ",\"job\":");
+		bm_json_put_string(&b, n->job, strlen(n->job));
+	}
+	bm_buf_puts(&b, "}\n");
+	snprintf(name, sizeof(name), "%s.json", id);
+	snprintf(temp, sizeof(temp), "%s.new", id);
+	fd = openat(r->srv->tus_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	good = !b.oom && fd >= 0 && write(fd, b.data, b.len) == (ssize_t)b.len && fsync(fd) == 0 &&
+	       renameat(r->srv->tus_fd, temp, r->srv->tus_fd, name) == 0;
+	if (!good)
+		serve_problem(r, errno == ENOSPC || errno == EDQUOT ? 507 : 500, "cannot keep the upload: %s",
+		              strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	bm_buf_fini(&b);
+	return good;
+}
+
+static void no_fault(void *ctx, struct bm_json_place at, const char *pointer, const char *text)
+{
+	(void)ctx;
+	(void)at;
+	(void)pointer;
+	(void)text;
+}
+
+static bool read_note(int tus_fd, const char *id, struct note *n)
+{
+	char path[64], text[16384 + 1];
+	json_t *o = NULL;
+	const char *s;
+	ssize_t len = -1;
+	bool good = false;
+	int fd;
+
+	memset(n, 0, sizeof(*n));
+	snprintf(path, sizeof(path), "%s.json", id);
+	fd = openat(tus_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		len = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	if (len <= 0 || (o = bm_json_parse(text, (size_t)len, no_fault, NULL)) == NULL)
+		return false;
+	s = json_string_value(json_object_get(o, "path_base64"));
+	if (s != NULL)
+		good = http_base64_decode(s, strlen(s), &n->path);
+	else if ((s = json_string_value(json_object_get(o, "path"))) != NULL) {
+		bm_buf_puts(&n->path, s);
+		good = true;
+	}
+	s = json_string_value(json_object_get(o, "length"));
+	good = good && s != NULL && http_number(s, &n->length) && !n->path.oom &&
+	       http_path_check(n->path.data, n->path.len) == HTTP_PATH_GOOD;
+	s = json_string_value(json_object_get(o, "job"));
+	n->job = s != NULL ? strdup(s) : NULL;
+	n->is_done = json_is_true(json_object_get(o, "done"));
+	json_decref(o);
+	if (!good)
+		note_fini(n);
+	return good;
+}
+
+/* Opens the file of an upload; made where create says so. -1 and errno. */
+static int open_file(int tus_fd, const char *id, const char *path, bool create)
+{
+	int dir, parent, fd = -1, code;
+	const char *leaf;
+
+	if (create && mkdirat(tus_fd, id, 0700) != 0)
+		return -1;
+	dir = openat(tus_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return -1;
+	parent = serve_open_parent(dir, path, &leaf);
+	if (parent >= 0)
+		fd = openat(parent, leaf, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0), 0666);
+	code = errno;
+	if (parent >= 0)
+		close(parent);
+	close(dir);
+	errno = code;
+	return fd;
+}
+
+/* Removes the file, and the directories that it was in up to the upload's own. */
+static void remove_file(int tus_fd, const char *id, struct bm_buf *path)
+{
+	int dir = openat(tus_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	char *slash;
+
+	if (dir < 0)
+		return;
+	(void)unlinkat(dir, path->data, 0);
+	while ((slash = strrchr(path->data, '/')) != NULL) {
+		*slash = '\0';
+		(void)unlinkat(dir, path->data, AT_REMOVEDIR);
+	}
+	close(dir);
+	(void)unlinkat(tus_fd, id, AT_REMOVEDIR);
+}
+
+static void remove_upload(int tus_fd, const char *id)
+{
+	char name[64];
+	struct note n;
+
+	if (read_note(tus_fd, id, &n))
+		remove_file(tus_fd, id, &n.path);
+	note_fini(&n);
+	snprintf(name, sizeof(name), "%s.json", id);
+	(void)unlinkat(tus_fd, name, 0);
+}
+
+void serve_tus_expire(struct bm_serve *s)
+{
+	int fd = s->tus_fd >= 0 ? openat(s->tus_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	time_t now = time(NULL);
+
+	if (d == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+		char id[ID_TEXT];
+		struct stat st;
+		struct note n;
+		int file;
+
+		if (strlen(e->d_name) != ID_TEXT - 1 + 5 || strcmp(e->d_name + ID_TEXT - 1, ".json") != 0)
+			continue;
+		memcpy(id, e->d_name, ID_TEXT - 1);
+		id[ID_TEXT - 1] = '\0';
+		if (!is_id(id) || fstatat(s->tus_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    now - st.st_mtime < EXPIRE_S)
+			continue;
+		file = read_note(s->tus_fd, id, &n) ? open_file(s->tus_fd, id, n.path.data, false) : -1;
+		note_fini(&n);
+		/* Somebody may be at it, or have been a moment ago. */
+		if (file < 0 ||
+		    (flock(file, LOCK_EX | LOCK_NB) == 0 && fstat(file, &st) == 0 && now - st.st_mtime >= EXPIRE_S))
+			remove_upload(s->tus_fd, id);
+		if (file >= 0)
+			close(file);
+	}
+	closedir(d);
+}
+
+/* ---- what all answers have ---- */
+
+static void add_number(struct serve_request *r, const char *name, uint64_t n)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, n);
+	serve_add_header(r, name, text);
+}
+
+static bool speaks_tus(struct serve_request *r)
+{
+	const char *version = serve_header(r, "Tus-Resumable");
+
+	serve_add_header(r, "Tus-Resumable", VERSION);
+	if (r->srv->tus_fd < 0) {
+		serve_problem(r, 404, "this service takes no files: it was started without --inbox");
+		return false;
+	}
+	if (version != NULL && strcmp(version, VERSION) == 0)
+		return true;
+	serve_add_header(r, "Tus-Version", VERSION);
+	serve_problem(r, 412, "Tus-Resumable has to be " VERSION);
+	return false;
+}
+
+void serve_tus_options(struct serve_request *r)
+{
+	serve_add_header(r, "Tus-Resumable", VERSION);
+	serve_add_header(r, "Tus-Version", VERSION);
+	serve_add_header(r, "Tus-Extension", "creation,creation-with-upload,checksum,termination,expiration");
+	serve_add_header(r, "Tus-Checksum-Algorithm", "sha1,md5,sha256,sha512,crc32");
+	if (r->srv->opt.max_upload_bytes > 0)
+		add_number(r, "Tus-Max-Size", r->srv->opt.max_upload_bytes);
+	serve_reply_empty(r, 204);
+}
+
+static void add_expiry(struct serve_request *r)
+{
+	char text[30];
+
+	http_date_format(time(NULL) + EXPIRE_S, text);
+	serve_add_header(r, "Upload-Expires", text);
+}
+
+/* The note of the upload that the path names; false: replied. */
+static bool find(struct serve_request *r, struct note *n)
+{
+	if (is_id(r->tail.data) && read_note(r->srv->tus_fd, r->tail.data, n))
+		return true;
+	serve_problem(r, 404, "there is no such upload");
+	return false;
+}
+
+/* Opens and locks p's file, and finds how far it is. False: replied. */
+static bool open_locked(struct serve_request *r, struct patch *p)
+{
+	struct stat st;
+
+	p->fd = open_file(r->srv->tus_fd, p->id, p->note.path.data, false);
+	if (p->fd < 0) {
+		serve_problem(r, errno == ENOENT ? 410 : 500, "the file of this upload cannot be opened: %s",
+		              strerror(errno));
+	} else if (flock(p->fd, LOCK_EX | LOCK_NB) != 0) {
+		close(p->fd);
+		p->fd = -1;
+		serve_problem(r, 423, "another request is at this upload");
+	} else if (fstat(p->fd, &st) == 0) {
+		p->begin = p->offset = (uint64_t)st.st_size;
+		return true;
+	} else {
+		serve_problem(r, 500, "cannot stat: %s", strerror(errno));
+	}
+	return false;
+}
+
+/* ---- the body ---- */
+
+/* Content-Type, Upload-Checksum. False: replied. */
+static bool begin_body(struct serve_request *r, struct patch *p)
+{
+	const char *type = serve_header(r, "Content-Type"), *checksum = serve_header(r, "Upload-Checksum");
+	const char *length = serve_header(r, "Content-Length");
+	uint64_t bytes;
+
+	if (type == NULL || strcasecmp(type, BODY_TYPE) != 0) {
+		serve_problem(r, 415, "Content-Type has to be " BODY_TYPE);
+		return false;
+	}
+	if (length != NULL && http_number(length, &bytes) && bytes > p->note.length - p->offset) {
+		serve_problem(r, 413, "this is more than is left of the upload: %" PRIu64 " bytes",
+		              p->note.length - p->offset);
+		return false;
+	}
+	if (checksum != NULL) {
+		switch (http_tus_checksum(checksum, &p->digests.wanted[0])) {
+		case HTTP_CHECKSUM_GOOD:
+			p->digests.count = 1;
+			p->has_checksum = true;
+			break;
+		default:
+			serve_problem(r, 400,
+			              "Upload-Checksum is no known algorithm and the base64 of a digest of its length");
+			return false;
+		}
+		if (!upload_digests_begin(&p->digests, &p->error)) {
+			serve_problem_error(r, &p->error);
+			return false;
+		}
+	}
+	serve_client_phase(r->srv, r->client, SERVE_BODY, 0);
+	return true;
+}
+
+void serve_tus_data(struct serve_request *r, const char *data, size_t *len)
+{
+	struct patch *p = r->state;
+	size_t left = *len;
+
+	*len = 0;
+	serve_count(r->srv, SERVE_COUNT_UPLOAD_BYTES, left);
+	if (p == NULL || p->fd < 0 || p->error.status != BM_OK)
+		return;
+	if (left > p->note.length - p->offset) {
+		(void)bm_error_set(&p->error, BM_ERR_LIMIT, NULL, "this is more than is left of the upload");
+		return;
+	}
+	(void)!upload_digests_add(&p->digests, data, left, &p->error);
+	while (left > 0 && p->error.status == BM_OK) {
+		ssize_t n = pwrite(p->fd, data, left, (off_t)p->offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			(void)bm_error_set_errno(&p->error, n < 0 ? errno : EIO, NULL, "cannot keep what came");
+			break;
+		}
+		data += n;
+		left -= (size_t)n;
+		p->offset += (uint64_t)n;
+	}
+}
+
+static void reply_offset(struct serve_request *r, struct patch *p)
+{
+	add_number(r, "Upload-Offset", p->offset);
+	add_expiry(r);
+	if (p->is_created) {
+		struct bm_buf b = {0};
+
+		bm_buf_printf(&b, "/v1/tus/%s", p->id);
+		if (!b.oom)
+			serve_add_header(r, "Location", b.data);
+		bm_buf_fini(&b);
+	}
+	serve_reply_empty(r, p->is_created ? 201 : 204);
+}
+
+/* All of it is there: through its job. */
+static void begin_job(struct serve_request *r, struct patch *p)
+{
+	struct bm_buf dir = {0};
+
+	p->upload = serve_upload_create(r, p->note.path.data, p->note.path.len, p->note.job);
+	bm_buf_printf(&dir, "%s/%s", r->srv->tus_path, p->id);
+	if (p->upload != NULL && (dir.oom || !serve_upload_start(r, p->upload, dir.data))) {
+		serve_upload_drop(p->upload);
+		p->upload = NULL;
+		if (dir.oom)
+			serve_problem(r, 503, "out of memory");
+	}
+	bm_buf_fini(&dir);
+}
+
+static void end_job(struct serve_request *r, struct patch *p)
+{
+	const struct bm_error *err = serve_upload_error(p->upload);
+
+	if (err->status != BM_OK) {
+		serve_problem_error(r, err);
+		return;
+	}
+	p->note.is_done = true;
+	if (!write_note(r, p->id, &p->note))
+		return;
+	serve_count(r->srv, SERVE_COUNT_UPLOADS, 1);
+	if (serve_upload_digest(p->upload) != NULL)
+		serve_add_header(r, "Repr-Digest", serve_upload_digest(p->upload));
+	remove_file(r->srv->tus_fd, p->id, &p->note.path);
+	reply_offset(r, p);
+}
+
+static void end_body(struct serve_request *r, struct patch *p)
+{
+	if (p->upload != NULL) {
+		if (serve_upload_wait(p->upload))
+			end_job(r, p);
+		return;
+	}
+	if (p->error.status == BM_OK)
+		(void)!upload_digests_check(&p->digests, &p->error);
+	if (p->error.status == BM_ERR_MISMATCH) {
+		serve_problem(r, 460, "what came has another checksum than Upload-Checksum says; it was not kept");
+		return;
+	}
+	if (p->error.status != BM_OK) {
+		serve_problem_error(r, &p->error);
+		return;
+	}
+	p->has_checksum = false; /* it is right: what came is kept */
+	if (p->offset < p->note.length) {
+		reply_offset(r, p);
+		return;
+	}
+	begin_job(r, p);
+	if (p->upload != NULL && serve_upload_wait(p->upload))
+		end_job(r, p);
+}
+
+/* ---- the routes ---- */
+
+static struct patch *patch_create(struct serve_request *r)
+{
+	struct patch *p = calloc(1, sizeof(*p));
+
+	if (p == NULL) {
+		serve_problem(r, 503, "out of memory");
+		return NULL;
+	}
+	p->fd = -1;
+	r->state = p;
+	r->state_done = patch_done;
+	return p;
+}
+
+/* Upload-Metadata. False: replied. */
+static bool take_metadata(struct serve_request *r, struct note *n)
+{
+	const char *text = serve_header(r, "Upload-Metadata");
+	struct bm_buf job = {0};
+	bool has_name = false, has_job = false, good = false;
+
+	if (text == NULL)
+		text = "";
+	bm_buf_put(&n->path, NULL, 0);
+	if (!http_tus_metadata(text, "filename", &n->path, &has_name) ||
+	    !http_tus_metadata(text, "job", &job, &has_job) ||
+	    (has_job && (job.len == 0 || memchr(job.data, '\0', job.len) != NULL)))
+		serve_problem(r, 400, "Upload-Metadata is not as tus has it: KEY BASE64, KEY BASE64");
+	else if (!has_name)
+		serve_problem(r, 400, "Upload-Metadata has no filename: it says where the file goes in the inbox");
+	else if (n->path.oom || http_path_check(n->path.data, n->path.len) != HTTP_PATH_GOOD)
+		serve_problem(r, 400, "filename is no path of a file below the inbox");
+	else
+		good = true;
+	if (good && has_job)
+		n->job = bm_buf_take(&job);
+	bm_buf_fini(&job);
+	return good;
+}
+
+void serve_tus_create(struct serve_request *r)
+{
+	const char *length = serve_header(r, "Upload-Length"), *body = serve_header(r, "Content-Length");
+	uint64_t most = r->srv->opt.max_upload_bytes;
+	unsigned char raw[ID_BYTES];
+	struct bm_buf id = {0};
+	struct patch *p;
+	int fd;
+
+	if (!speaks_tus(r) || (p = patch_create(r)) == NULL)
+		return;
+	p->is_created = true;
+	if (length == NULL || !http_number(length, &p->note.length) || p->note.length > INT64_MAX) {
+		serve_problem(r, 400, "Upload-Length has to be there, and a number of bytes");
+		return;
+	}
+	if (most > 0 && p->note.length > most) {
+		serve_problem(r, 413, "the file is too large; allowed: %" PRIu64 " bytes", most);
+		return;
+	}
+	if (!take_metadata(r, &p->note))
+		return;
+	if (RAND_bytes(raw, sizeof(raw)) != 1) {
+		serve_problem(r, 500, "no random numbers can be had");
+		return;
+	}
+	bm_hex_put(&id, raw, sizeof(raw));
+	snprintf(p->id, sizeof(p->id), "%s", id.oom ? "" : id.data);
+	bm_buf_fini(&id);
+	fd = is_id(p->id) ? open_file(r->srv->tus_fd, p->id, p->note.path.data, true) : -1;
+	if (fd < 0) {
+		serve_problem(r, errno == ENOSPC || errno == EDQUOT ? 507 : 500, "cannot make the upload: %s",
+		              strerror(errno));
+		return;
+	}
+	close(fd);
+	if (!write_note(r, p->id, &p->note) || !open_locked(r, p))
+		return;
+	if ((body != NULL && strcmp(body, "0") != 0) || serve_header(r, "Transfer-Encoding") != NULL)
+		(void)begin_body(r, p);
+}
+
+void serve_tus_patch(struct serve_request *r)
+{
+	const char *text = serve_header(r, "Upload-Offset");
+	uint64_t offset;
+	struct patch *p;
+
+	if (!speaks_tus(r) || (p = patch_create(r)) == NULL || !find(r, &p->note))
+		return;
+	memcpy(p->id, r->tail.data, ID_TEXT);
+	if (text == NULL || !http_number(text, &offset)) {
+		serve_problem(r, 400, "Upload-Offset has to be there, and a number of bytes");
+		return;
+	}
+	if (p->note.is_done) {
+		if (offset == p->note.length)
+			p->begin = p->offset = p->note.length; /* once more, since the answer was lost */
+		else
+			serve_problem(r, 409, "the upload is complete");
+		return;
+	}
+	if (!open_locked(r, p))
+		return;
+	if (offset != p->offset) {
+		serve_problem(r, 409, "the upload is at %" PRIu64 ", not at Upload-Offset", p->offset);
+		return;
+	}
+	(void)begin_body(r, p);
+}
+
+void serve_tus_end(struct serve_request *r)
+{
+	struct patch *p = r->state;
+
+	if (p->note.is_done && p->upload == NULL)
+		reply_offset(r, p);
+	else
+		end_body(r, p);
+}
+
+void serve_tus_head(struct serve_request *r)
+{
+	struct note n = {0};
+	struct stat st;
+	int fd;
+
+	if (!speaks_tus(r) || !find(r, &n))
+		return;
+	fd = n.is_done ? -1 : open_file(r->srv->tus_fd, r->tail.data, n.path.data, false);
+	if (n.is_done || (fd >= 0 && fstat(fd, &st) == 0)) {
+		serve_add_header(r, "Cache-Control", "no-store");
+		add_number(r, "Upload-Offset", n.is_done ? n.length : (uint64_t)st.st_size);
+		add_number(r, "Upload-Length", n.length);
+		add_expiry(r);
+		serve_reply_empty(r, 200);
+	} else {
+		serve_problem(r, 410, "the file of this upload is not there any more");
+	}
+	if (fd >= 0)
+		close(fd);
+	note_fini(&n);
+}
+
+void serve_tus_delete(struct serve_request *r)
+{
+	struct patch *p;
+
+	if (!speaks_tus(r) || (p = patch_create(r)) == NULL || !find(r, &p->note))
+		return;
+	memcpy(p->id, r->tail.data, ID_TEXT);
+	if (!p->note.is_done && !open_locked(r, p))
+		return;
+	remove_upload(r->srv->tus_fd, p->id);
+	serve_reply_empty(r, 204);
+}
