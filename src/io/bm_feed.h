@@ -35,7 +35,7 @@ void bm_feed_destroy(struct bm_feed *f); /* neither side may use it any more; NU
 
 /* ---- writer ---- */
 
-/* Copies as much as there is room for and returns how much; 0 for len > 0: on_full was called, on_room will be. Where
+/* Copies as much as there is room for and returns how much; 0 for len > 0: on_full was called (once), on_room will be. Where
  * nobody reads any more it takes all, and drops it. */
 size_t bm_feed_put(struct bm_feed *f, const void *data, size_t len);
 void bm_feed_end(struct bm_feed *f);                              /* all bytes are there, and they are right */

@@ -127,7 +127,7 @@ size_t bm_feed_put(struct bm_feed *f, const void *data, size_t len)
 	}
 	room = f->opt.ring_bytes - (size_t)(f->in - f->out);
 	n = len < room ? len : room;
-	if (n == 0) {
+	if (n == 0 && !f->is_full) {
 		f->is_full = true;
 		if (f->opt.on_full != NULL)
 			f->opt.on_full(f->opt.ctx);

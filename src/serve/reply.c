@@ -76,9 +76,14 @@ void serve_reply(struct serve_request *r, unsigned status, struct MHD_Response *
 	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (atomic_load(&r->srv->draining))
 		(void)MHD_add_response_header(response, "Connection", "close");
+	count_status(r->srv, status);
+	if (r->in_body) {
+		r->deferred = response;
+		r->deferred_status = status;
+		return;
+	}
 	(void)MHD_queue_response(r->conn, status, response);
 	MHD_destroy_response(response);
-	count_status(r->srv, status);
 }
 
 static void reply_text(struct serve_request *r, unsigned status, const char *type, struct bm_buf *text)

@@ -67,6 +67,17 @@ const struct serve_route serve_routes[] = {
 		.query = "job",
 	},
 	{
+		.method = "POST",
+		.pattern = "/v1/files",
+		.has_body = true,
+		.begin = serve_form_begin,
+		.data = serve_form_data,
+		.end = serve_form_end,
+		.summary = "The files of an HTML form (multipart/form-data), for the inbox",
+		.statuses = "201 404 409 412 413 415 422 503 507",
+		.query = "dir job",
+	},
+	{
 		.method = "OPTIONS",
 		.pattern = "/v1/tus",
 		.end = serve_tus_options,

@@ -113,12 +113,15 @@ struct serve_request {
 	struct serve_client *client;
 	const struct serve_route *route;
 	bool is_replied;
+	bool in_body;          /* libmicrohttpd takes no reply now: it is kept in deferred */
 	bool is_too_large;     /* the body */
 	bool is_cut;           /* the connection is to be closed without a reply */
 	bool is_counted;       /* in in_flight */
 	struct bm_buf tail;    /* decoded */
 	struct bm_buf headers; /* further ones of the reply: "Name: value\n" */
 	struct bm_buf body;
+	struct MHD_Response *deferred; /* owned */
+	unsigned deferred_status;
 	void *state; /* the route's */
 	/* The request is over; good: its reply was sent. Frees the state. */
 	void (*state_done)(void *state, bool good);
@@ -207,6 +210,9 @@ void serve_get_file(struct serve_request *r);
 void serve_upload_begin(struct serve_request *r);
 void serve_upload_data(struct serve_request *r, const char *data, size_t *len);
 void serve_upload_end(struct serve_request *r);
+void serve_form_begin(struct serve_request *r);
+void serve_form_data(struct serve_request *r, const char *data, size_t *len);
+void serve_form_end(struct serve_request *r);
 void serve_post_run(struct serve_request *r);
 void serve_get_runs(struct serve_request *r);
 void serve_get_run(struct serve_request *r);

@@ -266,6 +266,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	}
 	if (*len > 0) {
 		serve_client_phase(r->srv, r->client, SERVE_BODY, *len);
+		r->in_body = true;
 		if (r->is_replied)
 			*len = 0;
 		else if (r->route->data != NULL)
@@ -275,6 +276,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 		return r->is_cut ? MHD_NO : MHD_YES;
 	}
 	serve_client_phase(r->srv, r->client, SERVE_BUSY, 0);
+	r->in_body = false;
+	if (r->deferred != NULL) {
+		enum MHD_Result queued = MHD_queue_response(conn, r->deferred_status, r->deferred);
+
+		MHD_destroy_response(r->deferred);
+		r->deferred = NULL;
+		return queued;
+	}
 	if (r->is_replied)
 		return MHD_YES;
 	if (r->is_too_large)
@@ -296,6 +305,8 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **context,
 	if (r->state_done != NULL)
 		r->state_done(r->state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	serve_client_phase(s, r->client, SERVE_HEAD, 0);
+	if (r->deferred != NULL)
+		MHD_destroy_response(r->deferred);
 	bm_buf_fini(&r->tail);
 	bm_buf_fini(&r->headers);
 	bm_buf_fini(&r->body);
