@@ -89,6 +89,14 @@ static const struct bm_cli_option options[] = {
 		.help = "give out the files below DIR",
 	},
 	{
+		.name = "identity",
+		.letter = 'i',
+		.type = BM_CLI_TEXTS,
+		.offset = AT(identities),
+		.arg = "FILE",
+		.help = "open age files with the keys in FILE, for what is fetched with ?decode=1; repeatable",
+	},
+	{
 		.name = "runs",
 		.type = BM_CLI_UNSIGNED,
 		.offset = AT(runs),
@@ -163,6 +171,8 @@ static int serve(const struct bm_cli_options *o)
 		.jobs = o->jobs_dir,
 		.inbox = o->inbox,
 		.outbox = o->outbox,
+		.identities = o->identities.items,
+		.identity_count = o->identities.count,
 		.memory_bytes = o->memory_bytes,
 		.max_upload_bytes = o->max_upload_bytes,
 		.threads = o->threads,

@@ -16,8 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "http_text.h"
-#include "serve_internal.h"
+#include "files.h"
 
 #define READ_BLOCK ((size_t)64 << 10)
 #define BOUNDARY_BYTES 40
@@ -25,6 +24,8 @@
 /* ---- several ranges ---- */
 
 struct parts {
+	struct bm_serve *srv;
+	struct serve_client *client;
 	int fd;
 	size_t count;
 	struct http_range ranges[HTTP_RANGES_MAX];
@@ -64,7 +65,10 @@ static ssize_t parts_read(void *arg, uint64_t pos, char *buf, size_t max)
 	in -= head;
 	uint64_t left = p->ranges[i].last - p->ranges[i].first + 1 - in;
 	ssize_t n = pread(p->fd, buf, left < max ? (size_t)left : max, (off_t)(p->ranges[i].first + in));
-	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+	if (n > 0)
+		return n;
+	serve_client_cut(p->srv, p->client);
+	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 /* Takes fd. */
@@ -84,6 +88,8 @@ static void reply_parts(struct serve_request *r, int fd, const struct http_range
 	/* No reader takes it from the bytes: each part says how long it is. */
 	snprintf(boundary, sizeof(boundary), "bytemill-%016" PRIx64,
 	         (uint64_t)serve_now_ms() * UINT64_C(0x9E3779B97F4A7C15));
+	p->srv = r->srv;
+	p->client = r->client;
 	p->fd = fd;
 	p->count = count;
 	for (size_t i = 0; i <= count; i++) {
@@ -117,12 +123,14 @@ static void reply_parts(struct serve_request *r, int fd, const struct http_range
 
 /* ---- conditions ---- */
 
-static void make_etag(const struct stat *st, char out[static 96])
+#define ETAG_BYTES 100
+
+static void make_etag(const struct stat *st, const char *suffix, char out[static ETAG_BYTES])
 {
-	snprintf(out, 96, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"",
+	snprintf(out, ETAG_BYTES, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "-%" PRIx64 "%s\"",
 	         (uint64_t)st->st_dev << 48 ^ (uint64_t)st->st_ino, (uint64_t)st->st_size,
 	         (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec,
-	         (uint64_t)st->st_ctim.tv_sec * 1000000000 + (uint64_t)st->st_ctim.tv_nsec);
+	         (uint64_t)st->st_ctim.tv_sec * 1000000000 + (uint64_t)st->st_ctim.tv_nsec, suffix);
 }
 
 /* 200, or 304 or 412. */
@@ -157,45 +165,64 @@ static bool range_counts(struct serve_request *r, const char *etag, time_t mtime
 	return http_date_parse(text, &t) && t == mtime && time(NULL) - mtime > 1;
 }
 
-static void reply_file(struct serve_request *r, int fd, const struct stat *st)
+bool serve_file_head(struct serve_request *r, const struct stat *st, const char *suffix)
 {
-	struct http_range ranges[HTTP_RANGES_MAX];
-	const char *type = serve_media_type(r->tail.data);
-	uint64_t size = (uint64_t)st->st_size, first = 0, len = size;
-	char etag[96], text[80];
-	size_t count = 0;
+	char etag[ETAG_BYTES], text[30];
 	unsigned status;
 
-	make_etag(st, etag);
+	make_etag(st, suffix, etag);
 	http_date_format(st->st_mtim.tv_sec, text);
 	serve_add_header(r, "ETag", etag);
 	serve_add_header(r, "Last-Modified", text);
 	serve_add_header(r, "Accept-Ranges", "bytes");
 	status = check_conditions(r, etag, st->st_mtim.tv_sec);
-	if (status != 200) {
-		close(fd);
-		if (status == 304)
-			serve_reply_empty(r, 304);
-		else
-			serve_problem(r, 412, "the file is not as If-Match or If-Unmodified-Since want it");
-		return;
+	if (status == 304)
+		serve_reply_empty(r, 304);
+	else if (status == 412)
+		serve_problem(r, 412, "the file is not as If-Match or If-Unmodified-Since want it");
+	return status == 200;
+}
+
+enum http_ranges serve_file_ranges(struct serve_request *r, const struct stat *st, const char *suffix, uint64_t size,
+                                   struct http_range out[static HTTP_RANGES_MAX], size_t *count)
+{
+	enum http_ranges found = HTTP_RANGES_NONE;
+	char etag[ETAG_BYTES], text[80];
+
+	make_etag(st, suffix, etag);
+	if (range_counts(r, etag, st->st_mtim.tv_sec))
+		found = http_ranges_parse(serve_header(r, "Range"), size, out, count);
+	if (found == HTTP_RANGES_NOT_SATISFIABLE) {
+		snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
+		serve_add_header(r, "Content-Range", text);
+		serve_problem(r, 416, "the file has %" PRIu64 " bytes, and none of those that were asked for", size);
 	}
-	if (range_counts(r, etag, st->st_mtim.tv_sec)) {
-		switch (http_ranges_parse(serve_header(r, "Range"), size, ranges, &count)) {
-		case HTTP_RANGES_NOT_SATISFIABLE:
-			close(fd);
-			snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
-			serve_add_header(r, "Content-Range", text);
-			serve_problem(r, 416, "the file has %" PRIu64 " bytes, and none of those that were asked for",
-			              size);
-			return;
-		case HTTP_RANGES_SOME:
-			status = 206;
-			break;
-		case HTTP_RANGES_NONE:
-			count = 0;
-			break;
-		}
+	if (found != HTTP_RANGES_SOME)
+		*count = 0;
+	return found;
+}
+
+void serve_add_content_range(struct serve_request *r, const struct http_range *range, uint64_t size)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, range->first, range->last, size);
+	serve_add_header(r, "Content-Range", text);
+}
+
+/* Takes fd. */
+static void reply_file(struct serve_request *r, int fd, const struct stat *st)
+{
+	struct http_range ranges[HTTP_RANGES_MAX];
+	const char *type = serve_media_type(r->tail.data);
+	uint64_t size = (uint64_t)st->st_size, first = 0, len = size;
+	struct MHD_Response *response;
+	size_t count = 0;
+
+	if (!serve_file_head(r, st, "") ||
+	    serve_file_ranges(r, st, "", size, ranges, &count) == HTTP_RANGES_NOT_SATISFIABLE) {
+		close(fd);
+		return;
 	}
 	serve_count(r->srv, SERVE_COUNT_DOWNLOADS, 1);
 	if (count > 1) {
@@ -205,17 +232,31 @@ static void reply_file(struct serve_request *r, int fd, const struct stat *st)
 	if (count == 1) {
 		first = ranges[0].first;
 		len = ranges[0].last - first + 1;
-		snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first, ranges[0].last, size);
-		serve_add_header(r, "Content-Range", text);
+		serve_add_content_range(r, &ranges[0], size);
 	}
-	struct MHD_Response *response = MHD_create_response_from_fd_at_offset64(len, fd, first);
+	response = MHD_create_response_from_fd_at_offset64(len, fd, first);
 	if (response == NULL) {
 		close(fd);
 		serve_problem(r, 503, "out of memory");
 		return;
 	}
 	serve_add_header(r, "Content-Type", type);
-	serve_reply(r, status, response);
+	serve_reply(r, count == 1 ? 206 : 200, response);
+}
+
+/* ?decode=1. False: no, or replied. */
+static bool wants_decoded(struct serve_request *r)
+{
+	struct bm_buf value = {0};
+	bool is_wanted = false;
+
+	if (serve_query(r, "decode", &value)) {
+		is_wanted = strcmp(value.data, "1") == 0;
+		if (!is_wanted && strcmp(value.data, "0") != 0)
+			serve_problem(r, 400, "decode is 0 or 1");
+	}
+	bm_buf_fini(&value);
+	return is_wanted;
 }
 
 void serve_get_file(struct serve_request *r)
@@ -241,6 +282,10 @@ void serve_get_file(struct serve_request *r)
 	} else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		serve_problem(r, 404, "there is no such file");
+	} else if (wants_decoded(r)) {
+		serve_decode_file(r, fd, &st);
+	} else if (r->is_replied) {
+		close(fd);
 	} else {
 		reply_file(r, fd, &st);
 	}

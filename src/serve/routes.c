@@ -35,14 +35,16 @@ const struct serve_route serve_routes[] = {
 		.pattern = "/v1/files/{path}",
 		.end = serve_get_file,
 		.summary = "A file of the outbox, or ranges of it",
-		.statuses = "200 206 304 404 412 414 416",
+		.statuses = "200 206 304 404 412 414 416 422 503",
+		.query = "decode",
 	},
 	{
 		.method = "HEAD",
 		.pattern = "/v1/files/{path}",
 		.end = serve_get_file,
 		.summary = "What GET would say of the file",
-		.statuses = "200 206 304 404 412 414 416",
+		.statuses = "200 206 304 404 412 414 416 422 503",
+		.query = "decode",
 	},
 	{
 		.method = "PUT",

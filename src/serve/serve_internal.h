@@ -134,6 +134,9 @@ static inline void serve_count(struct bm_serve *s, enum serve_counter c, uint64_
 int64_t serve_now_ms(void);
 /* What the client is at, for the janitor; bytes of a body that came. c may be NULL. */
 void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_phase phase, uint64_t bytes);
+/* Ends the connection: for a response that cannot go on. libmicrohttpd would do it with its next event only, for which
+ * there may be no cause. In a call for its request; c may be NULL. */
+void serve_client_cut(struct bm_serve *s, struct serve_client *c);
 void serve_log(struct bm_serve *s, bool is_error, const char *fmt, ...) BM_PRINTF(3, 4);
 
 /* ---- replies (reply.c) ---- */

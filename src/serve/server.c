@@ -30,6 +30,7 @@
 
 #include <openssl/crypto.h>
 
+#include "bm_age.h"
 #include "bm_error.h"
 #include "bm_state.h"
 #include "bm_text.h"
@@ -130,6 +131,16 @@ static void cut_locked(struct bm_serve *s, struct serve_client *c)
 	c->is_cut = true;
 	serve_count(s, SERVE_COUNT_CUT, 1);
 	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+void serve_client_cut(struct bm_serve *s, struct serve_client *c)
+{
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&s->clients_lock);
+	c->is_cut = true;
+	(void)shutdown(c->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&s->clients_lock);
 }
 
 static void cut_slow_clients(struct bm_serve *s)
@@ -368,6 +379,24 @@ static enum bm_status open_dir(const char *path, const char *what, int *out, str
 	return *out >= 0 ? BM_OK : bm_error_set_errno(err, errno, shown, "cannot open the %s", what);
 }
 
+static enum bm_status load_identities(struct bm_serve *s, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+
+	if (s->opt.identity_count > 0)
+		status = bm_age_identities_create(&s->identities, err);
+	for (size_t i = 0; i < s->opt.identity_count && status == BM_OK; i++) {
+		struct bm_age_secret secret = {0};
+
+		status = bm_age_read_secret_file(s->opt.identities[i], &secret, err);
+		if (status == BM_OK)
+			status = bm_age_identities_add_text(s->identities, secret.data, secret.len,
+			                                    s->opt.identities[i], err);
+		bm_age_secret_fini(&secret);
+	}
+	return status;
+}
+
 enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve **out, struct bm_error *err)
 {
 	struct bm_serve *s = calloc(1, sizeof(*s));
@@ -387,6 +416,8 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	s->start_ms = serve_now_ms();
 	s->has_tls = opt->tls_cert != NULL;
 	status = serve_load_token(s, err);
+	if (status == BM_OK)
+		status = load_identities(s, err);
 	if (status == BM_OK && (opt->tls_cert == NULL) != (opt->tls_key == NULL))
 		status = bm_error_set(err, BM_ERR_USAGE, NULL, "TLS wants both a certificate and its key");
 	if (status == BM_OK && s->has_tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
@@ -451,6 +482,7 @@ void bm_serve_close(struct bm_serve *s)
 		OPENSSL_cleanse(s->token, s->token_len);
 	if (s->tls_key != NULL)
 		OPENSSL_cleanse(s->tls_key, strlen(s->tls_key));
+	bm_age_identities_destroy(s->identities);
 	free(s->token);
 	free(s->tls_key);
 	free(s->tls_cert);
