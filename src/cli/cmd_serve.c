@@ -73,6 +73,13 @@ static const struct bm_cli_option options[] = {
 		.help = "the job files NAME.json in DIR may be run by name",
 	},
 	{
+		.name = "allow-submit",
+		.type = BM_CLI_TEXTS,
+		.offset = AT(submit_roots),
+		.arg = "DIR",
+		.help = "run whole job files that are sent, if all that they read and write is below DIR; repeatable",
+	},
+	{
 		.name = "inbox",
 		.type = BM_CLI_TEXT,
 		.offset = AT(inbox),
@@ -169,6 +176,8 @@ static int serve(const struct bm_cli_options *o)
 		.origins = o->origins.items,
 		.origin_count = o->origins.count,
 		.jobs = o->jobs_dir,
+		.submit_roots = o->submit_roots.items,
+		.submit_root_count = o->submit_roots.count,
 		.inbox = o->inbox,
 		.outbox = o->outbox,
 		.identities = o->identities.items,
@@ -196,8 +205,9 @@ static int serve(const struct bm_cli_options *o)
 		bm_serve_print_openapi(stdout);
 		return BM_EXIT_DONE;
 	}
-	if (o->jobs_dir == NULL && o->inbox == NULL && o->outbox == NULL)
-		return bm_usage_error(COMMAND, "there is nothing to serve; give --jobs, --inbox or --outbox");
+	if (o->jobs_dir == NULL && o->inbox == NULL && o->outbox == NULL && o->submit_roots.count == 0)
+		return bm_usage_error(COMMAND,
+		                      "there is nothing to serve; give --jobs, --allow-submit, --inbox or --outbox");
 	bm_guard_process();
 	status = bm_state_dir(o->state, &state, &err);
 	opt.state = state;

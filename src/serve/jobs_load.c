@@ -23,11 +23,11 @@ static void on_fault(void *ctx, const struct bm_diagnostic *d)
 	if (d->is_warning)
 		return;
 	bm_buf_puts(b, j->fault_count++ > 0 ? ",{" : "{");
-	if (file != NULL) {
+	if (file != NULL && !j->no_places) {
 		bm_json_put_name(b, "file", file, strlen(file));
 		bm_buf_putc(b, ',');
 	}
-	if (d->line > 0)
+	if (d->line > 0 && !j->no_places)
 		bm_buf_printf(b, "\"line\":%u,\"column\":%u,", d->line, d->column);
 	bm_buf_puts(b, "\"pointer\":");
 	bm_json_put_string(b, d->pointer != NULL ? d->pointer : "", d->pointer != NULL ? strlen(d->pointer) : 0);
@@ -89,6 +89,37 @@ bool serve_jobs_load(struct serve_request *r, const char *name, char **sets, siz
 			reply_faults(r, out, &err);
 	}
 	bm_buf_fini(&path);
+	if (!good)
+		serve_jobs_fini(out);
+	return good;
+}
+
+bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, size_t set_count, struct serve_jobs *out)
+{
+	struct bm_jobs_options opt = {.sets = (const char *const *)sets,
+	                              .set_count = set_count,
+	                              .no_environment = true,
+	                              .on_diagnostic = on_fault,
+	                              .ctx = out};
+	struct bm_error err = BM_ERROR_INIT;
+	char *base = r->srv->opt.submit_root_count > 0 ? realpath(r->srv->opt.submit_roots[0], NULL) : NULL;
+	bool good = false;
+
+	memset(out, 0, sizeof(*out));
+	out->sets = sets;
+	out->set_count = set_count;
+	out->no_places = true;
+	if (base == NULL) {
+		serve_problem(r, 403,
+		              "this service runs only the jobs that it has: it was started without --allow-submit");
+	} else {
+		good = bm_jobs_create(&opt, &out->jobs, &err) == BM_OK &&
+		       bm_jobs_add_text(out->jobs, "submitted", text, strlen(text), base, &err) == BM_OK &&
+		       bm_jobs_check(out->jobs, &err) == BM_OK && serve_jobs_confine(r->srv, out);
+		if (!good)
+			reply_faults(r, out, &err);
+	}
+	free(base);
 	if (!good)
 		serve_jobs_fini(out);
 	return good;

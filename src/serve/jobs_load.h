@@ -11,9 +11,15 @@ struct serve_jobs {
 	struct bm_buf
 		faults; /* JSON objects with commas between them: file, line, column, pointer, message, suggestion */
 	size_t fault_count;
+	bool no_places; /* lines and columns are not those of what the client sent */
 };
 /* The file NAME.json of the directory --jobs, checked. sets are taken over, also on failure. False: r was replied to. */
 bool serve_jobs_load(struct serve_request *r, const char *name, char **sets, size_t set_count, struct serve_jobs *out);
+/* A whole job file in JSON, confined to the directories of --allow-submit; likewise. */
+bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, size_t set_count,
+                       struct serve_jobs *out);
+/* submit.c: adds a fault for each thing in the checked jobs that leaves those directories; false: there is one. */
+bool serve_jobs_confine(const struct bm_serve *s, struct serve_jobs *j);
 void serve_jobs_fini(struct serve_jobs *j);
 
 #endif

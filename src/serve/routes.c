@@ -133,7 +133,8 @@ const struct serve_route serve_routes[] = {
 		.pattern = "/v1/runs",
 		.has_body = true,
 		.end = serve_post_run,
-		.summary = "Queues a run: {\"job\": NAME, \"set\": {NAME: VALUE}}, or {\"resume\": ID}",
+		.summary =
+			"Queues a run: {\"job\": NAME} or {\"file\": {...}}, both with \"set\": {NAME: VALUE}, or {\"resume\": ID}",
 		.statuses = "202 404 409 413 422 503",
 	},
 	{

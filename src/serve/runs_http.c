@@ -1,8 +1,9 @@
 /*
  * runs_http.c - /v1/runs: starting runs, looking at them, cancelling them, watching them (Server-Sent Events).
  *
- * What a POST says is one JSON object: {"job": NAME, "set": {...}}, or {"resume": ID} for what an earlier POST said, where its
- * run is over. Every call that begins with /v1/runs needs --jobs.
+ * What a POST says is one JSON object: {"job": NAME, "set": {...}}, or {"file": {...}, "set": {...}} with a whole job file
+ * (submit.c), or {"resume": ID} for what an earlier POST said, where its
+ * run is over.
  *
  * An event stream is a response whose bytes are made when there is news; in between its connection is suspended. Now and
  * then a comment is sent, so that a client that is gone is noticed.
@@ -148,7 +149,7 @@ static json_t *request_of(struct serve_request *r, json_t *id)
 
 static bool check_keys(struct serve_request *r, json_t *o)
 {
-	static const char *const keys[] = {"job", "set", "resume", NULL};
+	static const char *const keys[] = {"job", "file", "set", "resume", NULL};
 	const char *key;
 	json_t *value;
 
@@ -162,7 +163,7 @@ static bool check_keys(struct serve_request *r, json_t *o)
 			struct bm_buf at = {0};
 
 			bm_json_pointer_put(&at, key);
-			refuse(r, at.oom ? "" : at.data, "unknown key; allowed: job, set, resume",
+			refuse(r, at.oom ? "" : at.data, "unknown key; allowed: job, file, set, resume",
 			       bm_suggest(key, keys));
 			bm_buf_fini(&at);
 			return false;
@@ -174,6 +175,8 @@ static bool check_keys(struct serve_request *r, json_t *o)
 static void queue_run(struct serve_request *r, json_t *o)
 {
 	const char *name = json_string_value(json_object_get(o, "job"));
+	json_t *file = json_object_get(o, "file");
+	bool good;
 	struct serve_jobs jobs;
 	struct serve_run *run;
 	struct bm_error err = BM_ERROR_INIT;
@@ -182,12 +185,21 @@ static void queue_run(struct serve_request *r, json_t *o)
 	size_t count;
 	char *text;
 
-	if (name == NULL) {
-		refuse(r, "/job", "job is the name of a job, and has to be there", NULL);
+	if ((name == NULL) == (file == NULL)) {
+		refuse(r, name == NULL ? "/job" : "/file",
+		       "one of both has to be there: job, the name of a job, or file, a job file", NULL);
 		return;
 	}
-	if (!take_sets(r, json_object_get(o, "set"), &sets, &count) || !serve_jobs_load(r, name, sets, count, &jobs))
+	if (!take_sets(r, json_object_get(o, "set"), &sets, &count))
 		return;
+	text = file != NULL ? json_dumps(file, JSON_COMPACT) : NULL;
+	good = file != NULL ? serve_jobs_submit(r, text != NULL ? text : "", sets, count, &jobs)
+	                    : serve_jobs_load(r, name, sets, count, &jobs);
+	free(text);
+	if (!good)
+		return;
+	if (name == NULL)
+		name = "(submitted)";
 	text = json_dumps(o, JSON_COMPACT);
 	if (text == NULL || serve_runs_add(r->srv->runs, name, text, &jobs, &run, &err) != BM_OK) {
 		if (text == NULL)
@@ -212,7 +224,7 @@ static bool has_runs(struct serve_request *r)
 {
 	if (r->srv->runs != NULL)
 		return true;
-	serve_problem(r, 404, "this service runs no jobs: it was started without --jobs");
+	serve_problem(r, 404, "this service runs no jobs: it was started without --jobs and --allow-submit");
 	return false;
 }
 

@@ -620,7 +620,7 @@ enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 	                        : bm_error_set_errno(err, errno, NULL, "cannot make a signalfd");
 	if (status == BM_OK && s->inbox_fd >= 0 && s->opt.state != NULL)
 		status = open_tus(s, err);
-	if (status == BM_OK && s->opt.jobs != NULL && s->opt.state != NULL)
+	if (status == BM_OK && (s->opt.jobs != NULL || s->opt.submit_root_count > 0) && s->opt.state != NULL)
 		status = start_runs(s, err);
 	if (status == BM_OK)
 		status = start_daemon(s, err);

@@ -163,3 +163,55 @@ watcher=$!
 wait_until grep -q running events
 serve_stop
 wait $watcher
+mkdir -p confined/in second outside
+echo data >confined/in/f
+echo secret >outside/secret
+ln -s ../outside confined/link
+serve_start --allow-submit confined --allow-submit second
+
+# Whole job files, confined.
+submit() { post "{\"file\": {\"steps\": [$1]}, \"set\": {\"SUB\": \"in\"}}"; }
+submit '{"step": "read", "from": "${SUB}"}, {"step": "hash", "manifest": "SUMS"}, {"step": "write", "to": "'"$tmp"'/second/{date}/{path}"}'
+expect_code 202
+id=$(run_id)
+wait_until state_is "$id" done
+expect_same confined/in/f second/*/f
+[ -s confined/SUMS ] || fail "no manifest"
+read='{"step": "read", "from": "in"}'
+write='{"step": "write", "to": "out/{path}"}'
+refused() { # refused POINTER STEPS
+	submit "$2"
+	expect_problem 422
+	expect_json ".errors | map(.pointer) == [\"$1\"]"
+}
+for from in /etc/passwd "$tmp/outside" ../outside in/../../outside link link/secret "link/*" "lin*/../../outside" - / "$tmp/confined-not" '{dir}/..'; do
+	submit '{"step": "read", "from": "'"$from"'"}, '"$write"
+	expect_problem 422
+done
+for to in "$tmp/outside/{path}" '../{path}' '{dir}/../{path}' 'link/{path}' '..{ext}/x' '{date:..}/x' '{date:.}./x' '/dev/null' - '{job}/../x' '/{path}'; do
+	refused /steps/1/to "$read"', {"step": "write", "to": "'"$to"'"}'
+done
+refused /steps/1/manifest "$read"', {"step": "hash", "manifest": "/tmp/{algorithm}"}'
+refused /steps/1/passphrase_file "$read"', {"step": "encrypt", "passphrase_file": "../outside/secret"}, '"$write"
+refused /steps/1/identity_file "$read"', {"step": "decrypt", "identity_file": ["/etc/shadow"]}, '"$write"
+refused /steps/0/files_from '{"step": "read", "files_from": "in/f"}, '"$write"
+refused /steps/0/follow_symlinks '{"step": "read", "from": "in", "follow_symlinks": true}, '"$write"
+refused /steps/1/manifest "$read"', {"step": "verify", "manifest": "/etc/passwd"}'
+refused /steps/1/allow_unsafe "$read"', {"step": "verify", "manifest": "SUMS", "allow_unsafe": true}'
+post '{"file": {"notify": {"command": ["touch", "'"$tmp"'/pwned"]}, "steps": ['"$read, $write"']}}'
+expect_problem 422
+expect_json '.errors | map(.pointer) == ["/notify"]'
+post '{"file": {"name": "..", "steps": ['"$read"', {"step": "write", "to": "{job}/{path}"}]}}'
+expect_problem 422
+post '{"file": {"steps": ['"$read"', {"step": "write", "to": "out/${HOME}"}]}}'
+expect_problem 422
+post '{"file": 5}'
+expect_problem 422
+post '{"file": {}, "job": "x"}'
+expect_problem 422
+[ ! -e pwned ] && [ "$(ls outside)" = secret ] || fail "out of bounds"
+serve_stop
+serve_start --jobs jobs
+post '{"file": {"steps": ['"$read, $write"']}}'
+expect_problem 403
+serve_stop
