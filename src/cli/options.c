@@ -473,6 +473,8 @@ void bm_options_fini(struct bm_cli_options *o)
 	free(o->identities.items);
 	free(o->under.items);
 	free(o->bag_info.items);
+	free(o->origins.items);
+	free(o->submit_roots.items);
 	free(o->given);
 	memset(o, 0, sizeof(*o));
 }

@@ -19,6 +19,7 @@
 #include "files.h"
 
 #define READ_BLOCK ((size_t)64 << 10)
+#define SMALL_BYTES ((uint64_t)16 << 10)
 #define BOUNDARY_BYTES 40
 
 /* ---- several ranges ---- */
@@ -210,6 +211,30 @@ void serve_add_content_range(struct serve_request *r, const struct http_range *r
 	serve_add_header(r, "Content-Range", text);
 }
 
+/* Takes fd. A few bytes go out in one call with their head. */
+static struct MHD_Response *make_response(int fd, uint64_t first, uint64_t len)
+{
+	struct MHD_Response *response;
+	char *text;
+
+	if (len > SMALL_BYTES) {
+		response = MHD_create_response_from_fd_at_offset64(len, fd, first);
+		if (response == NULL)
+			close(fd);
+		return response;
+	}
+	text = malloc((size_t)len + 1);
+	if (text != NULL && pread(fd, text, (size_t)len, (off_t)first) != (ssize_t)len) {
+		free(text);
+		text = NULL;
+	}
+	close(fd);
+	response = text != NULL ? MHD_create_response_from_buffer((size_t)len, text, MHD_RESPMEM_MUST_FREE) : NULL;
+	if (response == NULL)
+		free(text);
+	return response;
+}
+
 /* Takes fd. */
 static void reply_file(struct serve_request *r, int fd, const struct stat *st)
 {
@@ -234,10 +259,9 @@ static void reply_file(struct serve_request *r, int fd, const struct stat *st)
 		len = ranges[0].last - first + 1;
 		serve_add_content_range(r, &ranges[0], size);
 	}
-	response = MHD_create_response_from_fd_at_offset64(len, fd, first);
+	response = make_response(fd, first, len);
 	if (response == NULL) {
-		close(fd);
-		serve_problem(r, 503, "out of memory");
+		serve_problem(r, 500, "the file cannot be read, or there is no memory");
 		return;
 	}
 	serve_add_header(r, "Content-Type", type);

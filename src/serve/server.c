@@ -39,8 +39,9 @@
 #include "upload.h"
 
 #define WORKERS 2
-#define CONNECTION_MEMORY                                                                                              \
-	((size_t)128 << 10) /* of request heads and read buffers; pages that are not used cost nothing */
+/* For a request's head, and for what is read of its body at once. More of it libmicrohttpd would map and unmap for each
+ * connection, which costs more than all the rest of a small request. */
+#define CONNECTION_MEMORY ((size_t)32 << 10)
 #define DEFAULT_CONNECTIONS 4096
 #define DEFAULT_TIMEOUT_MS 60000
 #define DEFAULT_DRAIN_MS 30000

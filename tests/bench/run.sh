@@ -20,6 +20,8 @@
 #   range    cat --range of 1 MiB in the middle of 4 GiB, for every layout that can be sought in: time and peak memory
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
+#   serve    the HTTP service in memory, against nginx: an upload with its sha256 (nginx: dav, then sha256sum), a download,
+#            10,000 small ones by ab
 #   start    one job on one file of 1 KiB, from the start of the process to its end
 #   durable  20,000 files of 1 to 3 KiB copied to the disk with durability none, batch and file
 #   sandbox  50,000 such files, warm, with --sandbox auto, on and off
@@ -42,7 +44,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox)
+readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox serve)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -85,8 +87,14 @@ ram=$tmp # a directory in memory, where there is one with room
 if [ -d /dev/shm ] && [ -w /dev/shm ] && [ "$(df --output=avail -k /dev/shm | tail -n 1)" -gt $((2 << 20)) ]; then
 	ram=$(mktemp -d /dev/shm/bytemill-bench.XXXXXX)
 fi
+serve_pids=()
+serve_off() {
+	[ ${#serve_pids[@]} -eq 0 ] || kill "${serve_pids[@]}" 2>/dev/null || true
+	serve_pids=()
+}
 cleanup() {
 	trap '' HUP INT TERM
+	serve_off
 	cd /
 	rm -rf "$tmp" "$ram"
 }
@@ -820,6 +828,66 @@ case_sandbox() {
 			"$(quotient "${median[sandbox_on]}" "${median[sandbox_off]}")" - ""
 	fi
 	rm -rf small
+}
+
+# ---- the HTTP service ----
+
+serve_put() { curl -sSf -T out/large "$serve_url/v1/files/large"; }
+nginx_put() { curl -sSf -T out/large "$nginx_url/in/large" && sha256sum nginx-in/large; }
+serve_get() { curl -sSf -o /dev/null "$serve_url/v1/files/large"; }
+nginx_get() { curl -sSf -o /dev/null "$nginx_url/out/large"; }
+serve_small() { ab -q -n 10000 -c 64 "$serve_url/v1/files/small"; }
+nginx_small() { ab -q -n 10000 -c 64 "$nginx_url/out/small"; }
+serve_empty() { rm -f in/large nginx-in/large; }
+case_serve() {
+	local i port
+	have "HTTP service" nginx ab curl || return 0
+	if [ "$("$bytemill" serve --openapi 2>/dev/null | head -c 1)" != '{' ]; then
+		skipped "HTTP service" "not in this build"
+		return 0
+	fi
+	cd "$ram"
+	mkdir -p in out nginx-in nginx-temp
+	chmod 755 . in out nginx-in nginx-temp
+	head -c $((large_mib * mib)) /dev/urandom >out/large
+	head -c 1000 /dev/urandom >out/small
+	"$bytemill" serve --state "$ram/state" --listen 127.0.0.1:0 --inbox in --outbox out 2>serve.log &
+	serve_pids+=($!)
+	for ((i = 0; i < 500; i++)); do
+		grep -q 'listening at' serve.log && break
+		sleep 0.02
+	done
+	serve_url=$(sed -n 's/^bytemill: listening at //p' serve.log)
+	port=$((${serve_url##*:} > 40000 ? ${serve_url##*:} - 7919 : ${serve_url##*:} + 7919))
+	nginx_url=http://127.0.0.1:$port
+	cat >nginx.conf <<-END
+		worker_processes $cpus; daemon off; pid $ram/nginx.pid; user $(id -un);
+		events { worker_connections 1024; }
+		http { access_log off; client_max_body_size 0; sendfile on; client_body_temp_path $ram/nginx-temp;
+		  server { listen 127.0.0.1:$port;
+		    location /in/ { dav_methods PUT; alias $ram/nginx-in/; } location /out/ { alias $ram/out/; } } }
+	END
+	nginx -c "$ram/nginx.conf" -e "$ram/nginx.log" 2>/dev/null &
+	serve_pids+=($!)
+	for ((i = 0; i < 500; i++)); do
+		curl -sf -o /dev/null "$nginx_url/out/small" && break
+		sleep 0.02
+	done
+	serve_put >/dev/null
+	cmp -s in/large out/large || die "what was sent is not what came"
+	serve_get
+	before_each=serve_empty
+	race "$runs" serve_put nginx_put
+	compare "upload of $large_mib MiB: nginx, then sha256sum" serve_put nginx_put 0.8
+	before_each=:
+	race "$runs" serve_get nginx_get
+	compare "download of $large_mib MiB: nginx with sendfile" serve_get nginx_get 1.111
+	race "$runs" serve_small nginx_small
+	compare "10,000 downloads of 1 KB, 64 at once: nginx" serve_small nginx_small 2.0
+	serve_off
+	wait
+	rm -rf in out nginx-in nginx-temp state
+	cd "$tmp"
 }
 
 # ---- all ----

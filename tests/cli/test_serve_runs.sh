@@ -89,7 +89,7 @@ third=$(run_id)
 state_is "$second" queued || fail "two at once"
 curl -sSN "$url/v1/runs/$first/events" >events &
 watcher=$!
-wait_until grep -q '"state":"running"' events
+wait_until grep -qs '"state":"running"' events
 req -X DELETE "$url/v1/runs/$third"
 expect_code 202
 state_is "$third" cancelled || fail "not cancelled"
@@ -160,7 +160,7 @@ id=$(run_id)
 wait_until state_is "$id" running
 curl -sSN "$url/v1/runs/$id/events" >events &
 watcher=$!
-wait_until grep -q running events
+wait_until grep -qs running events
 serve_stop
 wait $watcher
 mkdir -p confined/in second outside
