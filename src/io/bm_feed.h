@@ -1,12 +1,14 @@
 /*
  * bm_feed.h - bytes that somebody hands in piece by piece, as an input: the body of an HTTP request, for instance.
  *
- * A ring of fixed size between a WRITER, which never blocks, and a READER, a source (bm_source.h) whose entry has this feed.
- * Unlike a pipe it tells a good end from a bad one: the reader does not see the last chunk before the writer has said
- * that the bytes are whole and right (bm_feed_end); after bm_feed_fail it fails, and nothing that hangs on it is published.
+ * A ring of fixed size between a WRITER, which never blocks, and a READER, a source (bm_source.h) whose entry has this
+ * feed. Unlike a pipe it tells a good end from a bad one: the reader does not see the last chunk before the writer has
+ * said that the bytes are whole and right (bm_feed_end); after bm_feed_fail it fails, and nothing that hangs on it is
+ * published.
  *
- * One writer and one reader at a time, in any threads. Two callbacks tell the writer when to stop and when to go on; they
- * are called with the feed's lock held, so that neither can overtake the other: they must not call the feed, and not block.
+ * One writer and one reader at a time, in any threads. Two callbacks tell the writer when to stop and when to go on;
+ * they are called with the feed's lock held, so that neither can overtake the other: they must not call the feed, and
+ * not block.
  */
 #ifndef BM_FEED_H
 #define BM_FEED_H

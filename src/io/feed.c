@@ -6,7 +6,8 @@
  * itself is done without it: neither side touches what the other may.
  *
  * Each side is woken when half a ring is there for it, or all that it wants if that is less, and not for every packet.
- * The reader sleeps on an eventfd and not on a condition variable, because a cancelled run says so on a descriptor too.
+ * The reader sleeps on an eventfd and not on a condition variable, because a cancelled run says so on a descriptor
+ * too.
  */
 #include "bm_feed.h"
 

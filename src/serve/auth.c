@@ -1,14 +1,14 @@
 /*
  * auth.c - who may call the service.
  *
- * With a token: whoever sends it as "Authorization: Bearer". It is compared in a time that does not hang on what was sent
- * (both sides through SHA-256 first, so that the length does not show either). The file that holds it must be its owner's
- * alone, as ssh wants it of keys.
+ * With a token: whoever sends it as "Authorization: Bearer". It is compared in a time that does not hang on what was
+ * sent (both sides through SHA-256 first, so that the length does not show either). The file that holds it must be its
+ * owner's alone, as ssh wants it of keys.
  *
- * A web page can make a browser send requests here, from behind a firewall too. So a request that says that it comes from a
- * page (Origin, or Sec-Fetch-Site) is taken only from our own page or from those that were allowed by name; and without a
- * token, on a loopback address, Host must be a name of this machine, or a page could get around that by pointing its own name
- * at 127.0.0.1.
+ * A web page can make a browser send requests here, from behind a firewall too. So a request that says that it comes
+ * from a page (Origin, or Sec-Fetch-Site) is taken only from our own page or from those that were allowed by name; and
+ * without a token, on a loopback address, Host must be a name of this machine, or a page could get around that by
+ * pointing its own name at 127.0.0.1.
  */
 #include <arpa/inet.h>
 #include <errno.h>

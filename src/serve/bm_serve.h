@@ -2,8 +2,8 @@
  * bm_serve.h - the HTTP service: files in and out, runs of jobs, as `bytemill serve` has it.
  *
  * bm_serve_open checks everything that can be checked and listens; bm_serve_run serves until it is told to stop, by
- * bm_serve_stop or by SIGTERM or SIGINT, which it takes while it runs. One service a process: it has threads of its own,
- * and answers to systemd in the process's name (NOTIFY_SOCKET, LISTEN_FDS).
+ * bm_serve_stop or by SIGTERM or SIGINT, which it takes while it runs. One service a process: it has threads of its
+ * own, and answers to systemd in the process's name (NOTIFY_SOCKET, LISTEN_FDS).
  */
 #ifndef BM_SERVE_H
 #define BM_SERVE_H

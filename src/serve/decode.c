@@ -1,13 +1,14 @@
 /*
  * decode.c - GET with ?decode=1: what is in a .gz, .zst or .age, one in the other too.
  *
- * Where every layer can be sought in (bm_seekable.h) the length is known and a range costs what it decodes; what goes out was
- * checked before, unit by unit. Where one cannot, as in what gzip(1) makes, the file is decoded from its start in a chain of
- * streaming decoders, without ranges and without a length; damage in the middle then ends the connection before the last
- * chunk, which is how a client learns of it. One range at a time: of several that are asked for, none is heeded.
+ * Where every layer can be sought in (bm_seekable.h) the length is known and a range costs what it decodes; what goes
+ * out was checked before, unit by unit. Where one cannot, as in what gzip(1) makes, the file is decoded from its start
+ * in a chain of streaming decoders, without ranges and without a length; damage in the middle then ends the connection
+ * before the last chunk, which is how a client learns of it. One range at a time: of several that are asked for, none
+ * is heeded.
  *
- * Decoding is done by libmicrohttpd's threads, a piece for each call. A decoder has memory of its own, which is counted against the
- * same budget as uploads.
+ * Decoding is done by libmicrohttpd's threads, a piece for each call. A decoder has memory of its own, which is
+ * counted against the same budget as uploads.
  */
 #include "decode.h"
 

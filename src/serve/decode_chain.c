@@ -1,9 +1,9 @@
 /*
  * decode_chain.c - layers of gzip, zstd and age, each a streaming decoder that takes its input from the layer below.
  *
- * What a layer decodes to is looked at, as much as fits in the next one's input, to tell whether there is another format in it.
- * All three decoders keep the same rules (bm_gzip.h, bm_zstd.h, bm_age.h), so one loop serves them: call until something was
- * made or it is complete, and give it more where the input is used up.
+ * What a layer decodes to is looked at, as much as fits in the next one's input, to tell whether there is another
+ * format in it. All three decoders keep the same rules (bm_gzip.h, bm_zstd.h, bm_age.h), so one loop serves them: call
+ * until something was made or it is complete, and give it more where the input is used up.
  */
 #include "decode.h"
 

@@ -1,12 +1,14 @@
 /*
  * files.c - GET and HEAD of files in the outbox: conditions, ranges, sendfile.
  *
- * The entity tag is made of device, inode, size and the times of change in nanoseconds: a file that is replaced is another
- * inode, one that is written in place has other times. Conditions are looked at in the order of RFC 9110 13.2.2.
+ * The entity tag is made of device, inode, size and the times of change in nanoseconds: a file that is replaced is
+ * another inode, one that is written in place has other times. Conditions are looked at in the order of RFC 9110
+ * 13.2.2.
  *
- * The whole and a single range go out with sendfile (libmicrohttpd does that for a descriptor, without TLS). Several ranges
- * are a multipart/byteranges body, made piece by piece as the client takes it: a part's head from memory, its bytes by pread.
- * A file that shrinks meanwhile ends the connection before the length that was promised, so that the client sees it.
+ * The whole and a single range go out with sendfile (libmicrohttpd does that for a descriptor, without TLS). Several
+ * ranges are a multipart/byteranges body, made piece by piece as the client takes it: a part's head from memory, its
+ * bytes by pread. A file that shrinks meanwhile ends the connection before the length that was promised, so that the
+ * client sees it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,12 +1,13 @@
 /*
  * form.c - a machine over the bytes of a form.
  *
- * What ends a part is CR LF "--" boundary. A CR can be in the delimiter only at its begin, so a match that fails is data up to
- * there, and the byte that failed is the only one to be looked at again; how much had matched says which bytes they were, so
- * nothing is kept. The first boundary needs no CR LF before it: the machine begins as if that had been seen.
+ * What ends a part is CR LF "--" boundary. A CR can be in the delimiter only at its begin, so a match that fails is
+ * data up to there, and the byte that failed is the only one to be looked at again; how much had matched says which
+ * bytes they were, so nothing is kept. The first boundary needs no CR LF before it: the machine begins as if that had
+ * been seen.
  *
- * Browsers write quotes, CR and LF in names as %22, %0D, %0A, and nothing else so; curl writes a backslash before quotes and
- * backslashes. Both are read.
+ * Browsers write quotes, CR and LF in names as %22, %0D, %0A, and nothing else so; curl writes a backslash before
+ * quotes and backslashes. Both are read.
  */
 #include "form.h"
 

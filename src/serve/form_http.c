@@ -1,9 +1,9 @@
 /*
  * form_http.c - POST /v1/files: the files of an HTML form, each into an upload of its own, one after the other.
  *
- * A file goes to the inbox under the last component of the name that the browser gives it, below ?dir=; fields that are no
- * files are passed over, and so are file fields that were left empty. Each is published when it is complete, so that of a form
- * that ends early, or has a file that fails, those before are there: the answer lists them in any case.
+ * A file goes to the inbox under the last component of the name that the browser gives it, below ?dir=; fields that
+ * are no files are passed over, and so are file fields that were left empty. Each is published when it is complete, so
+ * that of a form that ends early, or has a file that fails, those before are there: the answer lists them in any case.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * http_text.c - readers of header fields: each goes over its text once, from left to right, and takes nothing that its
- * grammar does not have. Where RFC 9110 says that a field is to be ignored when it is malformed (Range, dates), the caller
- * is told "none"; where a sender's wish would be lost by that (digests), he is told "bad".
+ * grammar does not have. Where RFC 9110 says that a field is to be ignored when it is malformed (Range, dates), the
+ * caller is told "none"; where a sender's wish would be lost by that (digests), he is told "bad".
  */
 #include "http_text.h"
 

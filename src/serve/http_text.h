@@ -1,6 +1,7 @@
 /*
- * http_text.h - what a client says in its header fields and in its paths, read strictly: RFC 9110 (ranges, dates, entity
- * tags), RFC 9530 and RFC 1864 (digests), RFC 3986 (percent-encoding), tus 1.0 (Upload-Metadata, Upload-Checksum).
+ * http_text.h - what a client says in its header fields and in its paths, read strictly: RFC 9110 (ranges, dates,
+ * entity tags), RFC 9530 and RFC 1864 (digests), RFC 3986 (percent-encoding), tus 1.0 (Upload-Metadata,
+ * Upload-Checksum).
  *
  * Pure functions over text that nobody vouches for: no global state, any thread, no system calls.
  */

@@ -1,6 +1,6 @@
 /*
- * jobs_load.c - job files for the service. A fault in one is told as the command line tells it, with its place, JSON Pointer
- * and suggestion, in a list "errors" of the problem.
+ * jobs_load.c - job files for the service. A fault in one is told as the command line tells it, with its place, JSON
+ * Pointer and suggestion, in a list "errors" of the problem.
  */
 #include "jobs_load.h"
 

@@ -1,12 +1,12 @@
 /*
  * listen.c - where the service listens, and what it tells systemd.
  *
- * Whoever can reach the socket can read and write files. So without further words it is 127.0.0.1; any other address wants a
- * token and TLS, or --insecure for those who have both in front of it. A UNIX socket is made with mode 0600: who may connect
- * is a matter of its directory and of chmod.
+ * Whoever can reach the socket can read and write files. So without further words it is 127.0.0.1; any other address
+ * wants a token and TLS, or --insecure for those who have both in front of it. A UNIX socket is made with mode 0600:
+ * who may connect is a matter of its directory and of chmod.
  *
- * systemd's protocols are a few lines each and need no library: LISTEN_PID and LISTEN_FDS for a socket that is there already
- * (sd_listen_fds(3)), a datagram to NOTIFY_SOCKET for "READY=1" and "STOPPING=1" (sd_notify(3)).
+ * systemd's protocols are a few lines each and need no library: LISTEN_PID and LISTEN_FDS for a socket that is there
+ * already (sd_listen_fds(3)), a datagram to NOTIFY_SOCKET for "READY=1" and "STOPPING=1" (sd_notify(3)).
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,10 +1,10 @@
 /*
  * paths.c - from a path in a URL to a file below one of the service's directories.
  *
- * The path is checked as text first (http_text.h: no "..", no empty component), and then the kernel is asked to stay below
- * the directory and to follow no symbolic link on the way (openat2: RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS), so that whoever
- * may make links there leads nobody out of it, at whatever moment. An upload's directory is opened once like that, and from
- * there on named by its descriptor.
+ * The path is checked as text first (http_text.h: no "..", no empty component), and then the kernel is asked to stay
+ * below the directory and to follow no symbolic link on the way (openat2: RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS), so
+ * that whoever may make links there leads nobody out of it, at whatever moment. An upload's directory is opened once
+ * like that, and from there on named by its descriptor.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /*
  * reaper.c - one thread that sees runs off: whoever started one need not sleep for it.
  *
- * A run's end is told from one of its own threads, which cannot free it. It goes into a queue, and the reaper's thread takes
- * it from there: waits (which does not block any more), tells, destroys, tells again. A run may be over before bm_run_start
- * has returned; it is queued once both are known.
+ * A run's end is told from one of its own threads, which cannot free it. It goes into a queue, and the reaper's thread
+ * takes it from there: waits (which does not block any more), tells, destroys, tells again. A run may be over before
+ * bm_run_start has returned; it is queued once both are known.
  */
 #include <signal.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /*
  * reply.c - what a client is told: JSON, problems (RFC 9457), and the header fields that every reply has.
  *
- * Texts of errors come from the engine fit for a terminal; in JSON they are escaped once more as JSON wants it. A reply to a
- * HEAD is built as that to a GET: libmicrohttpd leaves the body out.
+ * Texts of errors come from the engine fit for a terminal; in JSON they are escaped once more as JSON wants it. A
+ * reply to a HEAD is built as that to a GET: libmicrohttpd leaves the body out.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,13 +1,13 @@
 /*
  * runs.c - the queue of runs, and what becomes of them.
  *
- * A thread of its own begins runs, as many at once as the service was given, in the order in which they came: planning a run
- * can take its time, which libmicrohttpd's threads do not have. Each has the pool, the threads and the memory that the service
- * was given for runs. The reaper sees them off. A run of a job that is running elsewhere, from cron say, fails as on the
- * command line: the lock is the same.
+ * A thread of its own begins runs, as many at once as the service was given, in the order in which they came: planning
+ * a run can take its time, which libmicrohttpd's threads do not have. Each has the pool, the threads and the memory
+ * that the service was given for runs. The reaper sees them off. A run of a job that is running elsewhere, from cron
+ * say, fails as on the command line: the lock is the same.
  *
- * One lock for all that is here; it is held for moments only, and bm_run_cancel is called with it, since the run that it is
- * called for is destroyed only after its end was noted under it.
+ * One lock for all that is here; it is held for moments only, and bm_run_cancel is called with it, since the run that
+ * it is called for is destroyed only after its end was noted under it.
  */
 #include "runs.h"
 

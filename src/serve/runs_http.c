@@ -1,12 +1,11 @@
 /*
  * runs_http.c - /v1/runs: starting runs, looking at them, cancelling them, watching them (Server-Sent Events).
  *
- * What a POST says is one JSON object: {"job": NAME, "set": {...}}, or {"file": {...}, "set": {...}} with a whole job file
- * (submit.c), or {"resume": ID} for what an earlier POST said, where its
- * run is over.
+ * What a POST says is one JSON object: {"job": NAME, "set": {...}}, or {"file": {...}, "set": {...}} with a whole job
+ * file (submit.c), or {"resume": ID} for what an earlier POST said, where its run is over.
  *
- * An event stream is a response whose bytes are made when there is news; in between its connection is suspended. Now and
- * then a comment is sent, so that a client that is gone is noticed.
+ * An event stream is a response whose bytes are made when there is news; in between its connection is suspended. Now
+ * and then a comment is sent, so that a client that is gone is noticed.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /*
- * runs_store.c - a record a file. It is written to a name of its own and renamed, with an fsync between, so that a record is
- * whole or the one before; ids are the engine's, of letters, digits and a few marks, and are checked before they become names.
+ * runs_store.c - a record a file. It is written to a name of its own and renamed, with an fsync between, so that a
+ * record is whole or the one before; ids are the engine's, of letters, digits and a few marks, and are checked before
+ * they become names.
  */
 #include "runs_store.h"
 

@@ -1,8 +1,9 @@
 /*
  * runs_store.h - what must be known of a run when the service comes back: a record each, on disk.
  *
- * The service keeps its runs in memory and writes a record at each change of state. This is all that knows how they are kept:
- * files ID.json in <state>/serve, replaced as a whole; the report of a run is ID.jsonl beside it. One thread at a time.
+ * The service keeps its runs in memory and writes a record at each change of state. This is all that knows how they
+ * are kept: files ID.json in <state>/serve, replaced as a whole; the report of a run is ID.jsonl beside it. One thread
+ * at a time.
  */
 #ifndef SERVE_RUNS_STORE_H
 #define SERVE_RUNS_STORE_H

@@ -1,9 +1,9 @@
 /*
  * serve_internal.h - the service, a request, and what the files of this folder do for each other.
  *
- * Threads: libmicrohttpd's (few; they must never block for long) call everything that takes a struct request, one call at
- * a time for each request; the janitor and the reaper are ours. struct request belongs to the thread that is in a call for
- * it, but for `wait`, which has its own rules.
+ * Threads: libmicrohttpd's (few; they must never block for long) call everything that takes a struct request, one call
+ * at a time for each request; the janitor and the reaper are ours. struct request belongs to the thread that is in a
+ * call for it, but for `wait`, which has its own rules.
  */
 #ifndef SERVE_INTERNAL_H
 #define SERVE_INTERNAL_H
@@ -138,6 +138,13 @@ void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_p
  * there may be no cause. In a call for its request; c may be NULL. */
 void serve_client_cut(struct bm_serve *s, struct serve_client *c);
 void serve_log(struct bm_serve *s, bool is_error, const char *fmt, ...) BM_PRINTF(3, 4);
+
+/* ---- connections (clients.c) ---- */
+
+void serve_clients_on_connection(void *cls, struct MHD_Connection *conn, void **context,
+                                 enum MHD_ConnectionNotificationCode code);
+void serve_clients_cut_slow(struct bm_serve *s);
+void serve_clients_cut_all(struct bm_serve *s);
 
 /* ---- replies (reply.c) ---- */
 

@@ -1,16 +1,13 @@
 /*
- * server.c - the service's life: what it opens, how a request comes to its route, who is cut off, how it stops.
+ * server.c - the service's life: what it opens, how a request comes to its route, how it stops.
  *
- * libmicrohttpd does the protocol with a few threads on epoll; none of them may block for long, so whatever waits (a body
- * for room, a request for its run) suspends its connection and is resumed by whoever it waits for. The calling thread of
- * bm_serve_run takes the signals and is the janitor: once a second it looks at every connection. libmicrohttpd itself ends
- * those that say nothing at all for the time-out; a client that sends a byte now and then is ours: the head of a request must
- * be there within that time, and a body must bring SLOW_RATE bytes a second. A connection is cut by shutdown() on its
- * socket, which libmicrohttpd takes as the client's own going. The socket is open while its client is in the list.
+ * libmicrohttpd does the protocol with a few threads on epoll; none of them may block for long, so whatever waits (a
+ * body for room, a request for its run) suspends its connection and is resumed by whoever it waits for. The calling
+ * thread of bm_serve_run takes the signals and is the janitor: once a second it looks at every connection (clients.c).
  *
- * Stopping: nobody new is let in; what is under way may end within drain_ms, runs are asked to stop at once, since they
- * take up again; then uploads are failed (nothing of them is published) and connections cut. Suspended connections must all
- * be resumed before libmicrohttpd is stopped: uploads are over when the reaper is.
+ * Stopping: nobody new is let in; what is under way may end within drain_ms, runs are asked to stop at once, since
+ * they take up again; then uploads are failed (nothing of them is published) and connections cut. Suspended
+ * connections must all be resumed before libmicrohttpd is stopped: uploads are over when the reaper is.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +21,6 @@
 #include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,7 +42,6 @@
 #define DEFAULT_TIMEOUT_MS 60000
 #define DEFAULT_DRAIN_MS 30000
 #define DEFAULT_MEMORY ((uint64_t)256 << 20)
-#define SLOW_RATE 100 /* bytes a second that a body must bring, over the time-out */
 #define TICK_MS 1000
 #define PING_TICKS 15 /* between two comments in a stream of events */
 #define PEM_MAX ((off_t)1 << 20)
@@ -70,104 +65,6 @@ void serve_log(struct bm_serve *s, bool is_error, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	s->opt.log(s->opt.ctx, is_error, text);
-}
-
-/* ---- connections ---- */
-
-static void on_connection(void *cls, struct MHD_Connection *conn, void **context,
-                          enum MHD_ConnectionNotificationCode code)
-{
-	struct bm_serve *s = cls;
-	struct serve_client *c = *context;
-
-	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-		c = calloc(1, sizeof(*c));
-		*context = c;
-		if (c == NULL || info == NULL)
-			return;
-		c->fd = info->connect_fd;
-		c->since_ms = serve_now_ms();
-		pthread_mutex_lock(&s->clients_lock);
-		c->next = s->clients;
-		if (c->next != NULL)
-			c->next->prev = c;
-		s->clients = c;
-		s->client_count++;
-		pthread_mutex_unlock(&s->clients_lock);
-	} else if (c != NULL) {
-		pthread_mutex_lock(&s->clients_lock);
-		if (c->prev != NULL)
-			c->prev->next = c->next;
-		else
-			s->clients = c->next;
-		if (c->next != NULL)
-			c->next->prev = c->prev;
-		s->client_count--;
-		pthread_mutex_unlock(&s->clients_lock);
-		free(c);
-		*context = NULL;
-	}
-}
-
-void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_phase phase, uint64_t bytes)
-{
-	if (c == NULL)
-		return;
-	pthread_mutex_lock(&s->clients_lock);
-	if (c->phase != phase) {
-		c->phase = phase;
-		c->since_ms = serve_now_ms();
-		c->body_bytes = 0;
-	}
-	c->body_bytes += bytes;
-	pthread_mutex_unlock(&s->clients_lock);
-}
-
-static void cut_locked(struct bm_serve *s, struct serve_client *c)
-{
-	if (c->is_cut)
-		return;
-	c->is_cut = true;
-	serve_count(s, SERVE_COUNT_CUT, 1);
-	(void)shutdown(c->fd, SHUT_RDWR);
-}
-
-void serve_client_cut(struct bm_serve *s, struct serve_client *c)
-{
-	if (c == NULL)
-		return;
-	pthread_mutex_lock(&s->clients_lock);
-	c->is_cut = true;
-	(void)shutdown(c->fd, SHUT_RDWR);
-	pthread_mutex_unlock(&s->clients_lock);
-}
-
-static void cut_slow_clients(struct bm_serve *s)
-{
-	int64_t now = serve_now_ms(), limit = (int64_t)s->opt.timeout_ms;
-
-	pthread_mutex_lock(&s->clients_lock);
-	for (struct serve_client *c = s->clients; c != NULL; c = c->next) {
-		if (c->phase == SERVE_BUSY || now - c->since_ms < limit)
-			continue;
-		if (c->phase == SERVE_HEAD || c->body_bytes < SLOW_RATE * (uint64_t)limit / 1000) {
-			cut_locked(s, c);
-		} else {
-			c->since_ms = now;
-			c->body_bytes = 0;
-		}
-	}
-	pthread_mutex_unlock(&s->clients_lock);
-}
-
-static void cut_all_clients(struct bm_serve *s)
-{
-	pthread_mutex_lock(&s->clients_lock);
-	for (struct serve_client *c = s->clients; c != NULL; c = c->next)
-		cut_locked(s, c);
-	pthread_mutex_unlock(&s->clients_lock);
 }
 
 /* ---- requests ---- */
@@ -508,9 +405,9 @@ static enum bm_status start_daemon(struct bm_serve *s, struct bm_error *err)
 	s->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
 		MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-		MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, s->opt.connections,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->opt.timeout_ms + 999) / 1000),
+		MHD_OPTION_NOTIFY_CONNECTION, serve_clients_on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK,
+		leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+		s->opt.connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->opt.timeout_ms + 999) / 1000),
 		MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, s->has_tls ? tls : none, MHD_OPTION_END);
 	if (s->daemon == NULL)
@@ -529,7 +426,7 @@ static void wait_for_stop(struct bm_serve *s, int signal_fd)
 
 		if (n > 0)
 			return;
-		cut_slow_clients(s);
+		serve_clients_cut_slow(s);
 		if (s->runs != NULL && ++ticks % PING_TICKS == 0)
 			serve_runs_ping(s->runs);
 	}
@@ -564,7 +461,7 @@ static bool drain(struct bm_serve *s, int signal_fd)
 		if (take_signal(signal_fd, 10))
 			break;
 		if (serve_now_ms() - tick >= TICK_MS) {
-			cut_slow_clients(s);
+			serve_clients_cut_slow(s);
 			tick = serve_now_ms();
 		}
 	}
@@ -573,7 +470,7 @@ static bool drain(struct bm_serve *s, int signal_fd)
 	serve_uploads_give_up(s);
 	serve_reaper_destroy(s->reaper);
 	s->reaper = NULL;
-	cut_all_clients(s);
+	serve_clients_cut_all(s);
 	MHD_stop_daemon(s->daemon);
 	s->daemon = NULL;
 	return is_clean;

@@ -1,14 +1,15 @@
 /*
- * submit.c - whole job files that a client sends (--allow-submit DIR): all that they read and write has to lie below those
- * directories.
+ * submit.c - whole job files that a client sends (--allow-submit DIR): all that they read and write has to lie below
+ * those directories.
  *
- * The checked job is gone through by the table of steps: every option that is a path, of whatever step there is, is confined,
- * so that a new step cannot be forgotten. A path is confined if it has no "..", nothing that could become one when its
- * placeholders are filled in, and if the real path of what is there of it, up to its first placeholder or wildcard, is a root
- * or below one. What would make a job reach for something that is not named in it is refused as a whole: commands (notify),
- * lists of names (files_from), links that are followed, manifests with unsafe names, standard input and output. The
- * environment of the service is not looked into. A link below a root that somebody else has put there is followed on writing,
- * as it is for any job: the roots should be directories that only the service writes to.
+ * The checked job is gone through by the table of steps: every option that is a path, of whatever step there is, is
+ * confined, so that a new step cannot be forgotten. A path is confined if it has no "..", nothing that could become
+ * one when its placeholders are filled in, and if the real path of what is there of it, up to its first placeholder or
+ * wildcard, is a root or below one. What would make a job reach for something that is not named in it is refused as a
+ * whole: commands (notify), lists of names (files_from), links that are followed, manifests with unsafe names,
+ * standard input and output. The environment of the service is not looked into. A link below a root that somebody else
+ * has put there is followed on writing, as it is for any job: the roots should be directories that only the service
+ * writes to.
  */
 #include <errno.h>
 #include <stdlib.h>

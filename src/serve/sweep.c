@@ -1,6 +1,7 @@
 /*
- * sweep.c - at the start, temp files below the inbox that nobody holds any more are removed: what a service that was killed
- * has left. It goes on in a thread of its own, as the inbox may be large; uploads that begin meanwhile hold locks on theirs.
+ * sweep.c - at the start, temp files below the inbox that nobody holds any more are removed: what a service that was
+ * killed has left. It goes on in a thread of its own, as the inbox may be large; uploads that begin meanwhile hold
+ * locks on theirs.
  */
 #include <dirent.h>
 #include <errno.h>

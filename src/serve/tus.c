@@ -1,11 +1,13 @@
 /*
- * tus.c - resumable uploads by the tus protocol, 1.0: core, creation, creation-with-upload, checksum, termination, expiration.
+ * tus.c - resumable uploads by the tus protocol, 1.0: core, creation, creation-with-upload, checksum, termination,
+ * expiration.
  *
- * An upload is a directory <state>/serve-tus/ID with the file as far as it has come, under the path that it was announced
- * with ("filename" in Upload-Metadata), and a note ID.json beside it: path, length, job, and whether it is done. The offset is
- * the size of the file, so there is nothing to be kept in step with it, and whatever kills the service costs no more than what
- * the kernel had not written. A file that is complete goes through its job, which reads that directory; the last PATCH is
- * answered when its output is published. Should that fail, the file stays, and an empty PATCH at its end tries again.
+ * An upload is a directory <state>/serve-tus/ID with the file as far as it has come, under the path that it was
+ * announced with ("filename" in Upload-Metadata), and a note ID.json beside it: path, length, job, and whether it is
+ * done. The offset is the size of the file, so there is nothing to be kept in step with it, and whatever kills the
+ * service costs no more than what the kernel had not written. A file that is complete goes through its job, which
+ * reads that directory; the last PATCH is answered when its output is published. Should that fail, the file stays, and
+ * an empty PATCH at its end tries again.
  *
  * One request at a time may change an upload: flock on its file. The bytes are written by libmicrohttpd's thread, into
  * the page cache.

@@ -1,22 +1,25 @@
 /*
- * upload.c - what is sent goes through a job: a run of its own, with the body, or files that came before, as its input.
+ * upload.c - what is sent goes through a job: a run of its own, with the body, or files that came before, as its
+ * input.
  *
- * libmicrohttpd hands over what has come; it goes into a feed (bm_feed.h), which a run of the job reads as its one input.
- * Where the ring is full the connection is suspended, so that the sender is slowed down by TCP and memory stays what the job
- * was given. Each upload is a run with a pool of its own, and not a stream of one large pool: it waits for its sender most of
- * the time, for minutes perhaps, and would keep a thread and buffers from all others meanwhile. What uploads may have in all
- * is counted against the service's budget, and who does not fit in is told to come back (503).
+ * libmicrohttpd hands over what has come; it goes into a feed (bm_feed.h), which a run of the job reads as its one
+ * input. Where the ring is full the connection is suspended, so that the sender is slowed down by TCP and memory stays
+ * what the job was given. Each upload is a run with a pool of its own, and not a stream of one large pool: it waits
+ * for its sender most of the time, for minutes perhaps, and would keep a thread and buffers from all others meanwhile.
+ * What uploads may have in all is counted against the service's budget, and who does not fit in is told to come back
+ * (503).
  *
- * Nothing is published before the body is known to be whole and right: the feed's last chunk goes on only after the last
- * byte came and the digests that the sender gave are those of what came. A sender that vanishes, a digest that is wrong, a
- * limit that is passed: the feed fails, so the stream fails, and its temp file is gone.
+ * Nothing is published before the body is known to be whole and right: the feed's last chunk goes on only after the
+ * last byte came and the digests that the sender gave are those of what came. A sender that vanishes, a digest that is
+ * wrong, a limit that is passed: the feed fails, so the stream fails, and its temp file is gone.
  *
- * Without ?job= the job is: sha256, write to the inbox. The target's directory was opened without following a link, and is
- * named through that descriptor (/proc/self/fd/N), whatever happens to its path meanwhile. With ?job=NAME it is that job with
- * its read step replaced by the body, {path} being the path in the URL; where its outputs go is the job's business.
+ * Without ?job= the job is: sha256, write to the inbox. The target's directory was opened without following a link,
+ * and is named through that descriptor (/proc/self/fd/N), whatever happens to its path meanwhile. With ?job=NAME it is
+ * that job with its read step replaced by the body, {path} being the path in the URL; where its outputs go is the
+ * job's business.
  *
- * Two sides hold an upload: the request and the run. It is freed with the last of them; `lock` guards what both look at.
- * A connection that is suspended is not over, so conn is valid whenever somebody resumes it.
+ * Two sides hold an upload: the request and the run. It is freed with the last of them; `lock` guards what both look
+ * at. A connection that is suspended is not over, so conn is valid whenever somebody resumes it.
  */
 #include "upload.h"
 

@@ -1,7 +1,7 @@
 /*
- * fuzz_http.c - any bytes as what a client of the service says: paths, ranges, dates, entity tags, digests, tus' fields, forms.
- * Besides not crashing: a path that is taken leads nowhere but down; ranges lie within the file; a form is read the same in
- * whatever pieces it comes, and whatever handler stops it now and then.
+ * fuzz_http.c - any bytes as what a client of the service says: paths, ranges, dates, entity tags, digests, tus'
+ * fields, forms. Besides not crashing: a path that is taken leads nowhere but down; ranges lie within the file; a form
+ * is read the same in whatever pieces it comes, and whatever handler stops it now and then.
  */
 #include <string.h>
 
