@@ -1,9 +1,9 @@
 /*
  * auth.c - who may call the service.
  *
- * With a token: whoever sends it as "Authorization: Bearer". It is compared in a time that does not hang on what was
- * sent (both sides through SHA-256 first, so that the length does not show either). The file that holds it must be its
- * owner's alone, as ssh wants it of keys.
+ * With a token: whoever sends it as "Authorization: Bearer"; for files there is a cookie besides (session.c). The token
+ * is compared in a time that does not hang on what was sent (both sides through SHA-256 first, so that the length does not
+ * show either). The file that holds it must be its owner's alone, as ssh wants it of keys.
  *
  * A web page can make a browser send requests here, from behind a firewall too. So a request that says that it comes
  * from a page (Origin, or Sec-Fetch-Site) is taken only from our own page or from those that were allowed by name; and
@@ -147,6 +147,8 @@ bool serve_may(struct serve_request *r)
 		return false;
 	}
 	if (r->srv->token == NULL || r->route->is_open || has_token(r))
+		return true;
+	if (r->route->takes_session && serve_header(r, "Authorization") == NULL && serve_has_session(r))
 		return true;
 	serve_problem(r, 401, "%s",
 	              serve_header(r, "Authorization") != NULL ? "this is not the token"

@@ -1,5 +1,5 @@
 /*
- * files.c - GET and HEAD of files in the outbox: conditions, ranges, sendfile.
+ * files.c - GET and HEAD of files in the outbox: conditions, ranges, sendfile. Directories are list.c's.
  *
  * The entity tag is made of device, inode, size and the times of change in nanoseconds: a file that is replaced is
  * another inode, one that is written in place has other times. Conditions are looked at in the order of RFC 9110
@@ -9,6 +9,9 @@
  * ranges are a multipart/byteranges body, made piece by piece as the client takes it: a part's head from memory, its
  * bytes by pread. A file that shrinks meanwhile ends the connection before the length that was promised, so that the
  * client sees it.
+ *
+ * A file may be a page with scripts of who knows whom. It comes from the origin that the service's own page has, so it
+ * is sandboxed: it runs nothing, and what the page keeps in the browser is not its to read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -178,6 +181,7 @@ bool serve_file_head(struct serve_request *r, const struct stat *st, const char 
 	serve_add_header(r, "ETag", etag);
 	serve_add_header(r, "Last-Modified", text);
 	serve_add_header(r, "Accept-Ranges", "bytes");
+	serve_add_header(r, "Content-Security-Policy", "sandbox");
 	status = check_conditions(r, etag, st->st_mtim.tv_sec);
 	if (status == 304)
 		serve_reply_empty(r, 304);
@@ -292,6 +296,10 @@ void serve_get_file(struct serve_request *r)
 
 	if (r->srv->outbox_fd < 0) {
 		serve_problem(r, 404, "this service gives out no files: it was started without --outbox");
+		return;
+	}
+	if (r->is_dir) {
+		serve_list_dir(r);
 		return;
 	}
 	fd = serve_open_beneath(r->srv->outbox_fd, r->tail.data, O_RDONLY | O_NONBLOCK);

@@ -20,6 +20,12 @@
 bool serve_take_path(struct serve_request *r, const char *raw, size_t len)
 {
 	bm_buf_reset(&r->tail);
+	if (r->route->takes_dirs && (len == 0 || (len > 1 && raw[len - 1] == '/'))) {
+		r->is_dir = true;
+		if (len == 0)
+			return true;
+		len--;
+	}
 	switch (http_path_decode(raw, len, &r->tail)) {
 	case HTTP_PATH_GOOD:
 		return true;

@@ -33,7 +33,9 @@ struct serve_route {
 	const char *method;
 	const char *pattern; /* "/v1/runs/{id}"; "{path}" at the end takes the rest, '/' and all */
 	bool is_open;        /* needs no token */
+	bool takes_session;  /* the cookie of /v1/session does for a token */
 	bool has_body;       /* collected in request->body, unless data is there */
+	bool takes_dirs;     /* {path} may be empty or end in '/': request->is_dir */
 	/* The head is complete. May reply: what follows is then dropped. NULL: nothing to do yet. */
 	void (*begin)(struct serve_request *r);
 	/* A part of the body; takes it all, or as much as it can (*len: what is left) after serve_suspend. */
@@ -83,6 +85,7 @@ struct bm_serve {
 	char *address;
 	char *token; /* wiped */
 	size_t token_len;
+	unsigned char session_key[32]; /* wiped */
 	char *tls_cert, *tls_key;
 	int inbox_fd, outbox_fd; /* -1: there is none */
 	int tus_fd;              /* <state>/serve-tus; -1: there is none */
@@ -117,6 +120,7 @@ struct serve_request {
 	bool is_too_large;     /* the body */
 	bool is_cut;           /* the connection is to be closed without a reply */
 	bool is_counted;       /* in in_flight */
+	bool is_dir;           /* the path ended in '/'; tail is without it, and empty for the root */
 	struct bm_buf tail;    /* decoded */
 	struct bm_buf headers; /* further ones of the reply: "Name: value\n" */
 	struct bm_buf body;
@@ -171,6 +175,9 @@ enum bm_status serve_load_token(struct bm_serve *s, struct bm_error *err) BM_NOD
 /* False: a reply was given. */
 bool serve_may(struct serve_request *r);
 
+/* Has the request a cookie that holds? Also false: it comes from a page of another origin (session.c). */
+bool serve_has_session(struct serve_request *r);
+
 /* ---- where (listen.c) ---- */
 
 enum bm_status serve_listen(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
@@ -178,7 +185,7 @@ void serve_notify_systemd(const char *text); /* "READY=1" */
 
 /* ---- files (paths.c) ---- */
 
-/* Decodes the route's {path} into r->tail. False: a reply was given. */
+/* Decodes the route's {path} into r->tail, and sets r->is_dir. False: a reply was given. */
 bool serve_take_path(struct serve_request *r, const char *raw, size_t len);
 /* Opens path below the directory root, without leaving it and without following links: -1 and errno. */
 int serve_open_beneath(int root, const char *path, int flags);
@@ -216,7 +223,10 @@ void serve_sweep_end(struct bm_serve *s); /* once draining is set */
 void serve_get_health(struct serve_request *r);
 void serve_get_metrics(struct serve_request *r);
 void serve_get_openapi(struct serve_request *r);
+void serve_post_session(struct serve_request *r);
+void serve_delete_session(struct serve_request *r);
 void serve_get_file(struct serve_request *r);
+void serve_list_dir(struct serve_request *r); /* with an outbox; list.c */
 void serve_upload_begin(struct serve_request *r);
 void serve_upload_data(struct serve_request *r, const char *data, size_t *len);
 void serve_upload_end(struct serve_request *r);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 #include "bm_age.h"
 #include "bm_error.h"
@@ -316,6 +317,8 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	status = serve_load_token(s, err);
 	if (status == BM_OK)
 		status = load_identities(s, err);
+	if (status == BM_OK && RAND_bytes(s->session_key, sizeof(s->session_key)) != 1)
+		status = bm_error_set(err, BM_ERR_FAILED, NULL, "there are no random numbers for the sessions' key");
 	if (status == BM_OK && (opt->tls_cert == NULL) != (opt->tls_key == NULL))
 		status = bm_error_set(err, BM_ERR_USAGE, NULL, "TLS wants both a certificate and its key");
 	if (status == BM_OK && s->has_tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
@@ -378,6 +381,7 @@ void bm_serve_close(struct bm_serve *s)
 		close(s->stop_fd);
 	if (s->token != NULL)
 		OPENSSL_cleanse(s->token, s->token_len);
+	OPENSSL_cleanse(s->session_key, sizeof(s->session_key));
 	if (s->tls_key != NULL)
 		OPENSSL_cleanse(s->tls_key, strlen(s->tls_key));
 	bm_age_identities_destroy(s->identities);

@@ -81,6 +81,48 @@ req -H "Authorization: Bearer $token" -H 'Origin: https://evil.example' "$url/v1
 expect_problem 403
 req "$url/healthz"
 expect_code 200
+
+# A cookie for it: for files, and for nothing else; not for a page that is not ours; not one that was made up.
+req -X POST "$url/v1/session"
+expect_problem 401
+expect_no_head '^set-cookie'
+req -X POST -H "Authorization: Bearer $token" -H 'Origin: https://evil.example' "$url/v1/session"
+expect_problem 403
+req -X POST -H "Authorization: Bearer $token" "$url/v1/session"
+expect_code 204
+expect_head '^set-cookie: bytemill_session=[0-9a-f.]+; Path=/v1/files/; Max-Age=3600; HttpOnly; SameSite=Strict'$'\r'
+cookie=$(sed -n 's/\r$//; s/^Set-Cookie: \([^;]*\);.*/\1/p' head)
+for path in f '' nope; do
+	req -b "$cookie" "$url/v1/files/$path"
+	[ "$code" = "$([ "$path" = nope ] && echo 404 || echo 200)" ] || fail "status $code of $path with the cookie"
+done
+req -b "$cookie" -r 0-1 -H 'Sec-Fetch-Site: same-origin' "$url/v1/files/f"
+expect_code 206
+for site in same-site cross-site; do
+	req -b "$cookie" -H "Sec-Fetch-Site: $site" "$url/v1/files/f"
+	[ "$code" = 401 ] || [ "$code" = 403 ] || fail "status $code for a page of another origin"
+done
+req -b "$cookie" -H 'Authorization: Bearer x' "$url/v1/files/f"
+expect_problem 401
+for path in /metrics /v1/runs /v1/jobs /v1/service; do
+	req -b "$cookie" "$url$path"
+	expect_problem 401
+done
+req -b "$cookie" -T out/f "$url/v1/files/g"
+expect_problem 401
+late=$(printf '%016x' $((16#${cookie:17:16} + 1000)))
+for bad in "${cookie%?}" "${cookie}0" "bytemill_session=$late${cookie#*=????????????????}" "bytemill_session=" "bytemill_session=${cookie:17:16}." \
+	"$(printf %s "$cookie" | tr 0-9 1-90)"; do
+	req -b "$bad" "$url/v1/files/f"
+	expect_problem 401
+done
+req -X DELETE -H "Authorization: Bearer $token" "$url/v1/session"
+expect_head '^set-cookie: bytemill_session=; .*Max-Age=0'
+serve_stop
+# The key is of one process.
+serve_start --outbox out --token-file token
+req -b "$cookie" "$url/v1/files/f"
+expect_problem 401
 serve_stop
 
 # TLS, at any address.
@@ -99,6 +141,8 @@ if openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -ke
 	req "${tls[@]}" -T out/large "https://localhost:$port/v1/files/large"
 	expect_code 201
 	expect_same in/large out/large
+	req "${tls[@]}" -X POST "https://localhost:$port/v1/session"
+	expect_head '^set-cookie: .*; Secure'
 	req "http://localhost:$port/healthz"
 	[ "$code" != 200 ] || fail "spoken to without TLS"
 	serve_stop

@@ -114,7 +114,7 @@ for path in nope sub dir.d link up/secret up/out/a.txt fifo a.txt/x; do
 	req "$url/v1/files/$path"
 	expect_problem 404
 done
-for path in ../secret sub/../../secret %2e%2e/secret ..%2fsecret sub//noise.gz /etc/passwd . ./a.txt '' a%00.txt a% a%2 a%zz sub/ .bytemill-x; do
+for path in ../secret sub/../../secret %2e%2e/secret ..%2fsecret sub//noise.gz /etc/passwd . ./a.txt / a%00.txt a% a%2 a%zz sub// .bytemill-x; do
 	req --path-as-is "$url/v1/files/$path"
 	expect_problem 400
 done
@@ -132,6 +132,44 @@ expect_problem 405
 expect_head '^allow: .*GET.*HEAD'
 req "$url/nothing"
 expect_problem 404
+
+# Directories: in byte order, page by page; no link, no FIFO, nothing temporary; names that are no text by their bytes.
+printf 'x' >out/sub/$'\xff\n"<b>'
+: >out/sub/.bytemill-1.tmp
+ln -s noise.gz out/sub/link
+req "$url/v1/files/sub/"
+expect_code 200
+expect_head '^content-type: application/json'
+expect_json '[.entries[].href] == ["a%20%7Bname%7D%20%2B%20100%25%20%C3%BC", "noise.gz", "%FF%0A%22%3Cb%3E"] and .path == "sub" and .next == null'
+expect_json '.entries[1] | .size == 700000 and .type == "file" and .media_type == "application/gzip" and (.modified | fromdate > 1600000000)'
+expect_json '.entries[2].name_base64 == "/woiPGI+"'
+req "$url/v1/files/sub/$(jq -r '.entries[2].href' body)"
+expect_code 200
+[ "$(cat body)" = x ] || fail "the wrong file"
+expect_head '^content-security-policy: sandbox'
+req "$url/v1/files/"
+expect_json '[.entries[] | .name + " " + .type] == ["a.txt file", "dir.d directory", "empty file", "sub directory"]'
+req -I "$url/v1/files/"
+expect_code 200
+mkdir out/many
+(cd out/many && seq 2500 | xargs touch)
+next= all=
+while :; do
+	req "$url/v1/files/many/?limit=999&after=$next"
+	expect_code 200
+	all+=$(jq -r '.entries[].name' body)$'\n'
+	next=$(jq -r '.next // empty' body)
+	[ -n "$next" ] || break
+done
+diff <(printf %s "$all") <(seq 2500 | LC_ALL=C sort) || fail "the pages are not the directory"
+for path in a.txt/ nope/ link/ up/ fifo/; do
+	req "$url/v1/files/$path"
+	expect_problem 404
+done
+for query in limit= limit=0 limit=1001 limit=x after=%zz; do
+	req "$url/v1/files/sub/?$query"
+	expect_problem 400
+done
 
 # A link that is flipped while it is asked for: a thousand times, never what is outside.
 (
