@@ -124,3 +124,27 @@ bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, s
 		serve_jobs_fini(out);
 	return good;
 }
+
+bool serve_jobs_check(struct serve_request *r, char **sets, size_t set_count, struct serve_jobs *out)
+{
+	struct bm_jobs_options opt = {.sets = (const char *const *)sets,
+	                              .set_count = set_count,
+	                              .no_environment = true,
+	                              .on_diagnostic = on_fault,
+	                              .ctx = out};
+	struct bm_error err = BM_ERROR_INIT;
+	bool good;
+
+	memset(out, 0, sizeof(*out));
+	out->sets = sets;
+	out->set_count = set_count;
+	good = bm_jobs_create(&opt, &out->jobs, &err) == BM_OK &&
+	       bm_jobs_add_text(out->jobs, "job.json", r->body.len > 0 ? r->body.data : "", r->body.len,
+	                        r->srv->opt.jobs, &err) == BM_OK &&
+	       bm_jobs_check(out->jobs, &err) == BM_OK;
+	if (!good) {
+		reply_faults(r, out, &err);
+		serve_jobs_fini(out);
+	}
+	return good;
+}

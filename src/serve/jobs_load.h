@@ -22,4 +22,7 @@ bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, s
 bool serve_jobs_confine(const struct bm_serve *s, struct serve_jobs *j);
 void serve_jobs_fini(struct serve_jobs *j);
 
+/* The same with the request's body as the text of the job file, without the environment, and nothing is to be run. */
+bool serve_jobs_check(struct serve_request *r, char **sets, size_t set_count, struct serve_jobs *out);
+
 #endif

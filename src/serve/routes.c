@@ -143,6 +143,38 @@ const struct serve_route serve_routes[] = {
 	},
 	{
 		.method = "GET",
+		.pattern = "/v1/catalog",
+		.end = serve_get_catalog,
+		.summary =
+			"What is on record of audited directories: when files were last verified, and which are not well",
+		.statuses = "200 404 503",
+	},
+	{
+		.method = "GET",
+		.pattern = "/v1/jobs",
+		.end = serve_get_jobs,
+		.summary = "The names of the jobs that can be run",
+		.statuses = "200 404",
+	},
+	{
+		.method = "POST",
+		.pattern = "/v1/jobs",
+		.has_body = true,
+		.end = serve_check_job,
+		.summary =
+			"What is wrong with the job file that is the body? set=NAME=VALUE, repeatable, is for its ${NAME}",
+		.statuses = "200 413 422",
+		.query = "set",
+	},
+	{
+		.method = "GET",
+		.pattern = "/v1/jobs/{name}",
+		.end = serve_get_job,
+		.summary = "A job file",
+		.statuses = "200 404",
+	},
+	{
+		.method = "GET",
 		.pattern = "/v1/runs",
 		.end = serve_get_runs,
 		.summary =

@@ -517,17 +517,30 @@ void serve_run_put(struct serve_run *r, struct bm_buf *out)
 	pthread_mutex_unlock(&r->runs->lock);
 }
 
-void serve_runs_put(struct serve_runs *p, struct bm_buf *out)
+void serve_runs_put(struct serve_runs *p, size_t limit, struct bm_buf *out)
 {
+	size_t seen = 0;
+	bool any = false;
+
 	bm_buf_putc(out, '[');
 	pthread_mutex_lock(&p->lock);
 	for (struct serve_run *r = p->newest; r != NULL; r = r->older) {
-		if (r != p->newest)
-			bm_buf_puts(out, ",\n");
+		if (seen++ >= limit && state_is_over(r->record.state))
+			continue;
+		bm_buf_puts(out, any ? ",\n" : "");
+		any = true;
 		put_locked(r, out);
 	}
 	pthread_mutex_unlock(&p->lock);
 	bm_buf_puts(out, "]");
+}
+
+unsigned serve_runs_total(struct serve_runs *p)
+{
+	pthread_mutex_lock(&p->lock);
+	unsigned count = p->count;
+	pthread_mutex_unlock(&p->lock);
+	return count;
 }
 
 void serve_runs_count(struct serve_runs *p, unsigned counts[static SERVE_RUN_STATES])

@@ -25,8 +25,9 @@ enum bm_status serve_runs_add(struct serve_runs *p, const char *job, const char 
                               struct serve_run **out, struct bm_error *err) BM_NODISCARD;
 struct serve_run *serve_runs_find(struct serve_runs *p, const char *id); /* or NULL */
 void serve_run_unref(struct serve_run *r);
-/* All of them, last one first, as a JSON array. */
-void serve_runs_put(struct serve_runs *p, struct bm_buf *out);
+/* The last `limit` ones, last one first, as a JSON array; with those that are not over, wherever they stand. */
+void serve_runs_put(struct serve_runs *p, size_t limit, struct bm_buf *out);
+unsigned serve_runs_total(struct serve_runs *p);
 /* How many are in each state. */
 void serve_runs_count(struct serve_runs *p, unsigned counts[static SERVE_RUN_STATES]);
 

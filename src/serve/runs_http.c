@@ -17,6 +17,7 @@
 #include "bm_error.h"
 #include "bm_json.h"
 #include "bm_text.h"
+#include "http_text.h"
 #include "runs.h"
 
 #define SETS_MAX 1000
@@ -251,12 +252,20 @@ void serve_post_run(struct serve_request *r)
 void serve_get_runs(struct serve_request *r)
 {
 	struct bm_buf b = {0};
+	uint64_t limit = SIZE_MAX;
 
 	if (!has_runs(r))
 		return;
+	if (serve_query(r, "limit", &b) && (b.len == 0 || !http_number(b.data, &limit)))
+		serve_problem(r, 400, "limit is a number of runs");
+	bm_buf_reset(&b);
+	if (r->is_replied) {
+		bm_buf_fini(&b);
+		return;
+	}
 	bm_buf_puts(&b, "{\"runs\":");
-	serve_runs_put(r->srv->runs, &b);
-	bm_buf_puts(&b, "}\n");
+	serve_runs_put(r->srv->runs, limit, &b);
+	bm_buf_printf(&b, ",\"count\":%u}\n", serve_runs_total(r->srv->runs));
 	serve_reply_json(r, 200, &b);
 }
 

@@ -23,8 +23,9 @@
 #include "bm_serve.h"
 
 struct serve_request;
-struct serve_runs;   /* runs.h */
-struct serve_budget; /* upload.c */
+struct serve_runs;    /* runs.h */
+struct serve_catalog; /* catalog_http.c */
+struct serve_budget;  /* upload.c */
 
 #define SERVE_BODY_MAX ((size_t)1 << 20) /* of what is not a file */
 
@@ -105,6 +106,7 @@ struct bm_serve {
 	unsigned client_count;
 	struct serve_reaper *reaper;
 	struct serve_runs *runs;
+	struct serve_catalog *catalog; /* NULL: no state directory */
 	pthread_mutex_t uploads_lock;
 	struct upload *uploads;           /* uploads_lock; upload.c's */
 	atomic_uint_fast64_t budget_used; /* of memory_bytes, by uploads */
@@ -213,6 +215,12 @@ void serve_reaper_destroy(struct serve_reaper *p); /* waits for its runs; NULL i
 enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, const struct bm_jobs *jobs,
                           struct bm_run_options *opt, struct bm_error *err) BM_NODISCARD;
 
+/* ---- the catalog (catalog_http.c) ---- */
+
+enum bm_status serve_catalog_create(struct bm_serve *s, struct serve_catalog **out, struct bm_error *err) BM_NODISCARD;
+void serve_catalog_end(struct serve_catalog *p); /* nobody waits for it any more; NULL is fine */
+void serve_catalog_destroy(struct serve_catalog *p);
+
 /* ---- what a killed service has left (sweep.c) ---- */
 
 void serve_sweep_start(struct bm_serve *s);
@@ -233,6 +241,10 @@ void serve_upload_end(struct serve_request *r);
 void serve_form_begin(struct serve_request *r);
 void serve_form_data(struct serve_request *r, const char *data, size_t *len);
 void serve_form_end(struct serve_request *r);
+void serve_get_catalog(struct serve_request *r);
+void serve_get_jobs(struct serve_request *r);
+void serve_get_job(struct serve_request *r);
+void serve_check_job(struct serve_request *r);
 void serve_post_run(struct serve_request *r);
 void serve_get_runs(struct serve_request *r);
 void serve_get_run(struct serve_request *r);

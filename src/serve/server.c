@@ -366,6 +366,7 @@ void bm_serve_close(struct bm_serve *s)
 		serve_runs_stop(s->runs);
 	serve_reaper_destroy(s->reaper);
 	serve_runs_destroy(s->runs);
+	serve_catalog_destroy(s->catalog);
 	if (s->unix_path != NULL)
 		(void)unlink(s->unix_path);
 	if (s->listen_fd >= 0)
@@ -472,6 +473,7 @@ static bool drain(struct bm_serve *s, int signal_fd)
 	is_clean = atomic_load(&s->in_flight) == 0;
 	serve_sweep_end(s);
 	serve_uploads_give_up(s);
+	serve_catalog_end(s->catalog);
 	serve_reaper_destroy(s->reaper);
 	s->reaper = NULL;
 	serve_clients_cut_all(s);
@@ -524,6 +526,8 @@ enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 		status = open_tus(s, err);
 	if (status == BM_OK && (s->opt.jobs != NULL || s->opt.submit_root_count > 0) && s->opt.state != NULL)
 		status = start_runs(s, err);
+	if (status == BM_OK && s->opt.state != NULL)
+		status = serve_catalog_create(s, &s->catalog, err);
 	if (status == BM_OK)
 		status = start_daemon(s, err);
 	if (status != BM_OK)

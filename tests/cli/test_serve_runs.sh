@@ -93,6 +93,9 @@ wait_until grep -qs '"state":"running"' events
 req -X DELETE "$url/v1/runs/$third"
 expect_code 202
 state_is "$third" cancelled || fail "not cancelled"
+# What is not over is in any list.
+req "$url/v1/runs?limit=0"
+expect_json '[.runs[].state] == ["queued", "running"]'
 req -X DELETE "$url/v1/runs/$third"
 expect_problem 409
 # The same job by hand: its lock is held.
@@ -113,6 +116,10 @@ expect_code 202
 wait_until state_is "$id" cancelled
 req "$url/v1/runs"
 [ "$(jq '.runs | length' body)" = 6 ] && [ "$(jq -r '.runs[0].id' body)" = "$id" ] || fail "the list: $(cat body)"
+req "$url/v1/runs?limit=2"
+expect_json '(.runs | length == 2) and .count == 6'
+req "$url/v1/runs?limit="
+expect_problem 400
 req "$url/metrics"
 grep -qx 'bytemill_serve_runs{state="done"} 3' body || fail "metrics: $(cat body)"
 serve_stop
