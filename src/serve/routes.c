@@ -9,6 +9,22 @@
 const struct serve_route serve_routes[] = {
 	{
 		.method = "GET",
+		.pattern = "/",
+		.is_open = true,
+		.end = serve_get_page,
+		.summary = "The page: this service for people",
+		.statuses = "200 304",
+	},
+	{
+		.method = "GET",
+		.pattern = "/page/{file}",
+		.is_open = true,
+		.end = serve_get_page_file,
+		.summary = "The page's style sheet, scripts and icon",
+		.statuses = "200 304 404",
+	},
+	{
+		.method = "GET",
 		.pattern = "/healthz",
 		.is_open = true,
 		.end = serve_get_health,
@@ -140,6 +156,13 @@ const struct serve_route serve_routes[] = {
 		.end = serve_tus_delete,
 		.summary = "Gives a resumable upload up",
 		.statuses = "204 404 410 412 423",
+	},
+	{
+		.method = "GET",
+		.pattern = "/v1/service",
+		.end = serve_get_service,
+		.summary = "What this service was started with",
+		.statuses = "200",
 	},
 	{
 		.method = "GET",

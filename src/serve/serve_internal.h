@@ -228,6 +228,9 @@ void serve_sweep_end(struct bm_serve *s); /* once draining is set */
 
 /* ---- the routes' functions ---- */
 
+void serve_get_page(struct serve_request *r);
+void serve_get_page_file(struct serve_request *r);
+void serve_get_service(struct serve_request *r);
 void serve_get_health(struct serve_request *r);
 void serve_get_metrics(struct serve_request *r);
 void serve_get_openapi(struct serve_request *r);

@@ -24,7 +24,7 @@ def ask(method, path, body=None):
     text = r.read()
     c.close()
     return r, text
-values = {"path": "known", "name": "none", "id": "20000101T000000.000000Z-1"}
+values = {"path": "known", "name": "none", "file": "app.js", "id": "20000101T000000.000000Z-1"}
 count = 0
 for path, item in doc["paths"].items():
     names = re.findall(r"{(\w+)}", path)
@@ -48,8 +48,8 @@ for path, item in doc["paths"].items():
         if r.status >= 400 and method != "head":
             problem = json.loads(text)
             assert problem["status"] == r.status and r.getheader("Content-Type") == "application/problem+json"
-assert count == 25, count
-for path in ("/", "/v1", "/v1/", "/v1/file", "/v1/runs/", "/v1/runs/a/b", "/v1/runs/a/report/", "/v1/tus/", "/openapi", "/metrics/"):
+assert count == 28, count
+for path in ("/page", "/page/", "/v1", "/v1/", "/v1/file", "/v1/runs/", "/v1/runs/a/b", "/v1/runs/a/report/", "/v1/tus/", "/openapi", "/metrics/"):
     r, text = ask("get", path)
     assert r.status in (404, 405), (path, r.status)
 END
