@@ -11,12 +11,13 @@ SOURCES = find include src tests examples -name '*.[ch]'
 .DEFAULT_GOAL := build
 # Ninja does things in parallel, make in order: first setup, then configure, then build.
 .NOTPARALLEL:
-.PHONY: help setup build run test torture asan tsan clang minimal bench lint format install clean
+.PHONY: help setup build run test torture browser asan tsan clang minimal bench lint format install clean
 
 help:
 	@echo 'make run      build, put /usr/include through one job and check the result'
 	@echo 'make test     build and run the tests'
 	@echo 'make torture  build and run the tests that take minutes'
+	@echo 'make browser  build and try the page of bytemill serve in Chromium; screenshots: build/browser/shots'
 	@echo 'make build    build only (the default): build/release/src/cli/bytemill'
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan     build and test with ThreadSanitizer'
@@ -75,6 +76,11 @@ test-release: setup-test build-release
 
 torture: setup-test build-release
 	@ctest --preset torture
+
+browser: setup-browser build-release
+	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
+	@cd build/browser && npm install --no-package-lock --no-audit --no-fund --silent
+	@SHOTS=build/browser/shots BYTEMILL="$(CURDIR)/build/release/src/cli/bytemill" tests/browser/run.sh
 
 test-asan test-tsan: test-%: setup-sanitize build/%/build.ninja
 	@cmake --build --preset $*

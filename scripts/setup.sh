@@ -3,6 +3,7 @@
 #   build     what a build needs                test  what the tests need
 #   sanitize  build and test with sanitizers    bench the programs that the benchmark compares with
 #   clang     the clang preset                  lint  clang-format and clang-tidy
+#   browser   what the tests of the page need, besides playwright-core
 set -euo pipefail
 
 build=(gcc make cmake ninja-build pkg-config libc6-dev zlib1g-dev libssl-dev libjansson-dev libxxhash-dev libzstd-dev
@@ -13,6 +14,7 @@ test=(pigz zstd isal libdeflate-tools tabix age xxhash hashdeep rhash rclone ope
 bench=(pigz isal libdeflate-tools tabix zstd age hashdeep rhash rclone openssl python3 curl nginx-light apache2-utils)
 clang=(clang libclang-rt-dev)
 lint=(clang-format clang-tidy)
+browser=(chromium ffmpeg)
 
 die() {
 	echo "setup: $*" >&2
@@ -26,8 +28,12 @@ for set in "${@:-build}"; do
 	test | sanitize) wanted+=("${build[@]}" "${test[@]}") ;; # gcc brings its sanitizers along
 	bench) wanted+=("${build[@]}" "${bench[@]}") ;;
 	clang) wanted+=("${build[@]}" "${test[@]}" "${clang[@]}") ;;
+	browser)
+		wanted+=("${build[@]}" "${browser[@]}")
+		command -v npm >/dev/null || wanted+=(nodejs npm) # a newer one than Debian's does too
+		;;
 	lint) wanted+=("${build[@]}" "${lint[@]}") ;;
-	*) die "unknown set '$set': build, test, sanitize, bench, clang or lint" ;;
+	*) die "unknown set '$set': build, test, sanitize, bench, clang, lint or browser" ;;
 	esac
 done
 
