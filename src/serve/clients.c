@@ -6,12 +6,15 @@
  * connection is cut by shutdown() on its socket, which libmicrohttpd takes as the client's own going. The socket is open
  * while its client is in the list.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "serve_internal.h"
 
-#define SLOW_RATE 100 /* bytes a second that a body must bring, over the time-out */
+#define SLOW_RATE 100  /* bytes a second that a body must bring, over the time-out */
+#define SILENT_MS 1000 /* of one who sends to an upload that somebody else wants to go on with */
 
 void serve_clients_on_connection(void *cls, struct MHD_Connection *conn, void **context,
                                  enum MHD_ConnectionNotificationCode code)
@@ -61,6 +64,10 @@ void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_p
 		c->body_bytes = 0;
 	}
 	c->body_bytes += bytes;
+	if (phase == SERVE_BODY)
+		c->heard_ms = serve_now_ms();
+	if (phase == SERVE_HEAD)
+		c->upload[0] = '\0';
 	pthread_mutex_unlock(&s->clients_lock);
 }
 
@@ -80,6 +87,26 @@ void serve_client_cut(struct bm_serve *s, struct serve_client *c)
 	pthread_mutex_lock(&s->clients_lock);
 	c->is_cut = true;
 	(void)shutdown(c->fd, SHUT_RDWR);
+	pthread_mutex_unlock(&s->clients_lock);
+}
+
+void serve_client_upload(struct bm_serve *s, struct serve_client *c, const char *id)
+{
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&s->clients_lock);
+	snprintf(c->upload, sizeof(c->upload), "%s", id);
+	pthread_mutex_unlock(&s->clients_lock);
+}
+
+void serve_cut_upload(struct bm_serve *s, const char *id)
+{
+	int64_t now = serve_now_ms();
+
+	pthread_mutex_lock(&s->clients_lock);
+	for (struct serve_client *c = s->clients; c != NULL; c = c->next)
+		if (c->phase == SERVE_BODY && strcmp(c->upload, id) == 0 && now - c->heard_ms >= SILENT_MS)
+			cut_locked(s, c);
 	pthread_mutex_unlock(&s->clients_lock);
 }
 

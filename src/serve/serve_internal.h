@@ -62,6 +62,8 @@ struct serve_client {
 	enum serve_phase phase;
 	int64_t since_ms;    /* of the phase, or of the window below */
 	uint64_t body_bytes; /* in this window */
+	int64_t heard_ms;    /* when the last of a body came */
+	char upload[33];     /* the tus upload that its body is for; "": none */
 	bool is_cut;
 };
 
@@ -143,6 +145,10 @@ void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_p
 /* Ends the connection: for a response that cannot go on. libmicrohttpd would do it with its next event only, for which
  * there may be no cause. In a call for its request; c may be NULL. */
 void serve_client_cut(struct bm_serve *s, struct serve_client *c);
+/* What the body that comes is for. c may be NULL. */
+void serve_client_upload(struct bm_serve *s, struct serve_client *c, const char *id);
+/* Cuts off who sends to that upload, but has not been heard for a second: whoever goes on with it knows better. */
+void serve_cut_upload(struct bm_serve *s, const char *id);
 void serve_log(struct bm_serve *s, bool is_error, const char *fmt, ...) BM_PRINTF(3, 4);
 
 /* ---- connections (clients.c) ---- */

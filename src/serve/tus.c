@@ -9,7 +9,9 @@
  * reads that directory; the last PATCH is answered when its output is published. Should that fail, the file stays, and
  * an empty PATCH at its end tries again.
  *
- * One request at a time may change an upload: flock on its file. The bytes are written by libmicrohttpd's thread, into
+ * One request at a time may change an upload: flock on its file. A connection that broke may hold it until it times out, since
+ * nothing comes from the other side; so the next one that wants to go on is told to come again (423), and the one before is
+ * cut off if it has been silent for a second. The bytes are written by libmicrohttpd's thread, into
  * the page cache.
  */
 #include "tus.h"
@@ -315,6 +317,7 @@ static bool open_locked(struct serve_request *r, struct patch *p)
 	} else if (flock(p->fd, LOCK_EX | LOCK_NB) != 0) {
 		close(p->fd);
 		p->fd = -1;
+		serve_cut_upload(r->srv, p->id);
 		serve_problem(r, 423, "another request is at this upload");
 	} else if (fstat(p->fd, &st) == 0) {
 		p->begin = p->offset = (uint64_t)st.st_size;
@@ -360,6 +363,7 @@ static bool begin_body(struct serve_request *r, struct patch *p)
 		}
 	}
 	serve_client_phase(r->srv, r->client, SERVE_BODY, 0);
+	serve_client_upload(r->srv, r->client, p->id);
 	return true;
 }
 

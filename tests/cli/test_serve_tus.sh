@@ -146,8 +146,20 @@ has_come() {
 	grep -q '^Upload-Offset: 1000000' head
 }
 wait_until has_come
+# A connection that is there, but silent, does not hold up who goes on, as it would until it times out.
+create 3000000 silent
 $python part.py stay 2>/dev/null &
-other=$!
+wait_until has_come
+goes_on() {
+	patch 1000000 part2
+	[ "$code" = 204 ] || [ "$code" = 423 ] || fail "status $code"
+	[ "$code" = 204 ]
+}
+SECONDS=0
+wait_until goes_on
+[ $SECONDS -lt 50 ] || fail "held up for $SECONDS s"
+expect_same data in/silent
+rm -f sent
 create 3000000 killed
 $python part.py stay 2>/dev/null &
 wait_until has_come
