@@ -25,7 +25,7 @@ static bool has_jobs(struct serve_request *r)
 {
 	if (r->srv->opt.jobs != NULL)
 		return true;
-	serve_problem(r, 404, "this service runs no jobs: it was started without --jobs");
+	serve_problem(r, 404, "this service has no jobs of its own: it was started without --jobs");
 	return false;
 }
 
@@ -55,9 +55,7 @@ void serve_get_jobs(struct serve_request *r)
 	struct bm_buf b = {0};
 	int n;
 
-	if (!has_jobs(r))
-		return;
-	n = scandir(r->srv->opt.jobs, &list, is_job, by_bytes);
+	n = r->srv->opt.jobs != NULL ? scandir(r->srv->opt.jobs, &list, is_job, by_bytes) : 0;
 	if (n < 0) {
 		serve_problem(r, 500, "cannot read the directory of jobs: %s", strerror(errno));
 		return;

@@ -94,7 +94,8 @@ bool serve_jobs_load(struct serve_request *r, const char *name, char **sets, siz
 	return good;
 }
 
-bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, size_t set_count, struct serve_jobs *out)
+bool serve_jobs_submit(struct serve_request *r, const char *text, bool as_sent, char **sets, size_t set_count,
+                       struct serve_jobs *out)
 {
 	struct bm_jobs_options opt = {.sets = (const char *const *)sets,
 	                              .set_count = set_count,
@@ -108,7 +109,7 @@ bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, s
 	memset(out, 0, sizeof(*out));
 	out->sets = sets;
 	out->set_count = set_count;
-	out->no_places = true;
+	out->no_places = !as_sent;
 	if (base == NULL) {
 		serve_problem(r, 403,
 		              "this service runs only the jobs that it has: it was started without --allow-submit");

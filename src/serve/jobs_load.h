@@ -15,8 +15,9 @@ struct serve_jobs {
 };
 /* The file NAME.json of the directory --jobs, checked. sets are taken over, also on failure. False: r was replied to. */
 bool serve_jobs_load(struct serve_request *r, const char *name, char **sets, size_t set_count, struct serve_jobs *out);
-/* A whole job file in JSON, confined to the directories of --allow-submit; likewise. */
-bool serve_jobs_submit(struct serve_request *r, const char *text, char **sets, size_t set_count,
+/* A whole job file in JSON, confined to the directories of --allow-submit; likewise. as_sent: lines and columns of the text
+ * mean something to the client. */
+bool serve_jobs_submit(struct serve_request *r, const char *text, bool as_sent, char **sets, size_t set_count,
                        struct serve_jobs *out);
 /* submit.c: adds a fault for each thing in the checked jobs that leaves those directories; false: there is one. */
 bool serve_jobs_confine(const struct bm_serve *s, struct serve_jobs *j);

@@ -79,9 +79,10 @@ void serve_get_service(struct serve_request *r)
 
 	bm_buf_printf(&b,
 	              "{\"version\":\"%s\",\"token\":%s,\"jobs\":%s,\"inbox\":%s,\"outbox\":%s,\"catalog\":%s,"
-	              "\"max_upload_bytes\":%" PRIu64 "}\n",
+	              "\"submit\":%s,\"max_upload_bytes\":%" PRIu64 "}\n",
 	              bm_version(), s->token != NULL ? "true" : "false", s->runs != NULL ? "true" : "false",
 	              s->inbox_fd >= 0 ? "true" : "false", s->outbox_fd >= 0 ? "true" : "false",
-	              s->catalog != NULL ? "true" : "false", s->opt.max_upload_bytes);
+	              s->catalog != NULL ? "true" : "false", s->opt.submit_root_count > 0 ? "true" : "false",
+	              s->opt.max_upload_bytes);
 	serve_reply_json(r, 200, &b);
 }

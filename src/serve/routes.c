@@ -211,7 +211,7 @@ const struct serve_route serve_routes[] = {
 		.has_body = true,
 		.end = serve_post_run,
 		.summary =
-			"Queues a run: {\"job\": NAME} or {\"file\": {...}}, both with \"set\": {NAME: VALUE}, or {\"resume\": ID}",
+			"Queues a run: {\"job\": NAME} or {\"file\": {...} or its text}, both with \"set\": {NAME: VALUE}, or {\"resume\": ID}",
 		.statuses = "202 404 409 413 422 503",
 	},
 	{

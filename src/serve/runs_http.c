@@ -2,7 +2,8 @@
  * runs_http.c - /v1/runs: starting runs, looking at them, cancelling them, watching them (Server-Sent Events).
  *
  * What a POST says is one JSON object: {"job": NAME, "set": {...}}, or {"file": {...}, "set": {...}} with a whole job
- * file (submit.c), or {"resume": ID} for what an earlier POST said, where its run is over.
+ * file (submit.c) or, so that faults have lines, its text; or {"resume": ID} for what an earlier POST said, where its run
+ * is over.
  *
  * An event stream is a response whose bytes are made when there is news; in between its connection is suspended. Now
  * and then a comment is sent, so that a client that is gone is noticed.
@@ -192,8 +193,11 @@ static void queue_run(struct serve_request *r, json_t *o)
 	}
 	if (!take_sets(r, json_object_get(o, "set"), &sets, &count))
 		return;
-	text = file != NULL ? json_dumps(file, JSON_COMPACT) : NULL;
-	good = file != NULL ? serve_jobs_submit(r, text != NULL ? text : "", sets, count, &jobs)
+	if (json_is_string(file))
+		text = strdup(json_string_value(file));
+	else
+		text = file != NULL ? json_dumps(file, JSON_COMPACT) : NULL;
+	good = file != NULL ? serve_jobs_submit(r, text != NULL ? text : "", json_is_string(file), sets, count, &jobs)
 	                    : serve_jobs_load(r, name, sets, count, &jobs);
 	free(text);
 	if (!good)

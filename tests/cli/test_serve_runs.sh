@@ -214,6 +214,21 @@ post '{"file": {"steps": ['"$read"', {"step": "write", "to": "out/${HOME}"}]}}'
 expect_problem 422
 post '{"file": 5}'
 expect_problem 422
+# As text: faults have the lines that the sender sees.
+text() { jq -n --arg text "$1" '{file: $text}'; }
+post "$(text $'{"steps": [\n{"step": "raed"}]}')"
+expect_problem 422
+expect_json '.errors[0] | .line == 2 and .suggestion == "read"'
+post "$(text '{')"
+expect_problem 422
+post "$(text "{\"steps\": [$read, {\"step\": \"write\", \"to\": \"/etc/{path}\"}]}")"
+expect_problem 422
+expect_json '.errors[0].pointer == "/steps/1/to"'
+post "$(text "{\"steps\": [$read, {\"step\": \"write\", \"to\": \"text/{path}\"}]}")"
+expect_code 202
+id=$(run_id)
+wait_until state_is "$id" done
+expect_same confined/in/f confined/text/f
 post '{"file": {}, "job": "x"}'
 expect_problem 422
 [ ! -e pwned ] && [ "$(ls outside)" = secret ] || fail "out of bounds"

@@ -1,8 +1,8 @@
 /*
  * submit.js - a job is chosen, looked at and run; what is wrong with a job file stands at its line.
  *
- * A job of the service is shown as it is, and can be run; a job file of somebody's own can be written or opened here and
- * checked, and is run once it lies in the service's directory of jobs. Faults come with line and column: then the text
+ * A job of the service is shown as it is, and can be run; a job file of somebody's own can be written or opened here, checked,
+ * and run where the service takes such (--allow-submit). Faults come with line and column: then the text
  * is shown as a list of lines, each fault below its own, in place of the field.
  */
 import { $, call, el, getJson, plural, Problem, sendJson, setText } from './core.js';
@@ -10,6 +10,7 @@ import { refreshRuns } from './runs.js';
 
 const OWN = '';
 const CONTEXT = 2; /* lines around one that is at fault */
+let takesFiles = false; /* whole job files */
 const values = new Map(); /* of ${NAME}, kept from one job to the next */
 
 const text = $('text'), gutter = $('gutter');
@@ -61,6 +62,44 @@ function edit(line, column) {
 
 /* ---- faults ---- */
 
+/* Where in a text that is JSON the value is that the pointer names: { line, column }, or null. */
+function locate(json, pointer) {
+	const parts = pointer.split('/').slice(1).map((p) => p.replaceAll('~1', '/').replaceAll('~0', '~'));
+	const token = /\s*(?:("(?:[^"\\]|\\.)*")|([[\]{}:,])|[^\s[\]{}:,"]+)/y;
+	let found = -1;
+	const read = () => {
+		const m = token.exec(json);
+		if (!m) throw new SyntaxError(json);
+		return { text: m[1] || m[2] || '', begin: token.lastIndex - m[0].trimStart().length };
+	};
+	const peek = () => {
+		const at = token.lastIndex, t = read();
+		token.lastIndex = at;
+		return t;
+	};
+	const value = (depth) => {
+		const t = read();
+		if (depth === parts.length) found = t.begin;
+		if (t.text !== '{' && t.text !== '[') return;
+		const end = t.text === '{' ? '}' : ']';
+		for (let i = 0; peek().text !== end; i++) {
+			const key = end === '}' ? JSON.parse(read().text) : String(i);
+			if (end === '}') read();
+			value(depth >= 0 && key === parts[depth] ? depth + 1 : -1);
+			if (peek().text === ',') read();
+		}
+		read();
+	};
+	try {
+		value(0);
+	} catch {
+		return null;
+	}
+	if (found < 0) return null;
+	const before = json.slice(0, found).split('\n');
+	return { line: before.length, column: before[before.length - 1].length + 1 };
+}
+
 function faultBox(e) {
 	const where = e.line ? `Line ${e.line}, column ${e.column}` : 'The job file';
 	const box = el('div', { className: 'told', tabIndex: -1 }, el('b', {}, `${where}: `), e.message);
@@ -78,7 +117,8 @@ function showFaults(errors) {
 	const lines = text.value.split('\n');
 	const at = new Map();
 	const box = $('checked');
-	const boxes = errors.map((e) => [e, faultBox(e)]);
+	const placed = errors.map((e) => (e.line || !e.pointer ? e : { ...e, ...locate(text.value, e.pointer) }));
+	const boxes = placed.map((e) => [e, faultBox(e)]);
 	for (const [e, b] of boxes) {
 		const line = e.line >= 1 && e.line <= lines.length ? e.line : 0;
 		at.set(line, [...(at.get(line) || []), b]);
@@ -119,7 +159,7 @@ async function check() {
 		const response = await call('POST', `v1/jobs${query ? `?${query}` : ''}`, { body: text.value, headers: { 'Content-Type': 'application/json' } });
 		const { jobs } = await response.json();
 		edit();
-		setText($('submit-status'), `Nothing is wrong with it: ${plural(jobs.length, 'job')} (${jobs.join(', ')}).${$('job').value === OWN ? ' Put it into the service’s directory of jobs to run it.' : ''}`);
+		setText($('submit-status'), `Nothing is wrong with it: ${plural(jobs.length, 'job')} (${jobs.join(', ')}).${$('job').value === OWN && !takesFiles ? ' Put it into the service’s directory of jobs to run it.' : ''}`);
 	} catch (e) {
 		tell(e, 'Not right yet');
 	}
@@ -127,14 +167,15 @@ async function check() {
 
 async function run(event) {
 	event.preventDefault();
-	if ($('job').value === OWN) {
+	const own = $('job').value === OWN;
+	if (own && !takesFiles) {
 		await check();
 		return;
 	}
 	$('run').disabled = true;
 	setText($('submit-status'), 'Submitting…');
 	try {
-		const made = await sendJson('POST', 'v1/runs', { job: $('job').value, set: Object.fromEntries(given()) });
+		const made = await sendJson('POST', 'v1/runs', { ...(own ? { file: text.value } : { job: $('job').value }), set: Object.fromEntries(given()) });
 		edit();
 		setText($('submit-status'), `${made.job} is queued. It is shown under Running.`);
 		refreshRuns();
@@ -149,9 +190,9 @@ async function choose() {
 	edit();
 	setText($('submit-status'), '');
 	text.readOnly = !own;
-	$('run').hidden = own;
-	$('check').className = own ? 'main' : '';
-	setText($('job-help'), own ? 'Write a job file, or open one, and have it checked here. The service runs the files that lie in its directory of jobs.' : '');
+	$('run').hidden = own && !takesFiles;
+	$('check').className = own && !takesFiles ? 'main' : '';
+	setText($('job-help'), !own ? '' : takesFiles ? 'Write a job file, or open one. It may read and write where this service lets such jobs.' : 'Write a job file, or open one, and have it checked here. The service runs the files that lie in its directory of jobs.');
 	setText($('text-label'), own ? 'Job file' : `${name}.json, as the service has it`);
 	if (!own) {
 		text.value = '';
@@ -190,6 +231,7 @@ export async function startSubmit(service) {
 		$('submit-form').hidden = true;
 		return;
 	}
+	takesFiles = service.submit;
 	$('submit-form').addEventListener('submit', run);
 	$('check').addEventListener('click', check);
 	$('edit').addEventListener('click', () => {
@@ -211,7 +253,7 @@ export async function startSubmit(service) {
 	} catch (e) {
 		setText($('submit-status'), `The jobs cannot be listed: ${e.message}.`);
 	}
-	$('job').replaceChildren(...jobs.map((name) => el('option', { value: name }, name)), el('option', { value: OWN }, 'A job file of my own, to be checked'));
+	$('job').replaceChildren(...jobs.map((name) => el('option', { value: name }, name)), el('option', { value: OWN }, takesFiles ? 'A job file of my own' : 'A job file of my own, to be checked'));
 	await choose();
-	if (jobs.length === 0) setText($('job-help'), 'There is no job yet: put job files NAME.json into the service’s directory of jobs.');
+	if (jobs.length === 0 && !takesFiles) setText($('job-help'), 'There is no job yet: put job files NAME.json into the service’s directory of jobs.');
 }

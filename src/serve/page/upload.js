@@ -208,8 +208,16 @@ async function giveUp(u) {
 	u.item.remove();
 	$('upload-files').focus();
 	setText($('upload-news'), isDone ? '' : `${u.name} was given up`);
-	if (u.id && !isDone) await call('DELETE', `v1/tus/${u.id}`, { headers: TUS }).catch(() => {});
 	next();
+	if (u.id && !isDone) await remove(u.id, 10);
+}
+/* The connection that was cut may hold it for a while. What cannot be removed now, the service forgets in a day. */
+async function remove(id, tries) {
+	try {
+		await call('DELETE', `v1/tus/${id}`, { headers: TUS });
+	} catch (e) {
+		if (tries > 1 && (e instanceof Unreachable || e.status === 423)) setTimeout(remove, 1500, id, tries - 1);
+	}
 }
 
 function add(files) {
