@@ -30,7 +30,7 @@ async function until(what, fn) {
 
 /* ---- what is served ---- */
 
-for (const dir of ['in', 'out/sub', 'jobs', 'state', 'tree', 'audited', 'audited2']) fs.mkdirSync(at(dir), { recursive: true });
+for (const dir of ['in', 'out/sub', 'jobs', 'state', 'tree', 'audited', 'audited2', 'mine']) fs.mkdirSync(at(dir), { recursive: true });
 for (let i = 0; i < 40; i++) write(`tree/${i}`, Buffer.alloc(1 << 20, i));
 const job = (name, steps, more = {}) => write(`jobs/${name}.json`, `${JSON.stringify({ name, ...more, steps }, null, 2)}\n`);
 job('checksums', [{ step: 'read', from: at('tree') }, { step: 'hash', algorithms: ['sha256'], manifest: at('SUMS') }]);
@@ -64,7 +64,7 @@ fs.writeFileSync(at('token'), `${TOKEN}\n`, { mode: 0o600 });
 let service;
 function startService(listen) {
 	return new Promise((resolve, reject) => {
-		service = spawn(bytemill, ['serve', '--listen', listen, '--jobs', 'jobs', '--inbox', 'in', '--outbox', 'out', '--token-file', 'token', '--drain', '1s', '--timeout', '5s'], { env });
+		service = spawn(bytemill, ['serve', '--listen', listen, '--jobs', 'jobs', '--inbox', 'in', '--outbox', 'out', '--allow-submit', 'mine', '--token-file', 'token', '--drain', '1s', '--timeout', '5s'], { env });
 		let said = '';
 		service.stderr.on('data', (d) => {
 			said += d;
@@ -215,6 +215,20 @@ await test('shows faults at their line', async () => {
 	await page.getByLabel('Job file', { exact: true }).fill(fs.readFileSync(at('jobs/checksums.json'), 'utf8'));
 	await page.getByRole('button', { name: 'Check' }).click();
 	await see(page.getByText('Nothing is wrong with it'));
+});
+
+await test('runs a job file of one\'s own, where that is allowed', async () => {
+	write('mine/data', 'mine');
+	await page.getByLabel('Job', { exact: true }).selectOption('');
+	await page.locator('#job-file').setInputFiles({ name: 'own.json', mimeType: 'application/json', buffer: Buffer.from('{\n  "steps": [\n    { "step": "read", "from": "data" },\n    { "step": "copy", "to": "/tmp/elsewhere" }\n  ]\n}\n') });
+	await see(page.getByText('Nothing is wrong with it'));
+	await page.getByRole('button', { name: 'Run', exact: true }).click();
+	assert.match(await page.locator('#checked .told', { hasText: 'does not lie below' }).textContent(), /^Line 4, column 29: /);
+	await page.getByRole('button', { name: 'Back to the text' }).click();
+	await page.getByLabel('Job file', { exact: true }).fill('{\n  "steps": [\n    { "step": "read", "from": "data" },\n    { "step": "copy", "to": "copy" }\n  ]\n}\n');
+	await page.getByRole('button', { name: 'Run', exact: true }).click();
+	await see(past('(submitted)', 'Done'));
+	assert.equal(fs.readFileSync(at('mine/copy'), 'utf8'), 'mine');
 });
 
 await test('a run that fails says why', async () => {
