@@ -25,12 +25,14 @@ void bm_guard_process(void)
 #endif
 }
 
-static bool reads_secret(const struct bm_step *step)
+static bool reads_secret(const void *params, const struct bm_option *options, size_t count)
 {
-	for (size_t i = 0; i < step->kind->option_count; i++) {
-		const struct bm_option *o = &step->kind->options[i];
-		const void *field = (const char *)&step->p + o->offset;
+	for (size_t i = 0; i < count; i++) {
+		const struct bm_option *o = &options[i];
+		const void *field = (const char *)params + o->offset;
 
+		if (o->type == BM_OPTION_OBJECT && reads_secret(params, o->fields, o->field_count))
+			return true;
 		if (!o->secret)
 			continue;
 		if (o->type == BM_OPTION_FILES ? ((const struct bm_strings *)field)->count > 0
@@ -44,7 +46,8 @@ void bm_guard_process_for(const struct bm_jobs *jobs)
 {
 	for (size_t i = 0; i < jobs->count; i++)
 		for (size_t k = 0; k < jobs->jobs[i]->step_count; k++)
-			if (reads_secret(&jobs->jobs[i]->steps[k])) {
+			if (reads_secret(&jobs->jobs[i]->steps[k].p, jobs->jobs[i]->steps[k].kind->options,
+			                 jobs->jobs[i]->steps[k].kind->option_count)) {
 				bm_guard_process();
 				return;
 			}

@@ -21,6 +21,7 @@
 struct bm_entry;
 struct bm_pace;
 struct bm_source;
+struct bm_url_client;
 
 /* How to give up the permit around a call that may sleep. Both may be NULL. */
 struct bm_blocker {
@@ -42,6 +43,11 @@ struct bm_blocker {
 /* Opens. The entry is borrowed for this call only. */
 enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
                               struct bm_source **out, struct bm_error *err) BM_NODISCARD;
+/* A BM_ENTRY_URL: until the server has said what it has. The client is borrowed while the source lives. What may pass is
+ * tried again as the client says, also while it is read. BM_ERR_MISMATCH: another size than expected; BM_ERR_TRUNCATED,
+ * BM_ERR_CHANGED, BM_ERR_FAILED: the text says what the server did. */
+enum bm_status bm_source_open_url(const struct bm_entry *e, struct bm_url_client *c, const struct bm_blocker *b,
+                                  struct bm_source **out, struct bm_error *err) BM_NODISCARD;
 /* The same, and reads the first up to cap bytes into buf where that can be had for one call less: *len is then not 0, and
  * *last as of bm_source_read, which goes on behind them. cap > 0. */
 enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlinks, uint8_t *buf, size_t cap,
@@ -52,15 +58,17 @@ enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlink
  * where all of it is a hole; buf is zeroed then too. cap > 0. */
 enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
                               const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
-/* How often opening or reading was tried again so far, and after which error the last time. */
+/* How often opening or reading was tried again so far, and after which error the last time (0: of a URL). */
 unsigned bm_source_retried(const struct bm_source *s, int *sys_errno);
 /* The next bm_source_read starts at offset. Only for a regular file whose size is known (stat size > 0); offset < size. */
 void bm_source_seek(struct bm_source *s, uint64_t offset);
 void bm_source_close(struct bm_source *s);                    /* NULL is fine */
 const struct stat *bm_source_stat(const struct bm_source *s); /* as at open; borrowed */
-int bm_source_fd(const struct bm_source *s);
-bool bm_source_is_sparse(const struct bm_source *s); /* regular, and fewer blocks than bytes */
+int bm_source_fd(const struct bm_source *s);                  /* -1: a URL */
+bool bm_source_is_sparse(const struct bm_source *s);          /* regular, and fewer blocks than bytes */
 bool bm_source_is_regular(const struct bm_source *s);
+/* Its stat holds what a copy of it should have: a regular file, or a URL whose server said when it was changed. */
+bool bm_source_has_times(const struct bm_source *s);
 /* Compares with the file as it is now; BM_ERR_CHANGED. For copies in the kernel; bm_source_read does it at the end. */
 enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_error *err) BM_NODISCARD;
 /* Is whoever writes the file from now on sure to leave it with other times than bm_source_stat has? Not so where it was

@@ -22,6 +22,7 @@
 
 struct bm_glob;
 struct bm_feed; /* bm_feed.h */
+struct bm_url_item;
 struct bm_walk;
 struct bm_dir; /* an open directory, counted; entries hold their parent */
 
@@ -32,6 +33,8 @@ struct bm_walk_root {
 	bool literal_dash; /* "-" is a file of that name */
 	/* Nothing is looked for: the input is what this gives, under the name path. Borrowed by the walk and its entry. */
 	struct bm_feed *feed;
+	/* Not NULL: no path, but this URL. Borrowed. */
+	const struct bm_url_item *url;
 };
 
 struct bm_walk_options {
@@ -43,6 +46,9 @@ struct bm_walk_options {
 	const char *list_path;
 	const char *list_base;
 	bool list_nul;
+	/* The list is of URLs: each line one, or an object of JSON (walk_url.c); empty lines and those that begin with '#'
+	 * are passed over. list_nul and list_base are not used then. */
+	bool list_is_urls;
 
 	/* Against the relative path of files; no match with any: left out; 0 of them: all in. */
 	const struct bm_glob *const *include;
@@ -70,6 +76,7 @@ struct bm_walk_options {
 enum bm_entry_kind {
 	BM_ENTRY_FILE,
 	BM_ENTRY_STREAM, /* stdin, FIFO, device: no size, read once, serial */
+	BM_ENTRY_URL,    /* display is the URL as it may be shown, path the output's name; for bm_source_open_url */
 	BM_ENTRY_ERROR
 };
 
@@ -92,8 +99,9 @@ struct bm_entry {
 		uint32_t mtime_ns;
 		uint64_t dev, ino;
 		uint32_t mode;
-	} st;                   /* valid where has_stat */
-	struct bm_error *error; /* BM_ENTRY_ERROR: owned */
+	} st;                    /* valid where has_stat */
+	struct bm_error *error;  /* BM_ENTRY_ERROR: owned */
+	struct bm_url_item *url; /* BM_ENTRY_URL: owned */
 };
 
 /* An entry made by hand, for what no walk lists (a single file of a command): copies both strings, kind FILE or STREAM,

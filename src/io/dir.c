@@ -8,6 +8,7 @@
  * directory is then opened by path and has to be the same by device and inode, so that the promise is the same, only
  * slower.
  */
+#include "bm_url.h"
 #include "io_dir.h"
 
 #include <errno.h>
@@ -213,6 +214,10 @@ void bm_entry_destroy(struct bm_entry *e)
 	if (!e)
 		return;
 	bm_dir_unref(e->dir);
+	if (e->url) {
+		bm_url_item_fini(e->url);
+		free(e->url);
+	}
 	free(e->error);
 	free(e);
 }

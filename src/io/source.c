@@ -11,6 +11,7 @@
  * - UNSIZED, a regular file with size 0: mostly just empty, but /proc and the like give content all the same. Read by
  *   file position until the end; one byte is read ahead, so that the last chunk can say that it is the last.
  * - STREAM, standard input, FIFO, device: the same without a check for changes.
+ * A URL is read by url_source.c, which has an end, errors and tries of its own.
  *
  * The permit: RWF_NOWAIT gives what is in the page cache (or in the pipe) and nothing else; only what is missing is
  * read between block() and unblock(), after the pages to come have been asked for. Where the file system does not know
@@ -50,12 +51,13 @@
 #include "bm_pace.h"
 #include "io_dir.h"
 #include "io_sys.h"
+#include "url_source.h"
 
 #define RETRY_FIRST_MS 100
 #define RETRY_MOST_MS 10000
 #define HINT_BYTES ((off_t)1 << 20) /* larger files get read-ahead hints */
 
-enum mode { SIZED, UNSIZED, STREAM };
+enum mode { SIZED, UNSIZED, STREAM, URL };
 
 struct bm_source {
 	int fd;
@@ -80,6 +82,7 @@ struct bm_source {
 	/* UNSIZED, STREAM: the byte that was read ahead. */
 	bool has_ahead;
 	uint8_t ahead;
+	struct url_fetch *fetch; /* URL; owned */
 	size_t name_len;
 	char name[];
 };
@@ -302,6 +305,28 @@ fail:
 	return status;
 }
 
+enum bm_status bm_source_open_url(const struct bm_entry *e, struct bm_url_client *c, const struct bm_blocker *b,
+                                  struct bm_source **out, struct bm_error *err)
+{
+	struct bm_source *s = calloc(1, sizeof *s + e->display_len + 1);
+
+	*out = NULL;
+	if (!s)
+		return bm_error_set_nomem(err);
+	s->fd = -1;
+	s->mode = URL;
+	s->name_len = e->display_len;
+	memcpy(s->name, e->display, e->display_len + 1);
+	enum bm_status status = url_fetch_open(c, e->url, e->display, b, &s->fetch, err);
+	if (status != BM_OK) {
+		bm_source_close(s);
+		return status;
+	}
+	url_fetch_stat(s->fetch, &s->st);
+	*out = s;
+	return BM_OK;
+}
+
 enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
                               struct bm_source **out, struct bm_error *err)
 {
@@ -331,6 +356,7 @@ void bm_source_close(struct bm_source *s)
 		bm_feed_leave(s->feed);
 	if (s->owns_fd)
 		bm_io_close(s->fd);
+	url_fetch_close(s->fetch);
 	free(s);
 }
 
@@ -342,7 +368,7 @@ void bm_source_close(struct bm_source *s)
 bool bm_source_is_settled(const struct bm_source *s)
 {
 	int64_t age;
-	if (s->mode == STREAM)
+	if (!bm_source_is_regular(s))
 		return true;
 	age = (int64_t)(s->opened.tv_sec - s->st.st_ctim.tv_sec) * 1000000000 +
 	      (s->opened.tv_nsec - s->st.st_ctim.tv_nsec);
@@ -364,7 +390,7 @@ int bm_source_fd(const struct bm_source *s)
 unsigned bm_source_retried(const struct bm_source *s, int *sys_errno)
 {
 	*sys_errno = s->retry_errno;
-	return s->retried;
+	return s->fetch ? url_fetch_retried(s->fetch) : s->retried;
 }
 
 bool bm_source_is_sparse(const struct bm_source *s)
@@ -374,7 +400,12 @@ bool bm_source_is_sparse(const struct bm_source *s)
 
 bool bm_source_is_regular(const struct bm_source *s)
 {
-	return s->mode != STREAM;
+	return s->mode == SIZED || s->mode == UNSIZED;
+}
+
+bool bm_source_has_times(const struct bm_source *s)
+{
+	return s->mode == URL ? url_fetch_has_mtime(s->fetch) : s->mode != STREAM;
 }
 
 const char *bm_source_name(const struct bm_source *s)
@@ -392,7 +423,7 @@ void bm_source_seek(struct bm_source *s, uint64_t offset)
 enum bm_status bm_source_check_unchanged(const struct bm_source *s, struct bm_error *err)
 {
 	struct stat now;
-	if (s->mode == STREAM)
+	if (!bm_source_is_regular(s))
 		return BM_OK;
 	if (fstat(s->fd, &now) != 0)
 		return bm_io_fail(err, errno, s->name, s->name_len, "cannot stat after reading");
@@ -631,6 +662,8 @@ enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, siz
 	enum bm_status status;
 	if (s->feed)
 		status = read_feed(s, buf, cap, len, b, err);
+	else if (s->mode == URL)
+		status = url_fetch_read(s->fetch, buf, cap, len, &s->ended, b, err);
 	else if (s->mode == SIZED)
 		status = read_sized(s, buf, cap, len, hole, b, err);
 	else

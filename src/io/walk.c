@@ -446,7 +446,7 @@ enum bm_status bm_walk_create(const struct bm_walk_options *opt, struct bm_walk 
 	bool stdin_root = false;
 	for (size_t i = 0; i < opt->root_count; i++) {
 		const struct bm_walk_root *r = &opt->roots[i];
-		if (!r->is_glob && !r->literal_dash && !r->feed && strcmp(r->path, "-") == 0) {
+		if (!r->url && !r->is_glob && !r->literal_dash && !r->feed && strcmp(r->path, "-") == 0) {
 			if (stdin_root)
 				return bm_error_set(err, BM_ERR_USAGE, "-",
 				                    "standard input is named twice as an input: name it once");

@@ -46,7 +46,7 @@ static ssize_t refill(struct bm_walk *w)
 static int read_entry(struct bm_walk *w)
 {
 	struct walk_list *l = &w->list;
-	const int sep = w->opt.list_nul ? '\0' : '\n';
+	const int sep = w->opt.list_nul && !w->opt.list_is_urls ? '\0' : '\n';
 	bool any = false, too_long = false;
 	bm_buf_reset(&l->line);
 	for (;;) {
@@ -174,6 +174,9 @@ struct bm_entry *bm_walk_list_next(struct bm_walk *w)
 		return bm_walk_error(
 			w, NULL, 0, l->line.data, 256, BM_ERR_LIMIT, 0,
 			"an entry of the list is longer than 64 KiB and was left out (256 bytes of it are shown)");
+	l->line_number++;
+	if (w->opt.list_is_urls)
+		return bm_walk_url_line(w);
 	return l->line.len ? take_entry(w) : NULL;
 }
 

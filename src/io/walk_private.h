@@ -1,5 +1,5 @@
 /* walk_private.h - what walk.c (the tree), walk_read.c (one directory), walk_root.c (roots, globs, filters) and
- * walk_list.c (lists) share. All of it belongs to the one thread that is inside bm_walk_next. */
+ * walk_list.c (lists) and walk_url.c (URLs) share. All of it belongs to the one thread that is inside bm_walk_next. */
 #ifndef BM_WALK_PRIVATE_H
 #define BM_WALK_PRIVATE_H
 
@@ -8,6 +8,7 @@
 #include "bm_glob.h"
 #include "bm_mem.h"
 #include "bm_source.h"
+#include "bm_url.h"
 #include "bm_walk.h"
 #include "io_dir.h"
 
@@ -59,6 +60,7 @@ struct walk_list {
 	size_t pos, len;
 	char *buf; /* 64 KiB, owned */
 	struct bm_buf line;
+	uint64_t line_number;       /* of what is in line */
 	struct bm_buf shown, clean; /* scratch for one entry */
 };
 
@@ -145,6 +147,10 @@ bool bm_walk_frame_real(struct bm_walk *w, struct frame *f, const struct frame *
 bool bm_walk_is_own(struct bm_walk *w, const struct frame *f, const char *name, size_t name_len);
 void bm_walk_glob_fini(struct bm_walk *w);
 bool bm_walk_sort_skip(struct bm_walk *w); /* false: no memory */
+
+/* walk_url.c; never NULL but for bm_walk_url_line, where there is nothing on the line */
+struct bm_entry *bm_walk_url(struct bm_walk *w, const struct bm_url_item *item);
+struct bm_entry *bm_walk_url_line(struct bm_walk *w);
 
 /* walk_list.c */
 struct bm_entry *bm_walk_list_next(struct bm_walk *w); /* NULL: a tree was started or the list is at its end */

@@ -394,6 +394,8 @@ struct bm_entry *bm_walk_start_root(struct bm_walk *w)
 		e->feed = r->feed;
 		return e;
 	}
+	if (r->url)
+		return bm_walk_url(w, r->url);
 	if (r->is_glob)
 		return start_glob(w, r->path);
 	if (strcmp(r->path, "-") == 0 && !r->literal_dash) {

@@ -12,6 +12,7 @@
 #include "bm_glob.h"
 #include "bm_sink.h"
 #include "bm_text.h"
+#include "bm_url.h"
 
 /* ---- looking into a step ---- */
 
@@ -266,7 +267,11 @@ static void check_verify(struct job_report *r, const struct bm_job *job)
 		if (rp->files_from != NULL) {
 			key = "files_from";
 			why = "verify goes through a whole directory, not through a list of files";
+		} else if (rp->urls.count > 0 || rp->urls_from != NULL) {
+			key = rp->urls_from != NULL ? "urls_from" : "urls";
+			why = "verify goes through a whole directory, not through URLs";
 		} else if (rp->from.count != 1 || job_is_dash(rp->from.items[0]) ||
+		           (!rp->literal && bm_url_is(rp->from.items[0])) ||
 		           (!rp->literal && bm_glob_has_magic(rp->from.items[0]))) {
 			why = "verify wants one directory to compare with the manifest";
 		} else if (rp->min_size > 0 || rp->max_size > 0) {

@@ -282,6 +282,7 @@ static void check_streams(struct job_report *r, const struct bm_jobs *jobs)
 			const struct bm_step *s = &n->job.steps[k];
 			const struct bm_strings *from = job_field_of(s, "from", BM_OPTION_PATHS, NULL);
 			const char *const *list = job_field_of(s, "files_from", BM_OPTION_PATH, NULL);
+			const char *const *urls = job_field_of(s, "urls_from", BM_OPTION_PATH, NULL);
 			const char *const outputs[] = {"manifest", "to"};
 
 			for (size_t f = 0; from != NULL && f < from->count; f++) {
@@ -292,6 +293,8 @@ static void check_streams(struct job_report *r, const struct bm_jobs *jobs)
 			}
 			if (list != NULL && job_is_dash(*list))
 				claim_stdin(r, &in, n, s, "files_from");
+			if (urls != NULL && job_is_dash(*urls))
+				claim_stdin(r, &in, n, s, "urls_from");
 			if (s->kind->reads_manifest && job_is_dash(job_template_of(s, "manifest", NULL)))
 				claim_stdin(r, &in, n, s, "manifest");
 			for (size_t o = s->kind->reads_manifest ? 1 : 0; o < 2; o++)

@@ -22,6 +22,7 @@
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_plan.h"
+#include "bm_url.h"
 
 void job_key_put_path(struct bm_buf *out, const char *cwd, const char *path)
 {
@@ -66,7 +67,7 @@ static void put_path(struct bm_buf *out, const char *cwd, const char *path)
 	bm_buf_putc(out, path != NULL ? 1 : 0);
 	if (path == NULL)
 		return;
-	if (strcmp(path, "-") == 0)
+	if (strcmp(path, "-") == 0 || bm_url_is(path))
 		bm_buf_puts(out, path);
 	else
 		job_key_put_path(out, cwd, path);
@@ -146,6 +147,15 @@ static void put_option(struct bm_buf *out, const char *cwd, const struct bm_opti
 		for (size_t i = 0; i < o->field_count; i++)
 			put_option(out, cwd, &o->fields[i], params);
 		break;
+	case BM_OPTION_OBJECTS: {
+		const struct bm_objects *l = field;
+
+		bm_buf_put_u64(out, l->count);
+		for (size_t k = 0; k < l->count; k++)
+			for (size_t i = 0; i < o->field_count; i++)
+				put_option(out, cwd, &o->fields[i], (const char *)l->items + k * o->item_size);
+		break;
+	}
 	}
 }
 

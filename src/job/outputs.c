@@ -50,7 +50,7 @@ static bool has_unique_names(const struct job_run *j)
 {
 	const struct bm_read_params *rp = &j->job->steps[0].p.read;
 
-	return rp->from.count == 1 && rp->files_from == NULL;
+	return rp->from.count + rp->urls.count == 1 && rp->files_from == NULL && rp->urls_from == NULL;
 }
 
 static bool dirs_overlap(const char *a, const char *b)

@@ -52,6 +52,8 @@ static bool input_path(struct outputs *o, const struct job_run *j, const struct 
 {
 	const struct bm_read_params *rp = &j->job->steps[0].p.read;
 
+	if (e->kind == BM_ENTRY_URL)
+		return false;
 	for (size_t i = 0; i < o->root_count; i++) {
 		const struct outputs_root *r = &o->roots[i];
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bm_glob.h"
+#include "bm_url.h"
 
 static bool add_target(struct outputs *o, struct job_run *j, unsigned step, const char *to, size_t prefix_len,
                        const char *suffix)
@@ -26,7 +27,9 @@ static bool add_target(struct outputs *o, struct job_run *j, unsigned step, cons
 	t = &more[o->target_count];
 	while (prefix_len > 0 && to[prefix_len - 1] != '/')
 		prefix_len--;
-	*t = (struct outputs_target){j, step, outputs_real_dir(to, prefix_len), prefix_len, suffix};
+	*t = (struct outputs_target){j, step,
+	                             bm_url_is(to) ? bm_memdup0(to, prefix_len) : outputs_real_dir(to, prefix_len),
+	                             prefix_len, suffix};
 	if (t->dir == NULL)
 		return false;
 	o->target_count++;
@@ -141,7 +144,7 @@ bool outputs_collect(struct outputs *o, struct job_run *j)
 			o->fixed[o->fixed_count - 1].is_descriptor = true;
 	}
 	for (size_t i = 0; i < rp->from.count && ok; i++)
-		if (strcmp(rp->from.items[i], "-") != 0)
+		if (strcmp(rp->from.items[i], "-") != 0 && (rp->literal || !bm_url_is(rp->from.items[i])))
 			ok = add_root(o, j, i, rp->from.items[i]);
 	if (rp->files_from != NULL && rp->from.count == 0 && ok)
 		ok = add_root(o, j, 0, "");

@@ -80,6 +80,21 @@ struct read_state {
 
 static bool read_object(struct job_report *r, const struct bm_option *o, void *params, const json_t *v,
                         const char *base);
+static bool read_objects(struct job_report *r, const struct bm_option *o, struct bm_objects *list, const json_t *v,
+                         const char *base);
+
+static bool read_any(struct job_report *r, const struct bm_option *o, void *params, const json_t *v, const char *base)
+{
+	switch (o->type) {
+	case BM_OPTION_OBJECT:
+		*(bool *)((char *)params + o->offset) = true;
+		return read_object(r, o, params, v, base);
+	case BM_OPTION_OBJECTS:
+		return read_objects(r, o, (void *)((char *)params + o->offset), v, base);
+	default:
+		return job_value_set(r, o, params, v, base);
+	}
+}
 
 /* Reads the value of key where it is one of the options; false where it is none. */
 static bool read_option(struct job_report *r, const struct bm_option *options, size_t count, void *params,
@@ -92,8 +107,7 @@ static bool read_option(struct job_report *r, const struct bm_option *options, s
 			continue;
 		st->present |= UINT64_C(1) << i;
 		mark = job_report_down(r, key);
-		if (options[i].type == BM_OPTION_OBJECT ? !read_object(r, &options[i], params, v, base)
-		                                        : !job_value_set(r, &options[i], params, v, base))
+		if (!read_any(r, &options[i], params, v, base))
 			st->faulty |= UINT64_C(1) << i;
 		job_report_up(r, mark);
 		return true;
@@ -101,7 +115,7 @@ static bool read_option(struct job_report *r, const struct bm_option *options, s
 	return false;
 }
 
-/* The keys of an option that is an object; false on a fault, which was told. */
+/* The keys of an option that is an object, or of one object of several; false on a fault, which was told. */
 static bool read_object(struct job_report *r, const struct bm_option *o, void *params, const json_t *v,
                         const char *base)
 {
@@ -115,7 +129,10 @@ static bool read_object(struct job_report *r, const struct bm_option *o, void *p
 	if (!json_is_object(v)) {
 		struct bm_buf allowed = {0};
 
-		job_put_found(&found, v);
+		if (o->type == BM_OPTION_OBJECTS && json_is_string(v))
+			bm_buf_puts(&found, "a string"); /* a URL, in which there may be a password */
+		else
+			job_put_found(&found, v);
 		job_put_allowed(&allowed, o);
 		if (found.oom || allowed.oom)
 			r->oom = true;
@@ -125,7 +142,6 @@ static bool read_object(struct job_report *r, const struct bm_option *o, void *p
 		bm_buf_fini(&allowed);
 		return false;
 	}
-	*(bool *)((char *)params + o->offset) = true;
 	json_object_foreach((json_t *)(uintptr_t)v, key, value)
 	{
 		if (read_option(r, o->fields, o->field_count, params, key, value, base, &st))
@@ -142,6 +158,34 @@ static bool read_object(struct job_report *r, const struct bm_option *o, void *p
 		is_good = false;
 	}
 	return is_good && st.faulty == 0;
+}
+
+/* One object, or an array of them. */
+static bool read_objects(struct job_report *r, const struct bm_option *o, struct bm_objects *list, const json_t *v,
+                         const char *base)
+{
+	const bool is_array = json_is_array(v);
+	const size_t count = is_array ? json_array_size(v) : 1;
+	bool is_good = true;
+
+	list->items = bm_calloc_array(count + 1, o->item_size);
+	if (list->items == NULL) {
+		r->oom = true;
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		char *item = (char *)list->items + i * o->item_size;
+		size_t mark = r->pointer.len;
+
+		list->count++;
+		if (is_array)
+			job_report_down_index(r, i);
+		for (size_t k = 0; k < o->field_count; k++)
+			r->oom = r->oom || !job_value_default(&o->fields[k], item);
+		is_good = read_object(r, o, item, is_array ? json_array_get(v, i) : v, base) && is_good;
+		job_report_up(r, mark);
+	}
+	return is_good;
 }
 
 /* ---- steps ---- */

@@ -354,6 +354,7 @@ void job_put_allowed(struct bm_buf *out, const struct bm_option *o)
 		job_put_list(out, o->values, "or");
 		break;
 	case BM_OPTION_OBJECT:
+	case BM_OPTION_OBJECTS:
 		bm_buf_puts(out, "an object with the keys ");
 		for (size_t i = 0; i < o->field_count; i++)
 			bm_buf_printf(out, "%s%s",
@@ -361,6 +362,8 @@ void job_put_allowed(struct bm_buf *out, const struct bm_option *o)
 			              : i + 1 < o->field_count ? ", "
 			                                       : " and ",
 			              o->fields[i].name);
+		if (o->type == BM_OPTION_OBJECTS)
+			bm_buf_puts(out, "; or an array of such objects");
 		break;
 	}
 }

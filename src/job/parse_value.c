@@ -23,6 +23,7 @@
 #include "bm_glob.h"
 #include "bm_template.h"
 #include "bm_text.h"
+#include "bm_url.h"
 
 /* ---- messages ---- */
 
@@ -96,6 +97,12 @@ static bool is_path(const struct bm_option *o)
 	       o->type == BM_OPTION_TEMPLATE;
 }
 
+/* Where a URL may stand in the place of a path. */
+static bool may_be_url(const struct bm_option *o)
+{
+	return o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE;
+}
+
 static bool check_template(struct job_report *r, const struct bm_option *o, const char *text)
 {
 	struct bm_template *t = NULL;
@@ -141,6 +148,16 @@ static bool check_text(struct job_report *r, const struct bm_option *o, bool in_
 
 	if (!check_no_secret(r, o, in_list, text))
 		return false;
+	if (may_be_url(o) && bm_url_is(text)) {
+		struct bm_error why = BM_ERROR_INIT;
+
+		if (bm_url_check(text, &why) != BM_OK) {
+			job_fault(r, JOB_FAULT, NULL, "%s %s %s", o->name, in_list ? "holds" : "is", why.text);
+			return false;
+		}
+		if (o->type == BM_OPTION_PATHS)
+			return true;
+	}
 	if (o->type == BM_OPTION_STRING) {
 		if (o->max == 0 || (len >= (size_t)o->min && len <= (size_t)o->max))
 			return true;
@@ -219,7 +236,8 @@ char *job_path_join(const struct bm_option *o, const char *base, const char *pat
 	struct bm_buf out = {0};
 	bool is_glob = false;
 
-	if (base == NULL || *base == '\0' || strcmp(base, ".") == 0 || *path == '/' || strcmp(path, "-") == 0)
+	if (base == NULL || *base == '\0' || strcmp(base, ".") == 0 || *path == '/' || strcmp(path, "-") == 0 ||
+	    (may_be_url(o) && bm_url_is(path)))
 		return bm_memdup0(path, strlen(path));
 	if (o->type == BM_OPTION_PATHS)
 		is_glob = bm_glob_has_magic(base) || bm_glob_has_magic(path);
@@ -488,7 +506,8 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 	case BM_OPTION_ENUMS:
 		return set_enums(r, o, field, v);
 	case BM_OPTION_OBJECT:
-		break; /* its keys are read one by one, by parse.c */
+	case BM_OPTION_OBJECTS:
+		break; /* their keys are read one by one, by parse.c */
 	}
 	return false;
 }
@@ -501,7 +520,7 @@ bool job_value_default(const struct bm_option *o, void *params)
 	json_t *v = NULL;
 	bool ok;
 
-	for (size_t i = 0; i < o->field_count; i++)
+	for (size_t i = 0; i < o->field_count && o->type == BM_OPTION_OBJECT; i++)
 		if (!job_value_default(&o->fields[i], params))
 			return false;
 	if (o->default_json == NULL)
@@ -590,6 +609,16 @@ bool job_value_check(struct job_report *r, const struct bm_option *o, const void
 	case BM_OPTION_DURATION:
 	case BM_OPTION_BOOL:
 		return true;
+	case BM_OPTION_OBJECTS: {
+		const struct bm_objects *list = field;
+		bool ok = true;
+
+		for (size_t k = 0; k < list->count; k++)
+			for (size_t i = 0; i < o->field_count; i++)
+				ok = job_value_check(r, &o->fields[i], (const char *)list->items + k * o->item_size) &&
+				     ok;
+		return ok;
+	}
 	case BM_OPTION_OBJECT: {
 		bool ok = true;
 

@@ -5,14 +5,17 @@
 
 #include "bm_error.h"
 #include "bm_text.h"
+#include "bm_url.h"
 #include "job_key.h"
 #include "run_internal.h"
 
 static void print_name(FILE *out, const char *name)
 {
-	struct bm_buf b = {0};
+	struct bm_buf b = {0}, shown = {0};
 
-	bm_escape_display(&b, name, strlen(name));
+	bm_url_redact(&shown, name, strlen(name));
+	bm_escape_display(&b, shown.data != NULL ? shown.data : "", shown.len);
+	bm_buf_fini(&shown);
 	if (!b.oom && b.data != NULL)
 		fputs(b.data, out);
 	bm_buf_fini(&b);
@@ -33,6 +36,13 @@ static void print_steps(FILE *out, const struct job_run *j)
 			if (s->p.read.files_from != NULL) {
 				fputs(s->p.read.from.count > 0 ? ", names from " : "names from ", out);
 				print_name(out, s->p.read.files_from);
+			}
+			if (s->p.read.urls.count > 0)
+				fprintf(out, "%s%zu URLs", s->p.read.from.count > 0 ? ", " : "", s->p.read.urls.count);
+			if (s->p.read.urls_from != NULL) {
+				fputs(s->p.read.from.count + s->p.read.urls.count > 0 ? ", URLs from " : "URLs from ",
+				      out);
+				print_name(out, s->p.read.urls_from);
 			}
 			if (s->p.read.remove)
 				fputs("; each is removed when all is made of it", out);
@@ -93,8 +103,8 @@ static enum bm_status print_inputs(FILE *out, struct job_run *j, struct bm_error
 			own_outputs++;
 		} else {
 			files++;
-			streams += e->kind == BM_ENTRY_STREAM;
-			bytes += e->has_stat && e->kind == BM_ENTRY_FILE ? e->st.size : 0;
+			streams += e->kind == BM_ENTRY_STREAM || (e->kind == BM_ENTRY_URL && !e->has_stat);
+			bytes += e->has_stat && e->kind != BM_ENTRY_STREAM ? e->st.size : 0;
 		}
 		bm_entry_destroy(e);
 	}

@@ -222,7 +222,7 @@ static void *scout_main(void *arg)
 		}
 		while (!atomic_load(&run->cancelled) && (e = bm_walk_next(w, NULL)) != NULL) {
 			atomic_fetch_add(&run->files_total, 1);
-			if (e->kind == BM_ENTRY_STREAM)
+			if (e->kind == BM_ENTRY_STREAM || (e->kind == BM_ENTRY_URL && !e->has_stat))
 				whole = false;
 			if (e->has_stat)
 				atomic_fetch_add(&run->bytes_total, e->st.size);

@@ -11,9 +11,11 @@
 #include "bm_text.h"
 #include "run_internal.h"
 
-static enum bm_status make_plans(struct bm_run *run, size_t *state_bytes, size_t *min_bytes, struct bm_error *err)
+/* ahead: what all jobs together may take to read ahead. */
+static enum bm_status make_plans(struct bm_run *run, size_t ahead, size_t *state_bytes, size_t *fixed_bytes,
+                                 size_t *min_bytes, struct bm_error *err)
 {
-	*state_bytes = *min_bytes = 0;
+	*state_bytes = *fixed_bytes = *min_bytes = 0;
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct job_run *j = &run->job_runs[i];
 		struct bm_pipeline pl = {0};
@@ -21,6 +23,7 @@ static enum bm_status make_plans(struct bm_run *run, size_t *state_bytes, size_t
 		bm_plan_destroy(j->plan);
 		j->plan = NULL;
 		j->ctx.permits = run->permits;
+		j->ctx.ahead_bytes = ahead / run->job_count;
 		enum bm_status status = bm_plan_create(&j->ctx, &j->plan, err);
 		if (status != BM_OK)
 			return status;
@@ -30,6 +33,7 @@ static enum bm_status make_plans(struct bm_run *run, size_t *state_bytes, size_t
 		if (need > *min_bytes)
 			*min_bytes = need;
 		*state_bytes += j->plan->state_bytes;
+		*fixed_bytes += j->plan->fixed_bytes;
 	}
 	return BM_OK;
 }
@@ -53,26 +57,35 @@ static uint64_t wanted_memory(const struct bm_run *run)
 
 enum bm_status run_fit(struct bm_run *run, size_t *buffers, struct bm_error *err)
 {
-	size_t state_bytes, min_bytes;
+	size_t state_bytes, fixed_bytes, min_bytes;
 	enum bm_status status;
 
 	run->memory = wanted_memory(run);
-	status = make_plans(run, &state_bytes, &min_bytes, err);
+	size_t ahead = (size_t)run->memory / 4;
+	status = make_plans(run, ahead, &state_bytes, &fixed_bytes, &min_bytes, err);
 	if (status != BM_OK)
 		return status;
 	size_t each = state_bytes / run->permits;
-	if (run->memory < min_bytes + each) {
+	if (run->memory - fixed_bytes < min_bytes + each &&
+	    fixed_bytes > 0) { /* reading ahead is what can be done without */
+		ahead = 0;
+		status = make_plans(run, ahead, &state_bytes, &fixed_bytes, &min_bytes, err);
+		if (status != BM_OK)
+			return status;
+	}
+	uint64_t left = run->memory - fixed_bytes;
+	if (left < min_bytes + each) {
 		char have[16], want[16];
 
 		return bm_error_set(err, BM_ERR_USAGE, NULL,
 		                    "memory is %s, but these steps need %s at the least; raise memory or lower chunk",
 		                    bm_size_format(run->memory, have), bm_size_format(min_bytes + each, want));
 	}
-	if (run->memory / run->permits < min_bytes + each) {
-		run->permits = (unsigned)(run->memory / (min_bytes + each));
-		status = make_plans(run, &state_bytes, &min_bytes, err);
+	if (left / run->permits < min_bytes + each) {
+		run->permits = (unsigned)(left / (min_bytes + each));
+		status = make_plans(run, ahead, &state_bytes, &fixed_bytes, &min_bytes, err);
 	}
-	*buffers = (size_t)run->memory - state_bytes;
+	*buffers = (size_t)left - state_bytes;
 	return status;
 }
 

@@ -190,6 +190,8 @@ static json_t *type_of(const struct bm_option *o)
 		return one_or_many(enum_type(o->values), true, true);
 	case BM_OPTION_OBJECT:
 		return object_type(o);
+	case BM_OPTION_OBJECTS:
+		return one_or_many(object_type(o), false, false);
 	}
 	return NULL;
 }

@@ -34,6 +34,7 @@ struct bm_job_context {
 	unsigned permits;
 	int cancel_fd;        /* readable once the run is cancelled: for sleeps that have no end of their own */
 	struct bm_pace *pace; /* of what is read; borrowed; NULL: as fast as can be */
+	size_t ahead_bytes;   /* what its fetches of URLs may take to read ahead; before a plan is made */
 	atomic_uint_fast64_t *bytes_read;    /* of the inputs; the job's counters */
 	atomic_uint_fast64_t *bytes_written; /* by sinks */
 	void (*tick)(void *arg);             /* after some progress; cheap; any thread */
@@ -195,6 +196,7 @@ struct bm_plan {
 	unsigned side;      /* which buffer holds the data at this place */
 	size_t data_bytes;  /* the most that a chunk can hold at this place */
 	size_t state_bytes; /* of codec states, all threads together */
+	size_t fixed_bytes; /* taken whatever the number of threads: what fetches of URLs read ahead */
 	unsigned slots;     /* of struct bm_chunk used in this segment */
 	bool kernel_copy; /* read, one copy or write, nothing else: the kernel can copy whole files; neither limit_rate nor retries */
 	bool skip_early; /* nothing but outputs that may be skipped: look before reading */

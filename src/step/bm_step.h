@@ -38,11 +38,16 @@ enum bm_option_type {
 	BM_OPTION_BOOL,     /* bool */
 	BM_OPTION_ENUM,     /* int: index into values */
 	BM_OPTION_ENUMS,    /* struct bm_enum_list: one of values or an array of them, no repeats */
-	BM_OPTION_OBJECT    /* bool: whether it is there; its keys are the options in fields, in the same struct */
+	BM_OPTION_OBJECT,   /* bool: whether it is there; its keys are the options in fields, in the same struct */
+	BM_OPTION_OBJECTS   /* struct bm_objects: one object or an array; fields are offsets in an item */
 };
 
 struct bm_strings {
 	char **items; /* owned, and each item */
+	size_t count;
+};
+struct bm_objects {
+	void *items; /* owned, and what their fields own; item_size bytes each */
 	size_t count;
 };
 struct bm_enum_list {
@@ -62,8 +67,9 @@ struct bm_option {
 	const char *default_json;       /* "6", "\"gzip\"", "false"; NULL: none (zero) */
 	int64_t min, max;               /* INTEGER, SIZE; max 0 on SIZE: no upper limit; min of STRINGS: how many */
 	const char *const *values;      /* ENUM, ENUMS: NULL-terminated */
-	const struct bm_option *fields; /* OBJECT: no objects among them */
+	const struct bm_option *fields; /* OBJECT, OBJECTS: no objects among them */
 	size_t field_count;
+	size_t item_size;      /* OBJECTS */
 	unsigned placeholders; /* TEMPLATE, NAME: mask of enum bm_placeholder */
 	bool secret;           /* PATH, FILES: what is named holds keys or a passphrase */
 	const char *help;      /* one line, no full stop */
@@ -71,11 +77,26 @@ struct bm_option {
 
 /* ---- parameters, one struct a step kind (each is freed by bm_params_fini with its table) ---- */
 
+struct bm_http_params { /* of read, copy and write: how servers are spoken to */
+	bool http;      /* the object is there */
+	struct bm_optional_ms timeout;
+	char *proxy, *ca_file, *netrc, *header_file;
+	char *endpoint, *region; /* of s3 */
+};
+struct bm_read_url { /* an item of urls */
+	char *url, *name;
+	char *md5, *sha1, *sha256, *sha512;
+	uint64_t size; /* 0: not said */
+};
 struct bm_read_params {
-	struct bm_strings from; /* paths, globs, "-" */
+	struct bm_strings from; /* paths, globs, URLs, "-" */
 	struct bm_strings include, exclude;
 	char *files_from;
 	bool files_from_null;
+	struct bm_objects urls; /* struct bm_read_url */
+	char *urls_from;
+	int64_t connections;
+	struct bm_http_params http;
 	bool hidden, follow_symlinks, one_filesystem, remove;
 	uint64_t min_size, max_size;
 	struct bm_optional_ms older_than, newer_than;
@@ -141,6 +162,7 @@ struct bm_write_params { /* copy and write */
 	int verify;     /* enum bm_write_verify */
 	bool sparse;
 	bool index; /* bgzip's .gzi beside it */
+	struct bm_http_params http;
 	/* Not in the table: set by commands that build a job in memory. */
 	struct bm_byte_range *range; /* of one input, to "-"; borrowed */
 };

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bm_error.h"
+#include "bm_url.h"
 #include "bm_zstd.h"
 #include "step_internal.h"
 
@@ -57,6 +58,8 @@ static bool may_skip_early(const struct bm_job *job)
 	for (size_t i = 1; i < job->step_count; i++) {
 		const struct bm_step *s = &job->steps[i];
 
+		if (is_write(s) && bm_url_is(s->p.write.to)) /* to look costs a request */
+			return false;
 		if (s->kind->ops == &bm_hash_ops || s->kind->ops == &bm_verify_ops)
 			return false;
 		if (!is_write(s))
@@ -75,7 +78,8 @@ static bool is_kernel_copy(const struct bm_job *job)
 	const struct bm_step *s = &job->steps[1];
 
 	return job->step_count == 2 && is_write(s) && !s->p.write.combine && strcmp(s->p.write.to, "-") != 0 &&
-	       s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse && !bm_write_rereads(job, s);
+	       !bm_url_is(s->p.write.to) && s->p.write.if_exists != BM_EXISTS_APPEND && s->p.write.sparse &&
+	       !bm_write_rereads(job, s);
 }
 
 enum bm_status bm_plan_load(struct bm_job_context *ctx, struct bm_error *err)

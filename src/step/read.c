@@ -16,10 +16,14 @@
 
 #include "bm_error.h"
 #include "bm_glob.h"
+#include "bm_url.h"
+#include "http.h"
+#include "read_url.h"
 #include "step_internal.h"
 
 struct read_shared {
 	const struct bm_read_params *p;
+	struct read_urls *urls; /* owned; NULL: none */
 	bool follow;
 	/* What every walk of this job borrows. */
 	struct bm_walk_root *roots;
@@ -68,7 +72,8 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 	}
 	size_t len = 0;
 	bool last = false;
-	enum bm_status status = f->plan->kernel_copy
+	enum bm_status status = f->entry->kind == BM_ENTRY_URL ? read_urls_open(f, b, err)
+	                        : f->plan->kernel_copy
 	                                ? bm_source_open(f->entry, rs->follow, b, &f->source, err)
 	                                : bm_source_open_read(f->entry, rs->follow, out->data, f->plan->chunk_bytes,
 	                                                      &len, &last, b, &f->source, err);
@@ -87,7 +92,7 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 		if (ops->opened != NULL && ops->opened(f->plan->shared[i], f, st, err) != BM_OK)
 			return BM_FILL_ERROR;
 	}
-	if (f->plan->kernel_copy && f->has_mtime && st->st_size > 0) {
+	if (f->plan->kernel_copy && bm_source_is_regular(f->source) && st->st_size > 0) {
 		out->tag = BM_TAG_KERNEL_COPY;
 		out->last = true;
 		return BM_FILL_EMIT;
@@ -113,8 +118,12 @@ static void warn_of_retries(struct bm_file *f)
 
 	if (count == 0)
 		return;
-	(void)bm_error_set_errno(&err, code, NULL, "could be read only after %u %s", count,
-	                         count == 1 ? "failure" : "failures");
+	if (code == 0)
+		(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "could be fetched only after %u %s", count,
+		                   count == 1 ? "failure" : "failures");
+	else
+		(void)bm_error_set_errno(&err, code, NULL, "could be read only after %u %s", count,
+		                         count == 1 ? "failure" : "failures");
 	bm_file_warn(f, "%s", err.text);
 }
 
@@ -191,6 +200,7 @@ static void read_destroy(void *shared)
 		bm_glob_destroy(rs->include[i]);
 	for (size_t i = 0; i < rs->exclude_count; i++)
 		bm_glob_destroy(rs->exclude[i]);
+	read_urls_destroy(rs->urls);
 	free(rs->include);
 	free(rs->exclude);
 	free(rs->roots);
@@ -209,11 +219,14 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 		return bm_error_set_nomem(err);
 	rs->p = p;
 	rs->follow = p->follow_symlinks;
-	rs->roots = bm_calloc_array(p->from.count + 1, sizeof(*rs->roots));
+	rs->roots = bm_calloc_array(p->from.count + p->urls.count + 1, sizeof(*rs->roots));
 	if (rs->roots == NULL)
 		return bm_error_set_nomem(err);
+	status = read_urls_prepare(plan, p, &rs->urls, err);
+	if (status != BM_OK)
+		return status;
 	/* A list of names is relative to the one directory that `from` names, where it does. */
-	if (p->files_from != NULL && p->from.count == 1)
+	if (p->files_from != NULL && p->from.count == 1 && !bm_read_is_url(p, 0))
 		rs->list_base = p->from.items[0];
 	rs->root_count = rs->list_base != NULL || p->nothing ? 0 : p->from.count;
 	if (p->feed != NULL) {
@@ -223,19 +236,30 @@ static enum bm_status read_prepare(struct bm_plan *plan, const struct bm_step *s
 	}
 	for (size_t i = 0; i < rs->root_count && p->feed == NULL; i++) {
 		rs->roots[i].path = p->from.items[i];
-		rs->roots[i].is_glob = !p->literal && bm_glob_has_magic(p->from.items[i]);
+		rs->roots[i].is_glob = !p->literal && !bm_read_is_url(p, i) && bm_glob_has_magic(p->from.items[i]);
+		if (bm_read_is_url(p, i))
+			rs->roots[i].url = read_urls_item(rs->urls, i);
+	}
+	for (size_t i = 0; i < p->urls.count; i++, rs->root_count++) {
+		const struct bm_read_url *u = (const struct bm_read_url *)p->urls.items + i;
+
+		rs->roots[rs->root_count].path = u->url;
+		rs->roots[rs->root_count].url = read_urls_item(rs->urls, p->from.count + i);
 	}
 	status = compile_globs(&p->include, &rs->include, &rs->include_count, err);
 	if (status == BM_OK)
 		status = compile_globs(&p->exclude, &rs->exclude, &rs->exclude_count, err);
 	if (status == BM_OK)
 		status = bm_plan_segment(plan, read_fill, rs, plan->chunk_bytes, 0, err);
+	if (status == BM_OK && rs->urls != NULL)
+		status = read_urls_stage(plan, rs->urls, err);
 	return status;
 }
 
 bool bm_plan_lists_once(const struct bm_job *job)
 {
-	const char *list = job->steps[0].p.read.files_from;
+	const struct bm_read_params *p = &job->steps[0].p.read;
+	const char *list = p->urls_from != NULL ? p->urls_from : p->files_from;
 	struct stat st;
 
 	return list != NULL && (strcmp(list, "-") == 0 || (stat(list, &st) == 0 && !S_ISREG(st.st_mode)));
@@ -249,7 +273,8 @@ enum bm_status bm_plan_walk(const struct bm_plan *plan, const char *const *skip_
 	struct bm_walk_options o = {
 		.roots = rs->roots,
 		.root_count = rs->root_count,
-		.list_path = p->files_from,
+		.list_path = p->urls_from != NULL ? p->urls_from : p->files_from,
+		.list_is_urls = p->urls_from != NULL,
 		.list_base = rs->list_base,
 		.list_nul = p->files_from_null,
 		.include = (const struct bm_glob *const *)rs->include,
@@ -301,13 +326,54 @@ bool bm_plan_takes_name(const struct bm_plan *p, const char *path, size_t len)
 	return taken && !is_excluded(rs, path, len);
 }
 
+static enum bm_status read_close(void *shared, struct bm_file *f, bool good, struct bm_worker *w, struct bm_error *err)
+{
+	(void)shared;
+	(void)good;
+	(void)w;
+	(void)err;
+	read_urls_close(f);
+	return BM_OK;
+}
+
 const struct bm_step_ops bm_read_ops = {
 	.begins_segment = true,
+	.load = read_urls_load,
+	.unload = read_urls_unload,
 	.prepare = read_prepare,
+	.close = read_close,
 	.destroy = read_destroy,
 };
 
 /* ---- what it takes: the rows of the table of steps, see steps.c ---- */
+
+static void check_read_urls(const struct bm_read_params *r, bm_step_report_fn *report, void *ctx)
+{
+	bool any = r->urls.count > 0 || r->urls_from != NULL;
+
+	for (size_t i = 0; i < r->from.count; i++)
+		any = any || bm_read_is_url(r, i);
+	for (size_t i = 0; i < r->urls.count; i++) {
+		const struct bm_read_url *u = (const struct bm_read_url *)r->urls.items + i;
+		struct bm_url_item item = read_urls_wanted(u);
+		struct bm_error why = BM_ERROR_INIT;
+		char text[1100];
+
+		if (bm_url_item_check(&item, &why) == BM_OK)
+			continue;
+		snprintf(text, sizeof(text), "urls holds, as number %zu, %s", i + 1, why.text);
+		report(ctx, "urls", text, NULL);
+	}
+	if (r->urls_from != NULL && r->files_from != NULL)
+		report(ctx, "urls_from", "urls_from and files_from are both given; one list is what there can be",
+		       NULL);
+	if (bm_step_is_dash(r->urls_from))
+		for (size_t i = 0; i < r->from.count; i++)
+			if (bm_step_is_dash(r->from.items[i]))
+				report(ctx, "urls_from",
+				       "from and urls_from are both \"-\"; standard input can be read only once", NULL);
+	bm_http_check(&r->http, any, report, ctx);
+}
 
 static void check_read(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
 {
@@ -315,10 +381,12 @@ static void check_read(const union bm_step_params *p, bm_step_report_fn *report,
 	char text[200];
 	size_t dashes = 0;
 
-	if (r->from.count == 0 && r->files_from == NULL)
+	if (r->from.count == 0 && r->files_from == NULL && r->urls.count == 0 && r->urls_from == NULL)
 		report(ctx, "from",
-		       "nothing says what to read: give from (paths or patterns) or files_from (a list of names)",
+		       "nothing says what to read: give from (paths, patterns or URLs), files_from (a list of names), "
+		       "urls or urls_from (a list of URLs)",
 		       NULL);
+	check_read_urls(r, report, ctx);
 	for (size_t i = 0; i < r->from.count; i++)
 		dashes += bm_step_is_dash(r->from.items[i]);
 	if (dashes > 1)
@@ -349,14 +417,51 @@ static void check_read(const union bm_step_params *p, bm_step_report_fn *report,
 	}
 }
 
+static const struct bm_option http_fields[] = BM_HTTP_FIELDS(bm_read_params);
+
+#define DIGEST_FIELD(NAME, CHARS)                                                                                      \
+	{                                                                                                              \
+		.name = #NAME, .type = BM_OPTION_STRING, .min = (CHARS), .max = (CHARS),                               \
+		.offset = offsetof(struct bm_read_url, NAME), .help = "the digest that it must have, hexadecimal",     \
+	}
+
+static const struct bm_option url_fields[] = {
+	{
+		.name = "url",
+		.type = BM_OPTION_STRING,
+		.offset = offsetof(struct bm_read_url, url),
+		.required = true,
+		.min = 1,
+		.max = 65536,
+		.help = "http://, https:// or s3://bucket/key",
+	},
+	{
+		.name = "name",
+		.type = BM_OPTION_STRING,
+		.offset = offsetof(struct bm_read_url, name),
+		.min = 1,
+		.max = 4096,
+		.help = "its {path}, which may have directories; without it the last part of the URL's path",
+	},
+	DIGEST_FIELD(sha256, 64),
+	DIGEST_FIELD(sha512, 128),
+	DIGEST_FIELD(sha1, 40),
+	DIGEST_FIELD(md5, 32),
+	{
+		.name = "size",
+		.type = BM_OPTION_SIZE,
+		.offset = offsetof(struct bm_read_url, size),
+		.help = "the bytes that it must have",
+	},
+};
+
 static const struct bm_option read_options[] = {
 	{
 		.name = "from",
 		.type = BM_OPTION_PATHS,
 		.offset = offsetof(struct bm_read_params, from),
 		.help = "files, directories (with all below them), patterns as \"logs/*.log\", \"-\" for standard "
-			"input; "
-			"required unless files_from is given",
+			"input; http://, https:// and s3:// URLs; required unless files_from, urls or urls_from is given",
 	},
 	{
 		.name = "include",
@@ -384,6 +489,40 @@ static const struct bm_option read_options[] = {
 		.offset = offsetof(struct bm_read_params, files_from_null),
 		.default_json = "false",
 		.help = "the names in files_from end in NUL, as find -print0 writes them",
+	},
+	{
+		.name = "urls",
+		.type = BM_OPTION_OBJECTS,
+		.offset = offsetof(struct bm_read_params, urls),
+		.fields = url_fields,
+		.field_count = BM_LENGTH(url_fields),
+		.item_size = sizeof(struct bm_read_url),
+		.help = "URLs with what is known of them; what turns out otherwise is not published",
+	},
+	{
+		.name = "urls_from",
+		.type = BM_OPTION_PATH,
+		.offset = offsetof(struct bm_read_params, urls_from),
+		.help = "a file of URLs, one a line, each as it is or as an object like those of urls; \"-\" for standard "
+			"input; empty lines and those that begin with # are passed over",
+	},
+	{
+		.name = "connections",
+		.type = BM_OPTION_INTEGER,
+		.offset = offsetof(struct bm_read_params, connections),
+		.default_json = "4",
+		.min = 1,
+		.max = BM_URL_MAX_CONNECTIONS,
+		.help = "of one large file of a URL so many ranges are fetched at once, where the server has them; the memory "
+			"for it comes out of the budget",
+	},
+	{
+		.name = "http",
+		.type = BM_OPTION_OBJECT,
+		.offset = offsetof(struct bm_read_params, http.http),
+		.fields = http_fields,
+		.field_count = BM_LENGTH(http_fields),
+		.help = "how the servers of URLs are spoken to; what is secret stands in files of its own, never here",
 	},
 	{
 		.name = "hidden",
@@ -448,5 +587,6 @@ const struct bm_step_kind bm_read_kind = {
 	.help = "says which files the job reads; the first step of every job",
 	BM_STEP_OPTIONS(read_options),
 	.check = check_read,
+	.about_build = bm_url_about,
 	.ops = &bm_read_ops,
 };

@@ -245,6 +245,16 @@ void bm_params_fini(void *params, const struct bm_option *options, size_t count)
 		case BM_OPTION_ENUMS:
 			*(struct bm_enum_list *)field = (struct bm_enum_list){0};
 			break;
+		case BM_OPTION_OBJECTS: {
+			struct bm_objects *o = field;
+
+			for (size_t k = 0; k < o->count; k++)
+				bm_params_fini((char *)o->items + k * options[i].item_size, options[i].fields,
+				               options[i].field_count);
+			free(o->items);
+			*o = (struct bm_objects){0};
+			break;
+		}
 		case BM_OPTION_OBJECT:
 			*(bool *)field = false;
 			bm_params_fini(params, options[i].fields, options[i].field_count);

@@ -247,7 +247,7 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 	struct write_shared *ws = shared;
 	struct write_file *wf = f->state[ws->index];
 	struct bm_blocker b = bm_blocker_of(f->ctx, w);
-	bool is_file = f->source != NULL && bm_source_is_regular(f->source);
+	bool is_file = f->source != NULL && bm_source_has_times(f->source);
 	enum bm_status status = BM_OK;
 
 	if (wf == NULL)
