@@ -24,7 +24,7 @@
 
 /* ---- text ---- */
 
-/* Does it begin as one of our URLs does (http://, https://, s3://, in any letter case)? */
+/* Does it begin as one of our URLs does (http://, https://, s3://, in any letter case)? NULL does not. */
 bool bm_url_is(const char *text);
 /* BM_ERR_USAGE: no host, bucket or key, control characters, or credentials in it; the text says what to do, and repeats
  * nothing of the URL. path: there must be more than a host. */

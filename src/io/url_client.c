@@ -26,6 +26,7 @@
 #include "bm_error.h"
 #include "bm_text.h"
 #include "url_private.h"
+#include "url_sink.h"
 
 #define SECRET_MOST ((size_t)64 << 10)
 #define IDLE_MOST 64
@@ -175,8 +176,11 @@ enum bm_status bm_url_client_create(const struct bm_url_options *o, struct bm_ur
 		free(c);
 		return bm_error_set_errno(err, rc, NULL, "cannot make a lock");
 	}
+	c->places = url_places_create();
+	if (!c->places)
+		status = bm_error_set_nomem(err);
 	(void)pthread_once(&once, init_global);
-	if (global_code != CURLE_OK)
+	if (status == BM_OK && global_code != CURLE_OK)
 		status = bm_error_set(err, BM_ERR_FAILED, NULL, "libcurl does not start: %s",
 		                      curl_easy_strerror(global_code));
 	c->connections = o->connections > 0 ? o->connections : 1;
@@ -236,6 +240,7 @@ void bm_url_client_destroy(struct bm_url_client *c)
 	free(c->s3_endpoint);
 	free(c->s3_region);
 	free(c->s3_fault);
+	url_places_destroy(c->places);
 	free_secret(c->s3_key);
 	free_secret(c->s3_secret);
 	free_secret(c->s3_token);

@@ -147,7 +147,7 @@ static bool set_up(struct url_slot *s)
 	curl_slist_free_all(s->headers);
 	if (!url_headers(f->c, f->trusted, f->is_s3, &s->headers))
 		return false;
-	if (f->is_s3 && f->trusted && !url_header_add(&s->headers, "x-amz-content-sha256: " S3_NO_BODY_SHA256))
+	if (f->is_s3 && f->trusted && !url_header_add(&s->headers, "x-amz-content-sha256: " URL_NO_BODY_SHA256))
 		return false;
 	const char *validator = f->known ? url_validator(f) : NULL;
 	bool is_part = from > 0 || s->end != FETCH_TO_THE_END;

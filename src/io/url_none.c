@@ -2,6 +2,7 @@
  * A build without libcurl: URLs are known for what they are, so that the message can say what is missing.
  */
 #include "bm_error.h"
+#include "bm_url_sink.h"
 #include "bm_walk.h"
 #include "url_source.h"
 
@@ -79,4 +80,43 @@ unsigned url_fetch_retried(const struct url_fetch *f)
 {
 	(void)f;
 	return 0;
+}
+
+enum bm_status bm_url_sink_open(struct bm_url_client *c, const char *url, enum bm_if_exists if_exists,
+                                const char *run_id, const struct bm_blocker *b, struct bm_url_sink **out, bool *skipped,
+                                struct bm_error *err)
+{
+	(void)c;
+	(void)url;
+	(void)if_exists;
+	(void)run_id;
+	(void)b;
+	*out = NULL;
+	*skipped = false;
+	return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "built without libcurl");
+}
+
+enum bm_status bm_url_sink_write(struct bm_url_sink *s, const void *data, size_t len, const struct bm_blocker *b,
+                                 struct bm_error *err)
+{
+	(void)s;
+	(void)data;
+	(void)len;
+	(void)b;
+	return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "built without libcurl");
+}
+
+enum bm_status bm_url_sink_commit(struct bm_url_sink *s, const struct bm_blocker *b, bool *skipped,
+                                  struct bm_error *err)
+{
+	(void)s;
+	(void)b;
+	*skipped = false;
+	return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "built without libcurl");
+}
+
+void bm_url_sink_abort(struct bm_url_sink *s, const struct bm_blocker *b)
+{
+	(void)s;
+	(void)b;
 }

@@ -15,10 +15,12 @@
 #include "url_text.h"
 
 #define URL_CONNECT_MS 30000   /* at the most */
+#define URL_ABORT_MS 5000      /* what it may cost to clean up on a server that is slow or gone */
 #define URL_RETRY_FIRST_MS 100 /* then twice as long each time */
 #define URL_RETRY_MOST_MS 10000
 #define URL_RETRY_AFTER_MOST_S 600 /* a server that wants more is not waited for */
 #define URL_MAX_REDIRECTS 10
+#define URL_NO_BODY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 #define URL_RANGE_MOST ((size_t)8 << 20)
 #define URL_RANGE_LEAST ((size_t)256 << 10)
 
@@ -27,6 +29,8 @@ struct url_session {
 	CURLM *multi;
 	struct url_session *next; /* under the client's lock */
 };
+
+struct url_places; /* url_sink.h */
 
 struct url_buffer {              /* of a range */
 	struct url_buffer *next; /* under the client's lock */
@@ -44,6 +48,8 @@ struct bm_url_client {
 	char *s3_fault;     /* why there is no s3, where a list may ask for it; else NULL */
 	size_t range_bytes; /* of one buffer; 0: none is lent */
 	size_t buffer_count;
+
+	struct url_places *places; /* with a lock of its own */
 
 	pthread_mutex_t lock; /* for all below */
 	struct url_session *idle;

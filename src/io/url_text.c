@@ -69,7 +69,7 @@ bool url_split(const char *url, size_t len, struct url_parts *p)
 
 bool bm_url_is(const char *text)
 {
-	return scheme_len(text, strlen(text)) > 0;
+	return text && scheme_len(text, strlen(text)) > 0;
 }
 
 bool url_same_origin(const char *a, const char *b)
@@ -218,6 +218,17 @@ void bm_url_put_encoded(struct bm_buf *out, const void *bytes, size_t len)
 			bm_buf_putc(out, (char)b[i]);
 		else
 			bm_buf_printf(out, "%%%02X", b[i]);
+	}
+}
+
+void url_put_query(struct bm_buf *out, const void *bytes, size_t len)
+{
+	const char *b = bytes;
+	for (size_t i = 0; i < len; i++) {
+		if (b[i] == '/')
+			bm_buf_puts(out, "%2F");
+		else
+			bm_url_put_encoded(out, b + i, 1);
 	}
 }
 

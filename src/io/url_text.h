@@ -17,6 +17,8 @@ struct url_parts {
 bool url_split(const char *url, size_t len, struct url_parts *p); /* false: not one of our schemes */
 /* The same scheme, host and port; false for s3. */
 bool url_same_origin(const char *a, const char *b);
+/* Percent-encoded for a query's value: '/' too. */
+void url_put_query(struct bm_buf *out, const void *bytes, size_t len);
 /* As it goes over the wire: without fragment, and with bytes that no URL may hold percent-encoded. */
 void url_put_sent(struct bm_buf *out, const char *url);
 

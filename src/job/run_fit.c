@@ -11,6 +11,26 @@
 #include "bm_text.h"
 #include "run_internal.h"
 
+#define MOST_UPLOADS 16
+
+/* A quarter of the memory, the job's share of it, is for parts of uploads; as many files are open at once as that allows,
+ * one at the least. */
+static size_t uploads_bytes(struct bm_run *run, const struct bm_plan *p)
+{
+	size_t share = (size_t)run->memory / 4 / run->job_count, files;
+
+	if (p->stream_bytes == 0)
+		return 0;
+	files = share / p->stream_bytes;
+	if (files == 0)
+		files = 1;
+	if (files > MOST_UPLOADS)
+		files = MOST_UPLOADS;
+	if (run->most_uploads == 0 || files < run->most_uploads)
+		run->most_uploads = (unsigned)files;
+	return files * p->stream_bytes;
+}
+
 /* ahead: what all jobs together may take to read ahead. */
 static enum bm_status make_plans(struct bm_run *run, size_t ahead, size_t *state_bytes, size_t *fixed_bytes,
                                  size_t *min_bytes, struct bm_error *err)
@@ -33,7 +53,7 @@ static enum bm_status make_plans(struct bm_run *run, size_t ahead, size_t *state
 		if (need > *min_bytes)
 			*min_bytes = need;
 		*state_bytes += j->plan->state_bytes;
-		*fixed_bytes += j->plan->fixed_bytes;
+		*fixed_bytes += j->plan->fixed_bytes + uploads_bytes(run, j->plan);
 	}
 	return BM_OK;
 }
@@ -73,13 +93,14 @@ enum bm_status run_fit(struct bm_run *run, size_t *buffers, struct bm_error *err
 		if (status != BM_OK)
 			return status;
 	}
-	uint64_t left = run->memory - fixed_bytes;
+	uint64_t left = fixed_bytes < run->memory ? run->memory - fixed_bytes : 0;
 	if (left < min_bytes + each) {
 		char have[16], want[16];
 
 		return bm_error_set(err, BM_ERR_USAGE, NULL,
 		                    "memory is %s, but these steps need %s at the least; raise memory or lower chunk",
-		                    bm_size_format(run->memory, have), bm_size_format(min_bytes + each, want));
+		                    bm_size_format(run->memory, have),
+		                    bm_size_format(fixed_bytes + min_bytes + each, want));
 	}
 	if (left / run->permits < min_bytes + each) {
 		run->permits = (unsigned)(left / (min_bytes + each));
@@ -105,8 +126,10 @@ unsigned run_most_open_files(const struct bm_run *run)
 			each = need;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == RLIM_INFINITY)
-		return 0;
+		return run->most_uploads;
 	left = r.rlim_cur - r.rlim_cur / 8; /* src/io keeps up to an eighth for directories of inputs */
 	left = left > 16 ? (left - 16) / each : 0;
+	if (run->most_uploads > 0 && left > run->most_uploads)
+		left = run->most_uploads;
 	return left < 1 ? 1 : left > 4096 ? 4096 : (unsigned)left;
 }

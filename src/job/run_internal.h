@@ -91,6 +91,7 @@ struct bm_run {
 	struct history *history; /* NULL: none is kept */
 	struct bm_pace *pace;    /* of all jobs; NULL: none */
 	unsigned permits, io_depth;
+	unsigned most_uploads; /* files that are open at once; 0: no limit */
 	uint64_t memory;
 	struct bm_windows *windows; /* zstd's, of all jobs: as much again as memory */
 	struct job_run *job_runs;

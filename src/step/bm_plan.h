@@ -196,6 +196,7 @@ struct bm_plan {
 	unsigned side;      /* which buffer holds the data at this place */
 	size_t data_bytes;  /* the most that a chunk can hold at this place */
 	size_t state_bytes; /* of codec states, all threads together */
+	size_t stream_bytes; /* taken for each file that is open: a part of an upload */
 	size_t fixed_bytes; /* taken whatever the number of threads: what fetches of URLs read ahead */
 	unsigned slots;     /* of struct bm_chunk used in this segment */
 	bool kernel_copy; /* read, one copy or write, nothing else: the kernel can copy whole files; neither limit_rate nor retries */

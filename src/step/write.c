@@ -8,6 +8,9 @@
  * in listing order. An input that fails in the middle is cut off again at the next one's start (not on standard output,
  * which cannot take back what it gave). The file takes its name when all inputs are through.
  *
+ * A URL: one output an input likewise, with a sink of its own kind (bm_url_sink.h). Paths are percent-encoded before they
+ * are put into the URL.
+ *
  * The index of a BGZF output is an output of its own, made from the same bytes as they pass (write_index.c), and the two
  * are published together.
  */
@@ -18,6 +21,8 @@
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_text.h"
+#include "bm_url_sink.h"
+#include "http.h"
 #include "step_internal.h"
 #include "write_index.h"
 
@@ -26,6 +31,7 @@ struct write_shared {
 	const struct bm_write_params *p;
 	unsigned index;
 	struct bm_template *to; /* NULL: standard output */
+	bool is_url;
 
 	/* Combined; the IN_ORDER stage's, then finish's. */
 	bool rereads;     /* constant */
@@ -42,6 +48,7 @@ struct write_shared {
 
 struct write_file {
 	struct bm_sink *sink;
+	struct bm_url_sink *url_sink; /* in its place */
 	char *path;
 	uint64_t bytes;
 	bool skipped;
@@ -55,12 +62,33 @@ static void count_written(struct write_shared *ws, uint64_t bytes)
 	ws->ctx->tick(ws->ctx->tick_arg);
 }
 
+/* Of a URL. A key there is taken as it is. */
+static bool is_s3(const char *url)
+{
+	return url[0] == 's' || url[0] == 'S';
+}
+
+/* What {path} and its kin stand for in the target. */
+static void expand(struct write_shared *ws, const char *path, size_t path_len, struct bm_buf *out)
+{
+	struct bm_buf encoded = {0};
+
+	if (!ws->is_url || is_s3(ws->p->to) || path == NULL) {
+		bm_step_expand(ws->ctx, ws->to, path, path_len, out);
+		return;
+	}
+	bm_url_put_encoded(&encoded, path, path_len);
+	bm_step_expand(ws->ctx, ws->to, encoded.data, encoded.len, out);
+	out->oom = out->oom || encoded.oom;
+	bm_buf_fini(&encoded);
+}
+
 static char *expand_path(struct write_shared *ws, const struct bm_entry *e, struct bm_error *err)
 {
 	struct bm_buf b = {0};
 	char *path;
 
-	bm_step_expand(ws->ctx, ws->to, e != NULL ? e->path : NULL, e != NULL ? e->path_len : 0, &b);
+	expand(ws, e != NULL ? e->path : NULL, e != NULL ? e->path_len : 0, &b);
 	path = bm_buf_take(&b);
 	if (path == NULL)
 		(void)bm_error_set_nomem(err);
@@ -92,6 +120,9 @@ static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, cons
 		wf->skipped = true;
 		return BM_OK;
 	}
+	if (ws->is_url)
+		return bm_url_sink_open(ws->ctx->loaded[ws->index], wf->path, o.if_exists, ws->ctx->values.run, b,
+		                        &wf->url_sink, &wf->skipped, err);
 	status = bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
 	if (status == BM_OK && ws->rereads && !wf->skipped && bm_sink_is_file(wf->sink))
 		status = bm_digest_create(bm_digest_find("xxh128"), &wf->digest, err);
@@ -157,7 +188,8 @@ static enum bm_status write_run(void *arg, void *stream, struct bm_chunk *c, str
 		return status;
 	if (c->tag == BM_TAG_KERNEL_COPY && f->plan->kernel_copy)
 		return copy_whole(ws, wf, f, c, w, &b, err);
-	status = bm_sink_write(wf->sink, c->data, c->len, c->hole && ws->p->sparse, &b, err);
+	status = ws->is_url ? bm_url_sink_write(wf->url_sink, c->data, c->len, &b, err)
+	                    : bm_sink_write(wf->sink, c->data, c->len, c->hole && ws->p->sparse, &b, err);
 	if (status == BM_OK) {
 		wf->bytes += c->len;
 		count_written(ws, c->len);
@@ -174,7 +206,7 @@ static enum bm_status complete(struct write_shared *ws, struct write_file *wf, s
                                struct bm_output_sum *sum, const struct bm_blocker *b, struct bm_error *err)
 {
 	/* What came through a pipe or device has no mode or times of its own to keep. */
-	bool is_file = f->source != NULL && bm_source_is_regular(f->source);
+	bool is_file = f->source != NULL && bm_source_has_times(f->source);
 	uint8_t digest[BM_DIGEST_MAX_BYTES];
 	enum bm_status status =
 		bm_sink_complete(wf->sink, is_file ? bm_source_stat(f->source) : NULL,
@@ -242,6 +274,26 @@ static enum bm_status commit_with_index(struct write_shared *ws, struct write_fi
 	return status;
 }
 
+/* What is told of a URL has no secrets in it. */
+static enum bm_status close_url(struct write_file *wf, bool good, const struct bm_blocker *b, struct bm_error *err)
+{
+	struct bm_buf shown = {0};
+	enum bm_status status = BM_OK;
+
+	if (good && !wf->skipped)
+		status = bm_url_sink_commit(wf->url_sink, b, &wf->skipped, err);
+	else
+		bm_url_sink_abort(wf->url_sink, b);
+	if (good && status == BM_OK) {
+		bm_url_redact(&shown, wf->path, strlen(wf->path));
+		free(wf->path);
+		wf->path = bm_buf_take(&shown);
+		if (wf->path == NULL)
+			status = bm_error_set_nomem(err);
+	}
+	return status;
+}
+
 static enum bm_status write_close(void *shared, struct bm_file *f, bool good, struct bm_worker *w, struct bm_error *err)
 {
 	struct write_shared *ws = shared;
@@ -255,6 +307,8 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 	f->state[ws->index] = NULL;
 	if (wf->skipped)
 		f->keep = "an output was there already and was left as it was";
+	else if (ws->is_url)
+		f->keep = "an output is at a URL, and cannot be read back";
 	if (good && wf->index != NULL) {
 		status = commit_with_index(ws, wf, f, is_file ? bm_source_stat(f->source) : NULL,
 		                           is_file ? bm_source_fd(f->source) : -1, &b, err);
@@ -263,7 +317,9 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 		return status;
 	}
 	write_index_abort(wf->index);
-	if (good && !wf->skipped)
+	if (ws->is_url)
+		status = close_url(wf, good, &b, err);
+	else if (good && !wf->skipped)
 		status = publish(ws, wf, f, &b, err);
 	else
 		bm_sink_abort(wf->sink);
@@ -389,6 +445,44 @@ static enum bm_status write_finish(void *shared, bool good, struct bm_error *err
 
 /* ---- preparing ---- */
 
+static enum bm_status write_load(struct bm_job_context *ctx, const struct bm_step *step, struct bm_error *err)
+{
+	const struct bm_write_params *p = &step->p.write;
+	struct bm_url_options o = bm_http_options(ctx, &p->http);
+	struct bm_url_client *c;
+	enum bm_status status;
+
+	if (!bm_url_is(p->to))
+		return BM_OK;
+	o.is_s3 = is_s3(p->to);
+	status = bm_url_client_create(&o, &c, err);
+	ctx->loaded[step->index] = c;
+	return status;
+}
+
+static void write_unload(void *loaded)
+{
+	bm_url_client_destroy(loaded);
+}
+
+/* The target, with the job's name encoded as everything that is put into a URL. */
+static enum bm_status url_template(struct write_shared *ws, struct bm_plan *plan, struct bm_error *err)
+{
+	struct bm_job_context ctx = *plan->ctx;
+	struct bm_buf job = {0};
+	enum bm_status status;
+
+	bm_url_put_encoded(&job, ctx.values.job, strlen(ctx.values.job));
+	if (!is_s3(ws->p->to))
+		ctx.values.job = job.data;
+	status = job.oom ? bm_error_set_nomem(err)
+	                 : bm_step_template(&ctx, ws->p->to, NULL, BM_STEP_TARGET_PLACEHOLDERS, &ws->to, err);
+	bm_buf_fini(&job);
+	if (is_s3(ws->p->to))
+		plan->stream_bytes += BM_URL_PART_BYTES;
+	return status;
+}
+
 static enum bm_status write_prepare(struct bm_plan *plan, const struct bm_step *step, void **shared,
                                     struct bm_error *err)
 {
@@ -404,8 +498,11 @@ static enum bm_status write_prepare(struct bm_plan *plan, const struct bm_step *
 	ws->p = p;
 	ws->index = step->index;
 	ws->combined = p->combine || is_stdout;
-	ws->rereads = bm_write_rereads(plan->job, step);
-	if (!is_stdout)
+	ws->is_url = bm_url_is(p->to);
+	ws->rereads = !ws->is_url && bm_write_rereads(plan->job, step);
+	if (ws->is_url)
+		status = url_template(ws, plan, err);
+	else if (!is_stdout)
 		status = bm_step_template(plan->ctx, p->to, NULL, BM_STEP_TARGET_PLACEHOLDERS, &ws->to, err);
 	if (status == BM_OK && ws->combined) {
 		ws->path = is_stdout ? bm_memdup0("-", 1) : expand_path(ws, NULL, err);
@@ -424,7 +521,7 @@ static bool write_target(void *shared, const char *path, size_t path_len, struct
 
 	if (ws->combined)
 		return false;
-	bm_step_expand(ws->ctx, ws->to, path, path_len, out);
+	expand(ws, path, path_len, out);
 	return true;
 }
 
@@ -463,8 +560,12 @@ static void write_describe(void *shared, struct bm_buf *out)
 	struct write_shared *ws = shared;
 	const char *to = ws->to != NULL ? bm_template_text(ws->to) : "standard output";
 
+	struct bm_buf shown = {0};
+
+	bm_url_redact(&shown, to, strlen(to));
 	bm_buf_puts(out, "to ");
-	bm_escape_display(out, to, strlen(to));
+	bm_escape_display(out, shown.data != NULL ? shown.data : "", shown.len);
+	bm_buf_fini(&shown);
 	if (ws->p->combine)
 		bm_buf_puts(out, ", all inputs joined in listing order");
 	if (ws->p->index)
@@ -486,6 +587,8 @@ static void write_destroy(void *shared)
 }
 
 const struct bm_step_ops bm_write_ops = {
+	.load = write_load,
+	.unload = write_unload,
 	.prepare = write_prepare,
 	.close = write_close,
 	.finish = write_finish,

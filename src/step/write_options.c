@@ -4,6 +4,8 @@
  */
 #include <stddef.h>
 
+#include "bm_url.h"
+#include "http.h"
 #include "step_internal.h"
 
 static const char *const if_exists_values[] = {
@@ -35,6 +37,23 @@ static void check_index(const struct bm_write_params *w, bm_step_report_fn *repo
 	if (w->if_exists == BM_EXISTS_APPEND)
 		report(ctx, "index",
 		       "index cannot be had where if_exists is \"append\": nothing is known of the bytes that are there",
+		       NULL);
+}
+
+static void check_url(const struct bm_write_params *w, bm_step_report_fn *report, void *ctx)
+{
+	if (w->combine)
+		report(ctx, "combine",
+		       "combine cannot be had where to is a URL: what an input that fails has sent could not be taken back",
+		       NULL);
+	if (w->if_exists == BM_EXISTS_APPEND)
+		report(ctx, "if_exists",
+		       "if_exists cannot be \"append\" where to is a URL; allowed: \"replace\", \"skip\" or \"fail\"",
+		       NULL);
+	if (w->index)
+		report(ctx, "index", "index cannot be had where to is a URL", NULL);
+	if (w->verify == BM_WRITE_VERIFY_REREAD)
+		report(ctx, "verify", "verify cannot be \"reread\" where to is a URL; allowed: \"auto\" or \"none\"",
 		       NULL);
 }
 
@@ -73,7 +92,12 @@ static void check_write(const union bm_step_params *p, bm_step_report_fn *report
 		       NULL);
 	if (w->index)
 		check_index(w, report, ctx);
+	bm_http_check(&w->http, bm_url_is(w->to), report, ctx);
+	if (bm_url_is(w->to))
+		check_url(w, report, ctx);
 }
+
+static const struct bm_option http_fields[] = BM_HTTP_FIELDS(bm_write_params);
 
 static const struct bm_option write_options[] = {
 	{
@@ -83,7 +107,8 @@ static const struct bm_option write_options[] = {
 		.required = true,
 		.placeholders = BM_STEP_TARGET_PLACEHOLDERS,
 		.help = "the output's path, as \"/mirror/{path}\"; missing directories are made; \"-\" for "
-			"standard output",
+			"standard output; or a URL: http:// and https:// (PUT, through WebDAV where the server has it) and "
+			"s3://bucket/key",
 	},
 	{
 		.name = "if_exists",
@@ -141,6 +166,14 @@ static const struct bm_option write_options[] = {
 		.default_json = "false",
 		.help = "of what compress makes with layout \"bgzf\": write bgzip's index too, beside the output, whose "
 			"name and .gzi is its name",
+	},
+	{
+		.name = "http",
+		.type = BM_OPTION_OBJECT,
+		.offset = offsetof(struct bm_write_params, http.http),
+		.fields = http_fields,
+		.field_count = BM_LENGTH(http_fields),
+		.help = "how the server of a URL is spoken to; what is secret stands in files of its own, never here",
 	},
 };
 
