@@ -25,7 +25,8 @@ static size_t on_send(char *to, size_t size, size_t count, void *arg)
 	size_t n = size * count < call->left ? size * count : call->left;
 
 	call->last_ms = url_now_ms();
-	memcpy(to, call->body, n);
+	if (n > 0)
+		memcpy(to, call->body, n);
 	call->body += n;
 	call->left -= n;
 	return n;

@@ -129,7 +129,8 @@ static size_t on_pull(char *to, size_t size, size_t count, void *arg)
 		s->is_paused = true;
 		return CURL_READFUNC_PAUSE;
 	}
-	memcpy(to, s->feed, n);
+	if (n > 0)
+		memcpy(to, s->feed, n);
 	s->feed += n;
 	s->feed_len -= n;
 	return n;

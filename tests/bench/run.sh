@@ -18,6 +18,8 @@
 #   age      encrypting and decrypting one large file in memory, against age
 #   pass     read, sha256, gzip -6, sha256, age, write: one job against the programs in a pipe
 #   range    cat --range of 1 MiB in the middle of 4 GiB, for every layout that can be sought in: time and peak memory
+#   url      one file of 1 GiB from a server that gives each connection 50 MiB/s: four connections against one, and against
+#            curl; at a server that counts by connection, and at nginx, which counts by request
 #   engine   the engine alone, without files (bench_engine, built when it is not there)
 #   memory   peak memory: a huge sparse file, very many small files, 64 threads
 #   serve    the HTTP service in memory, against nginx: an upload with its sha256 (nginx: dav, then sha256sum), a download,
@@ -44,7 +46,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox serve)
+readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox serve url)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -746,6 +748,64 @@ case_memory() {
 }
 
 start_run() { "$bytemill" run -q start.json; }
+url_one() { "$bytemill" run -q url1.json; }
+url_four() { "$bytemill" run -q url4.json; }
+url_curl() { curl -sSf -o /dev/null "$url"; }
+url_race() { # url_race TITLE: at $url
+	local n rounds=1 # each takes its 20 seconds
+	for n in 1 4; do
+		cat >url$n.json <<-END
+			{ "steps": [
+			  { "step": "read", "from": "$url", "connections": $n },
+			  { "step": "hash", "algorithms": "xxh3", "manifest": "url$n.sums", "name": "large" }
+			] }
+		END
+	done
+	race "$rounds" url_curl url_one url_four
+	[ "$(cat url1.sums url4.sums | sort -u)" = "$("$bytemill" hash -a xxh3 large)" ] || die "other bytes than the server's"
+	compare "fetch, 4 connections of 50 MiB/s: one, $1" url_four url_one 0.286
+	compare "fetch, 1 connection of 50 MiB/s: curl, $1" url_one url_curl 1.05
+}
+case_url() {
+	local url port hold server
+	have "fetch in parallel ranges" curl python3 || return 0
+	"$bytemill" steps read | grep -q '^URLs: libcurl' || { skipped "fetch in parallel ranges" "no libcurl"; return 0; }
+	truncate -s "${large_mib}M" large
+	export no_proxy='*'
+	mkfifo hold
+	python3 "$here/paced_server.py" large $((50 * mib)) port <hold &
+	server=$!
+	exec {hold}>hold
+	until [ -s port ]; do sleep 0.1; done
+	url=http://127.0.0.1:$(cat port)/large
+	url_race "by connection"
+	exec {hold}>&-
+	wait "$server"
+	rm hold port
+	if have "fetch in parallel ranges, nginx" nginx; then
+		port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+		mkdir -p nginx
+		cat >nginx.conf <<-END
+			$([ "$(id -u)" != 0 ] || echo 'user root;')
+			daemon off; worker_processes 1; pid $tmp/nginx/pid; error_log $tmp/nginx/error;
+			events { worker_connections 64; }
+			http {
+				access_log off; sendfile on;
+				client_body_temp_path $tmp/nginx/1; proxy_temp_path $tmp/nginx/2; fastcgi_temp_path $tmp/nginx/3;
+				uwsgi_temp_path $tmp/nginx/4; scgi_temp_path $tmp/nginx/5;
+				server { listen 127.0.0.1:$port; root $tmp; limit_rate 50m; }
+			}
+		END
+		nginx -c "$tmp/nginx.conf" -p "$tmp/nginx" -e "$tmp/nginx/error" &
+		server=$!
+		until [ -s nginx/pid ] || ! kill -0 "$server" 2>/dev/null; do sleep 0.1; done
+		url=http://127.0.0.1:$port/large
+		url_race "nginx"
+		kill "$server"
+		wait "$server" || true
+	fi
+	rm -f large
+}
 case_start() {
 	cd "$ram"
 	head -c 1024 "$bytemill" >one
