@@ -13,7 +13,7 @@
  * is no validator to go on with (or the server sends all of it, or another version) the transfer begins at the start
  * once more, and what has been handed on before is compared with what comes now, by a hash: where that is equal it goes
  * on from there, and what is written is all of one version's bytes. Where not, the resource has changed while it was
- * read, and the file fails, as a local one would.
+ * read, and reading it fails, as of a local file: whoever reads may drop what he made of it and open it again.
  *
  * Time-outs count the time that we wait for a byte, not the time that the reader takes with others.
  */

@@ -1,7 +1,8 @@
 /*
  * job_next.c - what a job reads next: the walk's entries, but for those that this run writes itself, and where the job
  * verifies also what its manifest has and the walk has not. Both come in the byte order of whole paths, so that one look
- * at the head of each tells which is next; nothing is kept of either.
+ * at the head of each tells which is next; nothing is kept of either. URLs that changed while they were fetched come once
+ * more (job_again.c).
  */
 #include <stdlib.h>
 
@@ -73,10 +74,17 @@ enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
 	struct bm_error err;
 	struct bm_entry *e;
 	struct bm_file *f;
-	void *state;
+	void *state = NULL;
 
 	bm_error_clear(&err);
-	e = next_entry(j, w, &state, &err);
+	f = job_again_next(j, w, false);
+	e = f == NULL ? next_entry(j, w, &state, &err) : NULL;
+	if (f == NULL && e == NULL && err.status == BM_OK)
+		f = job_again_next(j, w, true);
+	if (f != NULL) {
+		*stream = f;
+		return BM_NEXT_STREAM;
+	}
 	if (e == NULL) {
 		if (err.status != BM_OK)
 			job_trouble(j, &err);
@@ -98,6 +106,8 @@ enum bm_next_result job_next(void *ctx, struct bm_worker *w, void **stream)
 	j->next_index++;
 	if (!j->run->opt.count_first)
 		atomic_fetch_add_explicit(&j->run->files_total, 1, memory_order_relaxed);
+	if (e->kind == BM_ENTRY_URL)
+		job_again_opened(j);
 	*stream = f;
 	return BM_NEXT_STREAM;
 }

@@ -185,16 +185,27 @@ static void job_end(void *ctx, void *stream, struct bm_worker *w, const struct b
 
 	bm_error_clear(&err);
 	f->results = &scratch->results;
+	if (job_again_wanted(j, f, verdict, w)) {
+		(void)bm_plan_close_file(j->plan, f, w, verdict, &err);
+		bm_file_drop_waiting(f);
+		bm_file_results_reset(f->results);
+		job_again_put(j, f);
+		bm_file_destroy(f);
+		return;
+	}
+	bool is_url = f->entry->kind == BM_ENTRY_URL;
 	if (!f->is_complete)
 		(void)bm_plan_close_file(j->plan, f, w, verdict, &err);
 	else if (j->removal != NULL && resume_left_output(f)) /* it has met no step */
 		f->keep = "an output was there already and was left as it was";
-	if (err.status == BM_OK && job_group_wants(j, f) && job_group_add(j, f, w, &err) == BM_OK)
-		return;
-	bm_file_drop_waiting(f);
-	if (err.status == BM_OK && j->removal != NULL && !f->skipped && f->verdict <= BM_VERDICT_OK)
-		bm_file_warn(f, "not removed: %s", f->keep != NULL ? f->keep : "it is no regular file");
-	job_file_over(j, f, err.status != BM_OK ? &err : NULL, scratch);
+	if (err.status != BM_OK || !job_group_wants(j, f) || job_group_add(j, f, w, &err) != BM_OK) {
+		bm_file_drop_waiting(f);
+		if (err.status == BM_OK && j->removal != NULL && !f->skipped && f->verdict <= BM_VERDICT_OK)
+			bm_file_warn(f, "not removed: %s", f->keep != NULL ? f->keep : "it is no regular file");
+		job_file_over(j, f, err.status != BM_OK ? &err : NULL, scratch);
+	}
+	if (is_url) /* it will not come back, though it may wait in a group until the job's end */
+		job_again_closed(j);
 }
 
 static bool decode(struct job_run *j, const void *data, size_t len)
@@ -319,6 +330,7 @@ static void job_done(void *ctx)
 	struct job_run *j = ctx;
 	struct bm_run *run = j->run;
 	job_groups_end(j);
+	job_again_give_up(j);
 	bool good = !atomic_load(&j->stop) && !bm_order_failed(j->order);
 	good = bm_plan_release(j->plan, good, job_release, j) && good;
 	/* Yesterday's manifest is worth more than an empty one: the disk with the inputs may not be there today. */

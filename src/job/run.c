@@ -273,6 +273,10 @@ static enum bm_status init_locks(struct bm_run *run, struct bm_error *err)
 	rc = rc != 0 ? rc : pthread_cond_init(&run->done_cond, NULL);
 	for (size_t i = 0; i < run->job_count && rc == 0; i++)
 		rc = bm_mutex_init_short(&run->job_runs[i].flow_lock);
+	for (size_t i = 0; i < run->job_count && rc == 0; i++)
+		rc = pthread_mutex_init(&run->job_runs[i].again_lock, NULL);
+	for (size_t i = 0; i < run->job_count && rc == 0; i++)
+		rc = pthread_cond_init(&run->job_runs[i].again_cond, NULL);
 	return rc == 0 ? BM_OK : bm_error_set_errno(err, rc, NULL, "cannot make a lock");
 }
 
@@ -471,6 +475,8 @@ void bm_run_destroy(struct bm_run *run)
 		free(j->before);
 		bm_pace_destroy(j->pace);
 		pthread_mutex_destroy(&j->flow_lock);
+		pthread_mutex_destroy(&j->again_lock);
+		pthread_cond_destroy(&j->again_cond);
 	}
 	history_destroy(run->history);
 	bm_windows_destroy(run->windows);

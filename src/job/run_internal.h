@@ -46,10 +46,11 @@ struct job_run {
 	bool check_late; /* its outputs can only be looked at one by one, as inputs come */
 	bool *before;    /* by job: runs to its end before this one starts; NULL: none does */
 
-	struct bm_walk *walk;    /* next() only, as the four below */
+	struct bm_walk *walk;    /* next() only, as the five below */
 	struct bm_entry *walked; /* the walk's next, shown to the verifier and not yet taken */
 	bool walk_is_over;
 	uint64_t next_index;
+	bool any_urls;                     /* one has been given to the engine */
 	uint64_t own_outputs;              /* next() only: inputs passed over since this run writes them */
 	struct bm_passed_over passed_over; /* by done(); read when the run is over */
 	struct bm_flow *flow;              /* set before its callbacks run; freed with the run */
@@ -68,9 +69,13 @@ struct job_run {
 	atomic_uint_fast64_t kept;           /* of the fine ones those that were skipped */
 	atomic_bool order_told;              /* the order's failure */
 	atomic_bool stop; /* cancelled by its own trouble: "on_error": "stop", a manifest that cannot be written */
-	pthread_mutex_t flow_lock; /* guards flow against a cancel that comes while it is being started */
-	enum job_state state;      /* run->lock */
-	uint64_t start_ms, end_ms; /* run->lock: since the run's start */
+	pthread_mutex_t flow_lock;  /* guards flow against a cancel that comes while it is being started */
+	pthread_mutex_t again_lock; /* guards the three below */
+	pthread_cond_t again_cond;  /* waited on by next(): there is one again, or fewer URLs are open */
+	struct bm_file *again;      /* to be read from the start, by next_again */
+	uint64_t urls_open;         /* given to the engine and not ended */
+	enum job_state state;       /* run->lock */
+	uint64_t start_ms, end_ms;  /* run->lock: since the run's start */
 
 	/* Counted by every thread for every chunk: each on a cache line of its own. */
 	char pad0[64];
@@ -146,6 +151,18 @@ void run_report(struct bm_run *run, const struct bm_buf *line); /* with report_l
 
 /* job_next.c */
 enum bm_next_result job_next(void *job_run, struct bm_worker *w, void **stream);
+
+/* job_again.c; any thread, but for job_again_next (next() only) and job_again_give_up (done() only) */
+/* Is the file to be read once more, and not to fail? By its end(). */
+bool job_again_wanted(struct job_run *j, const struct bm_file *f, const struct bm_error *err, struct bm_worker *w);
+/* Takes its entry for that. In place of job_again_closed. */
+void job_again_put(struct job_run *j, struct bm_file *f);
+void job_again_opened(struct job_run *j); /* a URL was given to the engine */
+void job_again_closed(struct job_run *j); /* ... and has come to its end */
+/* A file to be read once more, or NULL; is_end: waits until it is sure that none will come. */
+struct bm_file *job_again_next(struct job_run *j, struct bm_worker *w, bool is_end);
+/* Those that a cancel has left. */
+void job_again_give_up(struct job_run *j);
 
 /* job_run.c */
 void job_trouble(struct job_run *j, const struct bm_error *err);

@@ -158,6 +158,8 @@ struct bm_file {
 	int64_t mtime_ns; /* of a regular file when it was opened */
 	struct bm_buf
 		warnings; /* a line each; by fill() and serial stages and close only, of which one runs at a time ... */
+	unsigned again;   /* how often it was begun anew before: a URL that changed */
+	struct bm_file *next_again;        /* of the job's list of such files */
 	struct bm_file_damage *damage;     /* owned; by close; NULL: not known */
 	struct bm_file_results *results;   /* lent while the file is closed; else NULL */
 	struct bm_waiting_output *waiting; /* owned: outputs that take their names when their group is synced */
@@ -166,8 +168,8 @@ struct bm_file {
 	const char *keep;
 	struct bm_file_id source_id; /* where has_mtime: when it was opened */
 	struct timespec source_ctime;
-	bool removed;                /* with "remove": the input is gone */
-	void *state[];               /* one a step */
+	bool removed;  /* with "remove": the input is gone */
+	void *state[]; /* one a step */
 };
 
 void bm_file_warn(struct bm_file *f, const char *fmt, ...) BM_PRINTF(2, 3);
@@ -193,13 +195,14 @@ struct bm_plan {
 	size_t segment_count;
 	struct bm_stage stages[BM_FLOW_MAX_STAGES];
 	size_t stage_count;
-	unsigned side;      /* which buffer holds the data at this place */
-	size_t data_bytes;  /* the most that a chunk can hold at this place */
-	size_t state_bytes; /* of codec states, all threads together */
+	unsigned side;       /* which buffer holds the data at this place */
+	size_t data_bytes;   /* the most that a chunk can hold at this place */
+	size_t state_bytes;  /* of codec states, all threads together */
 	size_t stream_bytes; /* taken for each file that is open: a part of an upload */
-	size_t fixed_bytes; /* taken whatever the number of threads: what fetches of URLs read ahead */
-	unsigned slots;     /* of struct bm_chunk used in this segment */
+	size_t fixed_bytes;  /* taken whatever the number of threads: what fetches of URLs read ahead */
+	unsigned slots;      /* of struct bm_chunk used in this segment */
 	bool kernel_copy; /* read, one copy or write, nothing else: the kernel can copy whole files; neither limit_rate nor retries */
+	bool in_order;   /* there is a stage that takes the files in listing order */
 	bool skip_early; /* nothing but outputs that may be skipped: look before reading */
 	void **shared;   /* one a step */
 	bool *broken;    /* one a step: its emit has failed; by emit only */

@@ -182,6 +182,7 @@ enum bm_status bm_plan_stage(struct bm_plan *p, enum bm_stage_kind kind,
 	if (p->stage_count == BM_FLOW_MAX_STAGES)
 		return bm_error_set(err, BM_ERR_LIMIT, NULL,
 		                    "too many steps: a job can have %d stages, one each algorithm", BM_FLOW_MAX_STAGES);
+	p->in_order = p->in_order || kind == BM_STAGE_IN_ORDER;
 	p->stages[p->stage_count++] = (struct bm_stage){kind, run, arg, NULL};
 	p->segments[p->segment_count - 1].stage_count++;
 	return BM_OK;
