@@ -131,7 +131,8 @@ static const struct bm_option job_options[] = {
 		.min = 0,
 		.max = 20,
 		.help = "how often opening or reading an input is tried again after an error that may pass (EIO, EAGAIN, ESTALE, "
-			"ETIMEDOUT), as of a network: after 100 ms, then twice as long each time, up to 10 s",
+			"ETIMEDOUT), as of a network: after 100 ms, then twice as long each time, up to 10 s; with URLs 3 times at "
+			"the least",
 	},
 	{
 		.name = "limit_rate",
