@@ -6,8 +6,8 @@
  * confined, so that a new step cannot be forgotten. A path is confined if it has no "..", nothing that could become
  * one when its placeholders are filled in, and if the real path of what is there of it, up to its first placeholder or
  * wildcard, is a root or below one. What would make a job reach for something that is not named in it is refused as a
- * whole: commands (notify), lists of names (files_from), links that are followed, manifests with unsafe names,
- * standard input and output. The environment of the service is not looked into. A link below a root that somebody else
+ * whole: commands (notify), lists of names (files_from), URLs (the service may reach servers that its client cannot), links
+ * that are followed, manifests with unsafe names, standard input and output. The environment of the service is not looked into. A link below a root that somebody else
  * has put there is followed on writing, as it is for any job: the roots should be directories that only the service
  * writes to.
  */
@@ -18,7 +18,11 @@
 #include "bm_error.h"
 #include "bm_job.h"
 #include "bm_text.h"
+#include "bm_url.h"
 #include "jobs_load.h"
+
+static const char url_fault[] =
+	"URLs are not for jobs that are submitted: they would be asked for in the service's name";
 
 /* Could a component of the template be "." or ".." once its placeholders are filled in with what is none itself? */
 static bool can_become_dots(const char *text)
@@ -81,6 +85,8 @@ static const char *path_fault(const struct bm_serve *s, const char *text)
 	char *real;
 	bool good;
 
+	if (bm_url_is(text))
+		return url_fault;
 	if (text[0] != '/')
 		return "standard input and output are not for jobs that are submitted";
 	if (can_become_dots(text))
@@ -109,6 +115,10 @@ static const char *option_fault(const struct bm_serve *s, const struct bm_option
 		for (size_t i = 0; i < list->count && fault == NULL; i++)
 			fault = path_fault(s, list->items[i]);
 		return fault;
+	case BM_OPTION_OBJECT: /* http */
+		return *(const bool *)field ? url_fault : NULL;
+	case BM_OPTION_OBJECTS: /* urls */
+		return ((const struct bm_objects *)field)->count > 0 ? url_fault : NULL;
 	default:
 		return NULL;
 	}
@@ -121,6 +131,9 @@ static const char *step_fault(const struct bm_serve *s, const struct bm_step *st
 	*option = "files_from";
 	if (strcmp(kind, "read") == 0 && step->p.read.files_from != NULL)
 		return "a list of names may name anything";
+	*option = "urls_from";
+	if (strcmp(kind, "read") == 0 && step->p.read.urls_from != NULL)
+		return url_fault;
 	*option = "follow_symlinks";
 	if (strcmp(kind, "read") == 0 && step->p.read.follow_symlinks)
 		return "links may lead anywhere";

@@ -202,6 +202,13 @@ refused /steps/1/manifest "$read"', {"step": "hash", "manifest": "/tmp/{algorith
 refused /steps/1/passphrase_file "$read"', {"step": "encrypt", "passphrase_file": "../outside/secret"}, '"$write"
 refused /steps/1/identity_file "$read"', {"step": "decrypt", "identity_file": ["/etc/shadow"]}, '"$write"
 refused /steps/0/files_from '{"step": "read", "files_from": "in/f"}, '"$write"
+# Nor may the service be made to ask other servers, which its client may not be able to reach.
+if "$BYTEMILL" steps read | grep -q urls_from; then
+	refused /steps/0/from '{"step": "read", "from": "http://127.0.0.1:1/x"}, '"$write"
+	refused /steps/0/urls '{"step": "read", "urls": {"url": "http://127.0.0.1:1/x"}}, '"$write"
+	refused /steps/0/urls_from '{"step": "read", "urls_from": "in/f"}, '"$write"
+	refused /steps/1/to "$read"', {"step": "write", "to": "http://127.0.0.1:1/{path}"}'
+fi
 refused /steps/0/follow_symlinks '{"step": "read", "from": "in", "follow_symlinks": true}, '"$write"
 refused /steps/1/manifest "$read"', {"step": "verify", "manifest": "/etc/passwd"}'
 refused /steps/1/allow_unsafe "$read"', {"step": "verify", "manifest": "SUMS", "allow_unsafe": true}'
