@@ -155,6 +155,10 @@ static void allow_option(struct bm_landlock *l, const struct bm_step *step, cons
 			allow_template(l, *(char *const *)field,
 			               step->kind->reads_manifest ? BM_LANDLOCK_READ : OUTPUT);
 		break;
+	case BM_OPTION_OBJECT: /* its keys are in the same struct */
+		for (size_t i = 0; *(const bool *)field && i < opt->field_count; i++)
+			allow_option(l, step, &opt->fields[i]);
+		break;
 	default:
 		break;
 	}
@@ -171,6 +175,49 @@ static void allow_jobs(struct bm_landlock *l, const struct bm_jobs *jobs)
 			for (size_t m = 0; m < step->kind->option_count; m++)
 				allow_option(l, step, &step->kind->options[m]);
 		}
+}
+
+static bool is_s3(const char *text)
+{
+	return text != NULL && strncmp(text, "s3://", 5) == 0;
+}
+
+static bool step_uses_s3(const struct bm_step *step)
+{
+	const struct bm_read_params *r = &step->p.read;
+	const struct bm_read_url *urls = r->urls.items;
+
+	if (step->kind->role != BM_ROLE_READ)
+		return (strcmp(step->kind->name, "write") == 0 || strcmp(step->kind->name, "copy") == 0) &&
+		       is_s3(step->p.write.to);
+	for (size_t i = 0; i < r->from.count; i++)
+		if (is_s3(r->from.items[i]))
+			return true;
+	for (size_t i = 0; i < r->urls.count; i++)
+		if (is_s3(urls[i].url))
+			return true;
+	return r->urls_from != NULL;
+}
+
+/* Where libraries for S3 look for who we are. */
+static void allow_s3(struct bm_landlock *l, const struct bm_jobs *jobs)
+{
+	const char *file = secure_getenv("AWS_SHARED_CREDENTIALS_FILE"), *home = secure_getenv("HOME");
+	struct bm_buf path = {0};
+	bool any = false;
+
+	for (size_t i = 0; i < jobs->count; i++)
+		for (size_t k = 0; k < jobs->jobs[i]->step_count; k++)
+			any = any || step_uses_s3(&jobs->jobs[i]->steps[k]);
+	if (!any || (file == NULL && home == NULL))
+		return;
+	if (file != NULL)
+		bm_buf_puts(&path, file);
+	else
+		bm_buf_printf(&path, "%s/.aws/credentials", home);
+	if (!path.oom)
+		bm_landlock_allow(l, path.data, BM_LANDLOCK_READ);
+	bm_buf_fini(&path);
 }
 
 /* ---- what the program needs ---- */
@@ -229,6 +276,7 @@ static enum bm_status raise_it(const struct bm_jobs *jobs, const struct bm_cli_o
 	tzset(); /* TZ may name a file of the user's */
 	allow_own(l, o, makes_report);
 	allow_jobs(l, jobs);
+	allow_s3(l, jobs);
 	status = bm_landlock_raise(l, err);
 	bm_landlock_destroy(l);
 	return status;

@@ -96,6 +96,11 @@ chmod 600 "$HOME/.aws/credentials"
 run_job '"from": "s3://bucket/new"' "$tmp/x/{path}"
 expect_exit 0
 expect_same in/part1 x/new
+if "$BYTEMILL" hash -q --sandbox on /dev/null >/dev/null 2>&1; then
+	echo "{\"steps\": [{\"step\": \"read\", \"from\": \"s3://bucket/new\"}, {\"step\": \"write\", \"to\": \"x/{path}\"}]}" >boxed.json
+	run_bm run --sandbox on boxed.json
+	expect_exit 0
+fi
 start_s3 a-token/1
 unset AWS_ENDPOINT_URL
 export AWS_ACCESS_KEY_ID=AKIATEST AWS_SECRET_ACCESS_KEY=very/secret+words AWS_SESSION_TOKEN=a-token/1

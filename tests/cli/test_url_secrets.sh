@@ -27,6 +27,17 @@ fetch "$base/key/a.bin" '"header_file": "headers"'
 expect_exit 0
 expect_same www/a.bin out/a.bin
 
+# Also where a run may read nothing but what its jobs name.
+for option in '"netrc": "netrc"' '"header_file": "headers"'; do
+	what=auth
+	[[ $option == *netrc* ]] || what=key
+	job j.json "\"$base/$what/a.bin\"" "$tmp/out/{path}" "\"http\": {$option}"
+	run_bm run --sandbox auto j.json
+	expect_exit 0
+	run_bm run $("$BYTEMILL" hash -q --sandbox on /dev/null >/dev/null 2>&1 && echo --sandbox=on) j.json
+	expect_exit 0
+done
+
 # Others may read it: not used at all.
 for file in netrc headers; do
 	for mode in 640 604; do
