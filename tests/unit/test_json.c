@@ -746,6 +746,7 @@ static void no_memory(void **state)
 	static const char bad[] = "{\"a\":{\"b\":[1,{\"c\":1,\"c\":2}]},\"e\":x}";
 
 	(void)state;
+	json_t *whole = json_loads(good, 0, NULL);
 	json_set_alloc_funcs(__wrap_malloc, free); /* jansson's own fail too */
 	for (int which = 0; which < 2; which++) {
 		const char *text = which == 0 ? good : bad;
@@ -757,6 +758,8 @@ static void no_memory(void **state)
 			if (hit && which == 0)
 				assert_true(value == NULL || faults == 0);
 			assert_true((value == NULL) == (faults > 0));
+			if (which == 0 && value != NULL)
+				assert_true(json_equal(value, whole)); /* not a byte is lost */
 			json_decref(value);
 			if (!hit) {
 				assert_true(n > 5);
@@ -766,6 +769,7 @@ static void no_memory(void **state)
 		}
 	}
 	json_set_alloc_funcs(malloc, free);
+	json_decref(whole);
 
 	/* A place that is not found for want of memory is not known, no more. */
 	for (unsigned n = 1;; n++) {
