@@ -303,7 +303,7 @@ static int make_dirs(struct bm_sink_set *set, const char *path, size_t len, bool
 	size_t pos = 0;
 	int at = AT_FDCWD, fd;
 	if (path[0] == '/') {
-		at = open("/", O_PATH | DIR_FLAGS);
+		at = bm_io_open(AT_FDCWD, "/", 1, O_PATH | DIR_FLAGS, 0);
 		if (at < 0)
 			return -1;
 	}
@@ -321,7 +321,7 @@ static int make_dirs(struct bm_sink_set *set, const char *path, size_t len, bool
 		memcpy(name, path + pos, part);
 		name[part] = '\0';
 		for (int tries = 0;; tries++) {
-			fd = openat(at, name, O_PATH | DIR_FLAGS);
+			fd = bm_io_open(at, name, part, O_PATH | DIR_FLAGS, 0);
 			if (fd >= 0)
 				break;
 			/* Missing again after it was made: someone removes it each time, or it is a link to nowhere. */

@@ -80,7 +80,9 @@ enum bm_status bm_lock_open(const char *state_dir, const void *key, size_t key_l
 	if (status != BM_OK)
 		goto out;
 	l->path = bm_buf_take(&path);
-	l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	do
+		l->fd = open(l->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	while (l->fd < 0 && errno == EINTR);
 	if (l->fd < 0)
 		status = fail(l, errno, "the lock file cannot be opened", err);
 out:
