@@ -4,7 +4,8 @@
  * A line is put together in memory (take the bar away, prefix, tag, text, bar again) and given to write(2) in one piece
  * under one lock, without stdio: so lines of threads never mix, nothing is held back in a buffer when a signal ends the
  * process, and a bar never sticks out behind a shorter line. A terminal that went away, or a full disk behind a
- * redirection, must not stop a run: what cannot be written is dropped; the exit code says the same thing.
+ * redirection, must not stop a run: what cannot be written is dropped; the exit code says the same thing. Where there is
+ * no memory for that, a line is cut, and written in pieces.
  */
 #include "console.h"
 
@@ -20,6 +21,7 @@
 #include "log.h"
 
 #define TAKE_BAR_AWAY "\r\033[K"
+#define CUT_BYTES 1024
 
 static const char program[] = "bytemill";
 
@@ -83,10 +85,16 @@ static void show_line(const char *prefix, enum bm_console_tag tag, const char *t
 	bm_buf_putc(&line, '\n');
 	if (console.bar.len > 0)
 		bm_buf_put(&line, console.bar.data, console.bar.len);
-	if (!line.oom)
+	if (!line.oom) {
 		write_all(line.data, line.len);
-	else
+	} else {
+		write_all(prefix, strlen(prefix));
+		write_all(": ", 2);
+		write_all(words[tag], strlen(words[tag]));
+		write_all(" ", tag != BM_CONSOLE_PLAIN ? 1 : 0);
 		write_all(text, len);
+		write_all("\n", 1);
+	}
 	bm_buf_fini(&line);
 }
 
@@ -105,9 +113,20 @@ static void log_line(const char *prefix, enum bm_console_tag tag, const char *te
 
 static void say(const char *prefix, unsigned where, enum bm_console_tag tag, const char *fmt, va_list args)
 {
-	char *text = NULL;
-	int len = vasprintf(&text, fmt, args);
+	char cut[CUT_BYTES], *whole = NULL, *text;
+	va_list again;
+	int len;
 
+	va_copy(again, args);
+	len = vasprintf(&whole, fmt, args);
+	text = whole;
+	if (len < 0) {
+		whole = NULL;
+		text = cut;
+		len = vsnprintf(cut, sizeof(cut), fmt, again);
+		len = len < (int)sizeof(cut) ? len : (int)sizeof(cut) - 1;
+	}
+	va_end(again);
 	if (len < 0)
 		return;
 	hide_controls(text, (size_t)len);
@@ -117,7 +136,7 @@ static void say(const char *prefix, unsigned where, enum bm_console_tag tag, con
 	if ((where & BM_CONSOLE_LOGGED) != 0)
 		log_line(prefix, tag, text, (size_t)len);
 	pthread_mutex_unlock(&console.lock);
-	free(text);
+	free(whole);
 }
 
 void bm_console_say(enum bm_console_tag tag, const char *fmt, ...)

@@ -42,13 +42,14 @@ struct drive {
 	struct bm_outcome *outcome; /* likewise; may be NULL */
 };
 
-/* "NAME: reason", "NAME: WHERE: reason" where the error is about another file than the input. */
+/* "NAME: reason", "NAME: WHERE: reason" where the error is about another file than the input. What ends the listing for
+ * want of memory has no name. */
 static void put_failure(struct bm_buf *out, const struct bm_file_result *file, const char *name)
 {
 	const struct bm_error *e = file->error;
 
-	bm_buf_puts(out, name);
-	bm_buf_puts(out, ": ");
+	if (name[0] != '\0')
+		bm_buf_printf(out, "%s: ", name);
 	if (e == NULL) {
 		bm_buf_puts(out, "failed");
 		return;
@@ -104,26 +105,29 @@ static void say_finished(const struct bm_file_result *file, const char *name)
 static void on_file(void *ctx, const struct bm_file_result *file)
 {
 	struct drive *d = ctx;
-	struct bm_buf name = {0}, failure = {0};
+	struct bm_buf shown = {0}, failure = {0};
+	const char *name;
 
 	if (d->style->on_file != NULL)
 		d->style->on_file(d->style->ctx, file);
 	/* The common case, a file that was done, costs nothing. */
 	if (file->state != BM_FILE_FAILED && file->warnings == NULL && !d->o->verbose)
 		return;
-	bm_escape_display(&name, file->display, strlen(file->display));
+	bm_buf_puts(&shown, "");
+	bm_escape_display(&shown, file->display, strlen(file->display));
+	name = shown.oom ? "?" : shown.data;
 	if (file->warnings != NULL)
-		say_warnings(d, file, name.oom ? "?" : name.data);
+		say_warnings(d, file, name);
 	if (file->state == BM_FILE_FAILED && d->style->on_file == NULL) {
-		put_failure(&failure, file, name.oom ? "?" : name.data);
+		put_failure(&failure, file, name);
 		bm_console_say(BM_CONSOLE_ERROR, "%s", failure.oom ? "out of memory" : failure.data);
 		bm_closing_add_file(&d->closing, failure.oom ? "out of memory" : failure.data);
 		if (d->outcome != NULL)
 			bm_outcome_add_failure(d->outcome, failure.oom ? "out of memory" : failure.data);
 	} else if (file->state != BM_FILE_FAILED && d->o->verbose) {
-		say_finished(file, name.oom ? "?" : name.data);
+		say_finished(file, name);
 	}
-	bm_buf_fini(&name);
+	bm_buf_fini(&shown);
 	bm_buf_fini(&failure);
 }
 
@@ -169,9 +173,9 @@ static void on_error(void *ctx, const char *job, const struct bm_error *err)
 	bm_buf_puts(&text, err->text[0] != '\0' ? err->text : bm_status_text(err->status));
 	if (bm_sandbox_caused(err, NULL))
 		bm_buf_puts(&text, BM_SANDBOX_HINT);
-	bm_console_tell(BM_CONSOLE_LOGGED | (at_once ? BM_CONSOLE_SHOWN : 0), BM_CONSOLE_ERROR, "%s",
+	bool kept = bm_closing_add_error(&d->closing, text.oom ? err->text : text.data);
+	bm_console_tell(BM_CONSOLE_LOGGED | (at_once || !kept ? BM_CONSOLE_SHOWN : 0), BM_CONSOLE_ERROR, "%s",
 	                text.oom ? err->text : text.data);
-	bm_closing_add_error(&d->closing, text.oom ? err->text : text.data);
 	if (d->outcome != NULL)
 		bm_outcome_add_failure(d->outcome, text.oom ? err->text : text.data);
 	bm_buf_fini(&text);

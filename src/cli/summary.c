@@ -18,7 +18,8 @@
 
 #define MAX_IN_MEMORY ((size_t)128 << 10)
 
-static void add(struct bm_closing_list *c, const char *text)
+/* false: it is counted, but could not be kept. */
+static bool add(struct bm_closing_list *c, const char *text)
 {
 	size_t len = strlen(text) + 1;
 
@@ -32,23 +33,27 @@ static void add(struct bm_closing_list *c, const char *text)
 			c->lines.oom = false;
 			c->lines.len = before;
 			c->lost++;
+			return false;
 		}
-		return;
+		return true;
 	}
 	if (c->spill == NULL && c->lost == 0)
 		c->spill = bm_temp_file();
-	if (c->spill == NULL || c->lost > 0 || fwrite(text, 1, len, c->spill) != len)
+	if (c->spill == NULL || c->lost > 0 || fwrite(text, 1, len, c->spill) != len) {
 		c->lost++;
+		return false;
+	}
+	return true;
 }
 
 void bm_closing_add_file(struct bm_closing *c, const char *text)
 {
-	add(&c->files, text);
+	(void)add(&c->files, text);
 }
 
-void bm_closing_add_error(struct bm_closing *c, const char *text)
+bool bm_closing_add_error(struct bm_closing *c, const char *text)
 {
-	add(&c->errors, text);
+	return add(&c->errors, text);
 }
 
 static void print(struct bm_closing_list *c, enum bm_console_tag tag, const char *indent)
