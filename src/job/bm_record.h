@@ -24,12 +24,13 @@ struct bm_record_view {
 	struct bm_file_blocks *blocks;
 	size_t blocks_cap;
 	struct bm_file_damage damage; /* as error */
+	bool oom;                     /* why decode gave false: for want of memory */
 };
 
 /* Appends f to out. Fails only by out->oom. Every pointer in f that may be missing may be NULL, and comes back so. */
 void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f);
 /* Makes v->file from what encode appended; data must live as long as it is used. False: data is not such a record, whole
- * and with nothing after it, or there was no memory for the arrays; v may then only be used again or freed. */
+ * and with nothing after it, or there was no memory for the arrays (v->oom); v may then only be used again or freed. */
 bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len) BM_NODISCARD;
 void bm_record_view_fini(struct bm_record_view *v); /* frees; v is zeroed and may be used again */
 

@@ -217,7 +217,11 @@ static bool decode(struct job_run *j, const void *data, size_t len)
 		return true;
 	}
 	bm_error_clear(&err);
-	(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "a result was damaged in memory or in the temporary file");
+	if (j->view.oom)
+		(void)bm_error_set_nomem(&err);
+	else
+		(void)bm_error_set(&err, BM_ERR_FAILED, NULL,
+		                   "a result was damaged in memory or in the temporary file");
 	order_trouble(j, &err);
 	return false;
 }

@@ -160,6 +160,7 @@ void bm_record_encode(struct bm_buf *out, const struct bm_file_result *f)
 struct reader {
 	const char *at, *end;
 	bool bad; /* once set, every number is 0 and every string NULL */
+	bool oom;
 };
 
 static size_t left_in(const struct reader *r)
@@ -240,8 +241,10 @@ static bool reserve_items(struct reader *r, void **items, size_t *cap, uint64_t 
 	if (count <= *cap)
 		return true;
 	more = bm_realloc_array(*items, (size_t)count, size);
-	if (more == NULL)
+	if (more == NULL) {
+		r->oom = true;
 		return false;
+	}
 	*items = more;
 	*cap = (size_t)count;
 	return true;
@@ -351,6 +354,7 @@ bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len)
 	bool in_display;
 
 	*f = (struct bm_file_result){0};
+	v->oom = false;
 	f->state = (enum bm_file_state)get_number_to(&r, BM_FILE_FAILED);
 	f->verdict = (enum bm_verdict)get_number_to(&r, BM_VERDICT_COUNT - 1);
 	f->bytes = get_number(&r);
@@ -378,8 +382,10 @@ bool bm_record_decode(struct bm_record_view *v, const void *data, size_t len)
 	}
 	f->warnings = get_string(&r, &ignored);
 	f->other = get_string(&r, &ignored);
-	if (!get_digests(&r, v) || !get_outputs(&r, v) || !get_blocks(&r, v))
+	if (!get_digests(&r, v) || !get_outputs(&r, v) || !get_blocks(&r, v)) {
+		v->oom = r.oom;
 		return false;
+	}
 	if (get_number_to(&r, 1) != 0) {
 		const char *damage = get_bytes(&r, sizeof(v->damage));
 
