@@ -16,7 +16,7 @@ SOURCES = find include src tests examples -name '*.[ch]'
 help:
 	@echo 'make run      build, put /usr/include through one job and check the result'
 	@echo 'make test     build and run the tests'
-	@echo 'make torture  build and run the tests that take minutes'
+	@echo 'make torture  build and run the tests that take minutes (each sweep: TORTURE_SECONDS, 300 where not set)'
 	@echo 'make browser  build and try the page of bytemill serve in Chromium; screenshots: build/browser/shots'
 	@echo 'make build    build only (the default): build/release/src/cli/bytemill'
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
@@ -74,8 +74,10 @@ build-release: setup-build build/release/build.ninja
 test-release: setup-test build-release
 	@ctest --preset release
 
-torture: setup-test build-release
+torture: setup-test build-release build/asan/build.ninja
 	@ctest --preset torture
+	@cmake --build --preset asan
+	@$(FIXED_ADDRESSES) ctest --preset torture-asan
 
 browser: setup-browser build-release
 	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
