@@ -11,13 +11,14 @@ SOURCES = find include src tests examples -name '*.[ch]'
 .DEFAULT_GOAL := build
 # Ninja does things in parallel, make in order: first setup, then configure, then build.
 .NOTPARALLEL:
-.PHONY: help setup build run test torture browser asan tsan clang minimal bench lint format install clean
+.PHONY: help setup build run test torture browser fuzz asan tsan clang minimal bench lint format install clean
 
 help:
 	@echo 'make run      build, put /usr/include through one job and check the result'
 	@echo 'make test     build and run the tests'
 	@echo 'make torture  build and run the tests that take minutes (each sweep: TORTURE_SECONDS, 300 where not set)'
 	@echo 'make browser  build and try the page of bytemill serve in Chromium; screenshots: build/browser/shots'
+	@echo 'make fuzz     build the fuzz targets with clang, run each for FUZZ_SECONDS (60), two at a time'
 	@echo 'make build    build only (the default): build/release/src/cli/bytemill'
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan     build and test with ThreadSanitizer'
@@ -78,6 +79,12 @@ torture: setup-test build-release build/asan/build.ninja
 	@ctest --preset torture
 	@cmake --build --preset asan
 	@$(FIXED_ADDRESSES) ctest --preset torture-asan
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS='$(or $(TORTURE_SECONDS),300)'
+
+FUZZ_SECONDS ?= 60
+fuzz: setup-clang build/fuzz/build.ninja
+	@cmake --build --preset fuzz
+	@tests/fuzz/run.sh build/fuzz '$(FUZZ_SECONDS)'
 
 browser: setup-browser build-release
 	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
