@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../cli/lib.sh"
 need_root
 need_cmd mkfs.ext4
-rounds=5
+rounds=3
 [ -z "${BM_TORTURE:-}" ] || rounds=60
 RANDOM=${BM_SEED:-$$}
 echo "seed ${BM_SEED:-$$}"
@@ -64,8 +64,8 @@ for ((round = 0; round < rounds; round++)); do
 	last="run (round $round)" status=
 	"$BYTEMILL" run -q --no-lock --state "$tmp/state" --set TO="$tmp/lo" job.json >"$stdout" 2>"$stderr" &
 	pid=$!
-	[ $((round % 5)) = 4 ] || sleep "$(printf '0.%03d' $((RANDOM % 250)))"
-	if [ $((round % 5)) = 4 ] || ! kill -STOP $pid 2>/dev/null; then
+	[ $((round % 3)) = 2 ] || sleep "$(printf '0.%03d' $((RANDOM % 250)))"
+	if [ $((round % 3)) = 2 ] || ! kill -STOP $pid 2>/dev/null; then
 		# It had ended: all must be there, though nothing else has asked for it to be written.
 		status=0
 		wait $pid || status=$?
