@@ -121,9 +121,9 @@ def case(s, fault, threads):
     return ("%s -j %d: %s" % (s.name, threads, fault), "%s" % fault.kinds[0], do)
 
 
-def main(top):
+def main(tops):
     o = options(__doc__)
-    lab = Lab(top + "/learn")
+    lab = Lab(tops[0] + "/learn")
     os.makedirs(lab.top)
     cases = []
     for s in scenarios():
@@ -141,8 +141,8 @@ def main(top):
                     if n % 4 == 0:
                         cases.append(case(s, Fault([kind], n, do), 8))
                     if n % 8 == 1 and do not in PASSES:
-                        cases.append(case(s, Fault([kind], n, do, always=True, under=None if kind in MEMORY else top), 1))
-    return Sweep("fault sweep", o.seed, o.seconds, o.workers, top).run(cases)
+                        cases.append(case(s, Fault([kind], n, do, always=True, under=None if kind in MEMORY else "work"), 1))
+    return Sweep("fault sweep", o.seed, o.seconds, o.workers, tops).run(cases)
 
 
 in_scratch(main)

@@ -43,12 +43,12 @@ def killed(s, what, threads, fault=None, after=None):
     return (what, "random instants" if after is not None else fault.do, do)
 
 
-def main(top):
+def main(tops):
     o = options(__doc__)
-    lab = Lab(top + "/learn")
+    lab = Lab(tops[0] + "/learn")
     os.makedirs(lab.top)
     cases, random_cases = [], []
-    sweep = Sweep("kill sweep", o.seed, o.seconds, o.workers, top)
+    sweep = Sweep("kill sweep", o.seed, o.seconds, o.workers, tops)
     for s in scenarios():
         if s.name == "hash" or o.scenarios and s.name not in o.scenarios.split(","):
             continue
