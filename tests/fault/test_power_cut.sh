@@ -58,7 +58,7 @@ cut=0 ended=0
 for ((round = 0; round < rounds; round++)); do
 	cp --sparse=always empty.img img
 	mount -o loop,commit=600 img lo
-	mkdir lo/mirror
+	mkdir lo/mirror lo/gz # so that nothing is synced but what was renamed
 	cp old/* lo/mirror
 	sync -f lo
 	last="run (round $round)" status=
