@@ -35,8 +35,10 @@ static EVP_KDF *hkdf;
 
 static void start_once(void)
 {
-	/* Nothing in openssl.cnf is of use here; reading it takes as long as all the rest. Failures show up at use. */
-	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	/* Nothing in openssl.cnf is of use here; reading it takes as long as all the rest. Failures show up at use; but
+	 * where there was no memory for OpenSSL's context a fetch crashes (3.0). */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || OSSL_LIB_CTX_get0_global_default() == NULL)
+		return;
 	chacha = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
 	hkdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
 	ERR_clear_error();

@@ -128,11 +128,13 @@ struct bm_digest {
 static _Atomic(EVP_MD *) fetched[ID_COUNT];
 
 static pthread_once_t libcrypto_once = PTHREAD_ONCE_INIT;
+static bool libcrypto_good; /* written in libcrypto_start only, and so before any reader */
 
 static void libcrypto_start(void)
 {
-	/* A failure shows up as one of the fetch that follows. */
-	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	/* Where there was no memory for its context a fetch crashes (3.0). */
+	libcrypto_good = OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 &&
+	                 OSSL_LIB_CTX_get0_global_default() != NULL;
 }
 
 /* OpenSSL keeps its errors in a queue per thread: takes the reason of the last and empties the queue, so that it is not
@@ -158,6 +160,8 @@ static enum bm_status fetch(const struct bm_digest_algorithm *a, const EVP_MD **
 	code = pthread_once(&libcrypto_once, libcrypto_start);
 	if (code != 0)
 		return bm_error_set_errno(err, code, NULL, "pthread_once for OpenSSL");
+	if (!libcrypto_good)
+		return bm_error_set_nomem(err);
 	md = EVP_MD_fetch(NULL, details[a->id].openssl_name, NULL);
 	if (md == NULL)
 		return bm_error_set(err, BM_ERR_UNSUPPORTED, NULL,
