@@ -53,7 +53,7 @@ def where(lab, r):
 
 def names(lab, s, rel):
     """All that a message about an input may name: it, its targets, and the directories that they are in."""
-    for path in ["src/" + rel] + s.targets_of(rel) + sorted(s.manifests):
+    for path in ["src/" + rel] + ([rel] if s.job is None else []) + s.targets_of(rel) + sorted(s.manifests):
         yield path
         while "/" in path:
             path = path.rsplit("/", 1)[0]
@@ -66,14 +66,15 @@ def judge(lab, s, fault, r):
         return  # the sanitizer itself cannot do without
     if SANITIZER_SAYS.search(r.err):
         raise Broken("sanitizer: " + r.err)
-    if r.code not in (0, 1, 2):
+    if r.code not in ((0, 1, 2, 3) if s.name == "repair" else (0, 1, 2)):
         raise Broken("exit code %d" % r.code)
     left = lab.check_files(s, killed=kind == "unlink")  # then a temp file cannot be removed
     lab.check_state()
     lab.check_open_modes(r)
     errors = [l for l in r.err.splitlines() if "error:" in l]
     if s.command[0] == "audit":  # what it finds is its result
-        errors += [l for l in r.out.decode("latin-1").splitlines() if re.match("unreadable|not-checked", l)]
+        errors += [l for l in r.out.decode("latin-1").splitlines()
+                   if re.match(r"(unreadable|not-checked|unrepaired) ", l) and not l.split()[1].isdigit()]
     if r.code == 0:
         if left:
             raise Broken("exit code 0, but not done: %s" % left)

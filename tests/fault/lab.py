@@ -120,13 +120,13 @@ class Result:
 
 class Scenario:
     """name; job (text of job.json, or None); command (its arguments); sources (directory of the inputs); old (target
-    -> bytes, what stands there before); manifests (targets that hold a line a file); targets (input -> its targets). parts: the one
+    -> bytes, what stands there before, or a function of the inputs that gives it); manifests (targets that hold a line a file); targets (input -> its targets). parts: the one
     target is what it was, and then any of the inputs in their order."""
 
-    def __init__(self, name, command, job=None, prepare=make_tree, old=None, manifests=(), targets=None, parts=False, keeps=False):
+    def __init__(self, name, command, job=None, prepare=make_tree, old=None, manifests=(), targets=None, parts=False, keeps=False, once=False):
         self.name, self.command, self.job, self.prepare = name, command, job, prepare
         self.old_files, self.manifests, self.targets_of = old or {}, set(manifests), targets
-        self.parts, self.keeps = parts, keeps
+        self.parts, self.keeps, self.once = parts, keeps, once
         self.new = self.new_out = self.inputs = None
 
 
@@ -150,6 +150,25 @@ def make_packed(top):
             half = len(data) // 2
             write(os.path.join(top, rel + ".gz"), gzip.compress(data[:half], 6, mtime=0) + gzip.compress(data[half:], 6, mtime=0))
     shutil.rmtree(top + ".plain")
+
+
+def make_with_sums(top):
+    """The tree, and beside it a list with digests of blocks."""
+    make_tree(top)
+    with open(os.path.dirname(top) + "/sums", "wb") as f:
+        subprocess.run([BYTEMILL, "hash", "--format", "json", "--blocks", "4KiB", "."], cwd=top, stdout=f, check=True)
+
+
+def damaged(sources):
+    """A copy of the tree at out/ in which files are changed, cut, longer and missing."""
+    old = {"out/" + rel: data for rel, (_, data) in sources.items()}
+    for at in (5000, 190000):
+        data = old["out/chunks.bin"]
+        old["out/chunks.bin"] = data[:at] + b"X" + data[at + 1:]
+    old["out/one-chunk"] = old["out/one-chunk"][:60000]
+    old["out/sub/b.txt"] += b"more"
+    del old["out/z"]
+    return old
 
 
 def scenarios():
@@ -179,6 +198,10 @@ def scenarios():
             old={"out/chunks.bin.gz.plain": b"old"}, targets=lambda rel: ["out/" + rel + ".plain"]),
         Scenario("hash", ["hash", "src"]),
         Scenario("catalog", ["audit", "--catalog", "src"]),
+        Scenario("repair", ["audit", "--repair-from", "src", "sums", "out"], prepare=make_with_sums, old=damaged,
+                 targets=lambda rel: ["out/" + rel]),
+        Scenario("bag", ["bag", "src", "--to", "out"], targets=lambda rel: ["out/data/" + rel],
+                 manifests=["out/manifest-sha512.txt", "out/tagmanifest-sha512.txt"], once=True),
     ]
 
 
@@ -202,12 +225,13 @@ class Lab:
         for name in ("mirror", "out"):
             shutil.rmtree(os.path.join(self.work, name), ignore_errors=True)
         shutil.rmtree(self.state, ignore_errors=True)
-        for rel, data in s.old_files.items():
+        old = s.old_files(self.sources) if callable(s.old_files) else s.old_files
+        for rel, data in old.items():
             write(os.path.join(self.work, rel), data, 0o604)
-        self.old = {rel: (0o604, data) for rel, data in s.old_files.items()}
+        self.old = {rel: (0o604, data) for rel, data in old.items()}
 
     def command(self, s, threads, io_depth):
-        state = [] if s.command[0] == "hash" else ["--state", self.state]
+        state = ["--state", self.state] if s.command[0] in ("run", "audit") else []
         return [BYTEMILL, s.command[0], "-j", str(threads), "--io-depth", str(io_depth)] + state + s.command[1:]
 
     def env(self):
@@ -255,7 +279,8 @@ class Lab:
 
     def outputs(self):
         found = snapshot(self.work, skip=("src",))
-        found.pop("job.json", None)
+        for name in ("job.json", "sums"):
+            found.pop(name, None)
         return found
 
     def temps(self):
@@ -330,6 +355,8 @@ class Lab:
             raise Broken("created with rights for others: " + r.open_text)
 
     def check_rerun(self, s, after_kill=False):
+        if s.once:
+            return
         if s.parts:
             self.old = self.outputs()
         r = self.run(s)
