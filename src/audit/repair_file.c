@@ -46,7 +46,9 @@ struct repair {
 
 static enum bm_status open_input(struct input *in, const char *path, const char *what, struct bm_error *err)
 {
-	in->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	do
+		in->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	while (in->fd < 0 && errno == EINTR);
 	if (in->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return BM_OK;
 	if (in->fd < 0 || fstat(in->fd, &in->st) != 0)

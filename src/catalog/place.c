@@ -82,8 +82,11 @@ enum bm_status bm_catalog_place_get(const char *path, struct bm_catalog_place *o
 	char where[512];
 	struct stat st;
 	struct statfs fs;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd;
 
+	do
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	while (fd < 0 && errno == EINTR);
 	memset(out, 0, sizeof(*out));
 	if (is_empty != NULL)
 		*is_empty = false;

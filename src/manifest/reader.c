@@ -301,7 +301,9 @@ enum bm_status bm_manifest_open_path(const char *path, const struct bm_manifest_
 		return bm_error_set_nomem(err);
 	r->read = read_fd;
 	r->ctx = r;
-	r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	do
+		r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	while (r->fd < 0 && errno == EINTR);
 	if (r->fd < 0) {
 		int saved = errno;
 
