@@ -10,7 +10,7 @@ build=(gcc make cmake ninja-build pkg-config libc6-dev zlib1g-dev libssl-dev lib
 	libsqlite3-dev libcmocka-dev)
 build+=(libdeflate-dev libisal-dev libjemalloc-dev libcurl4-openssl-dev libmicrohttpd-dev) # optional, see the preset minimal
 test=(pigz zstd isal libdeflate-tools tabix age xxhash hashdeep rhash rclone openssl jq python3 python3-jsonschema attr acl strace procps
-	sqlite3 cron python3-prometheus-client curl nginx libnginx-mod-http-dav-ext)
+	sqlite3 cron e2fsprogs python3-prometheus-client curl nginx libnginx-mod-http-dav-ext)
 bench=(pigz isal libdeflate-tools tabix zstd age hashdeep rhash rclone openssl python3 curl nginx apache2-utils)
 clang=(clang libclang-rt-dev)
 lint=(clang-format clang-tidy)

@@ -74,7 +74,7 @@ def judge(lab, s, fault, r):
     errors = [l for l in r.err.splitlines() if "error:" in l]
     if s.command[0] == "audit":  # what it finds is its result
         errors += [l for l in r.out.decode("latin-1").splitlines()
-                   if re.match(r"(unreadable|not-checked|unrepaired) ", l) and not l.split()[1].isdigit()]
+                   if re.match(r"(unreadable|not-checked|changed-while-reading|unrepaired) ", l) and not l.split()[1].isdigit()]
     if r.code == 0:
         if left:
             raise Broken("exit code 0, but not done: %s" % left)
@@ -85,8 +85,9 @@ def judge(lab, s, fault, r):
             raise Broken("exit code 0, but the output is %r" % r.out)
         if errors:
             raise Broken("exit code 0 and an error")
-        # The read that is made while a file is opened (preadv2) is made again where it fails.
-        again = r.function == "preadv64v2" and not fault.always
+        # The read that is made while a file is opened (preadv2) is made again where it fails; and what cannot be read of
+        # a file that is repaired comes from the copy.
+        again = kind == "read" and (r.function == "preadv64v2" and not fault.always or s.name == "repair")
         if kind in MUST_FAIL and place in ("input", "target") and fault.do not in PASSES and not again:
             raise Broken("exit code 0")
         return

@@ -199,7 +199,7 @@ def scenarios():
         Scenario("hash", ["hash", "src"]),
         Scenario("catalog", ["audit", "--catalog", "src"]),
         Scenario("repair", ["audit", "--repair-from", "src", "sums", "out"], prepare=make_with_sums, old=damaged,
-                 targets=lambda rel: ["out/" + rel]),
+                 targets=lambda rel: ["out/" + rel], keeps=True),
         Scenario("bag", ["bag", "src", "--to", "out"], targets=lambda rel: ["out/data/" + rel],
                  manifests=["out/manifest-sha512.txt", "out/tagmanifest-sha512.txt"], once=True),
     ]
