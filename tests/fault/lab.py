@@ -237,8 +237,10 @@ class Lab:
     def env(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("BM_FAULT_")}
         options = env.get("ASAN_OPTIONS", "")
-        # The library is loaded before the sanitizer's; allocations may fail; it is not the sanitizer that ends a run.
-        env["ASAN_OPTIONS"] = options + ":verify_asan_link_order=0:allocator_may_return_null=1:handle_segv=1"
+        # The library is loaded before the sanitizer's; allocations may fail; and a leak is to be known by the library that
+        # it is in, which was built without frame pointers.
+        env["ASAN_OPTIONS"] = options + ":verify_asan_link_order=0:allocator_may_return_null=1:fast_unwind_on_malloc=0"
+        env["LSAN_OPTIONS"] = "print_suppressions=0:suppressions=" + os.path.join(os.path.dirname(os.path.abspath(__file__)), "leaks.supp")
         env.update(LC_ALL="C", TZ="UTC", NO_COLOR="1")
         return env
 
