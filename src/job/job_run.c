@@ -89,13 +89,16 @@ void job_file_result(const struct job_run *j, struct bm_file *f, const struct bm
 			return;
 	}
 	r->digests = d;
-	r->digest_count = f->results->digests.len / sizeof(*d);
+	/* A file that failed for want of memory may have digests without their bytes. */
+	if (!f->results->digests.oom && !f->results->digest_bytes.oom)
+		r->digest_count = f->results->digests.len / sizeof(*d);
 	for (size_t i = 0; i < r->digest_count; i++) {
 		d[i].bytes = bytes;
 		bytes += d[i].len;
 	}
 	r->damage = f->damage;
-	file_blocks(f, r);
+	if (!f->results->blocks.oom && !f->results->block_bytes.oom)
+		file_blocks(f, r);
 	if (err->status != BM_OK)
 		return;
 	r->outputs = (const struct bm_file_output *)(const void *)f->results->outputs.data;
