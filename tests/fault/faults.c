@@ -81,6 +81,7 @@ static int fault_errno;
 static enum { DO_ERRNO, DO_SHORT, DO_ONE, DO_KILL, DO_KILLED } action;
 static bool always, ready;
 static const char *under;
+static __thread const void *caller; /* of an allocation */
 
 /* ---- the next function of that name ---- */
 
@@ -186,6 +187,15 @@ static void say_path(char *text, size_t size, int fd, const char *path)
 		(void)snprintf(text + used, size - used, "%s%s", path[0] != '/' ? "/" : "", path);
 }
 
+/* The file that the allocating code is in. */
+static void say_library(char *text, size_t size)
+{
+	Dl_info info;
+
+	if (dladdr(caller, &info) != 0 && info.dli_fname != NULL)
+		(void)snprintf(text, size, "%s", info.dli_fname);
+}
+
 static bool is_due(enum kind kind, const char *function, int fd, const char *path)
 {
 	char where[TEXT_BYTES - 64] = "";
@@ -202,6 +212,8 @@ static bool is_due(enum kind kind, const char *function, int fd, const char *pat
 		return false;
 	if (fd != -1 || path != NULL)
 		say_path(where, sizeof(where), fd, path);
+	else if (kind == K_MALLOC)
+		say_library(where, sizeof(where));
 	errno = e;
 	if (strncmp(where, "anon_inode:", 11) == 0) /* an eventfd and its like have no such errors */
 		return false;
@@ -477,18 +489,24 @@ static bool is_early(const void *p)
 	return (const char *)p >= early && (const char *)p < early + EARLY_BYTES;
 }
 
+static enum verdict judge_memory(const char *function, const void *from)
+{
+	caller = from;
+	return judge(K_MALLOC, function, -1, NULL);
+}
+
 EXPORT void *malloc(size_t size)
 {
 	if (real_malloc == NULL)
 		return early_memory(size);
-	return judge(K_MALLOC, "malloc", -1, NULL) == FAIL ? NULL : real_malloc(size);
+	return judge_memory("malloc", __builtin_return_address(0)) == FAIL ? NULL : real_malloc(size);
 }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
 	if (real_malloc == NULL)
 		return early_memory(count * size); /* has never held anything else */
-	return judge(K_MALLOC, "calloc", -1, NULL) == FAIL ? NULL : real_calloc(count, size);
+	return judge_memory("calloc", __builtin_return_address(0)) == FAIL ? NULL : real_calloc(count, size);
 }
 
 EXPORT void *realloc(void *old, size_t size)
@@ -497,7 +515,7 @@ EXPORT void *realloc(void *old, size_t size)
 	void *p;
 
 	if (real_malloc != NULL && !is_early(old))
-		return judge(K_MALLOC, "realloc", -1, NULL) == FAIL ? NULL : real_realloc(old, size);
+		return judge_memory("realloc", __builtin_return_address(0)) == FAIL ? NULL : real_realloc(old, size);
 	p = malloc(size);
 	if (p != NULL && old != NULL) {
 		memcpy(&had, (char *)old - EARLY_HEAD, sizeof(had));
@@ -514,13 +532,16 @@ EXPORT void free(void *p)
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-	return judge(K_MALLOC, "aligned_alloc", -1, NULL) == FAIL ? NULL : NEXT(aligned_alloc)(alignment, size);
+	return judge_memory("aligned_alloc", __builtin_return_address(0)) == FAIL
+	               ? NULL
+	               : NEXT(aligned_alloc)(alignment, size);
 }
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t size)
 {
-	return judge(K_MALLOC, "posix_memalign", -1, NULL) == FAIL ? ENOMEM
-	                                                           : NEXT(posix_memalign)(out, alignment, size);
+	return judge_memory("posix_memalign", __builtin_return_address(0)) == FAIL
+	               ? ENOMEM
+	               : NEXT(posix_memalign)(out, alignment, size);
 }
 
 SIMPLE(K_MMAP, void *, MAP_FAILED, mmap64, (void *where, size_t len, int prot, int flags, int fd, off64_t o),
