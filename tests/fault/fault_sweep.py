@@ -120,7 +120,7 @@ def case(s, fault, threads):
         try:
             judge(lab, s, fault, r)
             if r.hits:
-                lab.check_rerun(s, after_kill=fault.kinds[0] == "unlink")
+                lab.check_rerun(s, temps_may_stay=fault.kinds[0] == "unlink")
         except Broken as e:
             raise Broken("%s; at %s %s; exit code %d\n%s%s" % (
                 e, r.function, r.path, r.code, r.err, r.out[:500].decode("latin-1"))) from None

@@ -24,7 +24,7 @@ def check(lab, s, r):
             raise Broken("rights of a temp file: %o" % rights)
     lab.check_open_modes(r)
     lab.check_state()
-    lab.check_rerun(s, after_kill=True)
+    lab.check_rerun(s)
 
 
 def killed(s, what, threads, fault=None, after=None):

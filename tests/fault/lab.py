@@ -21,8 +21,6 @@ KINDS = ["read", "write", "fsync", "rename", "open", "mkdir", "copy", "unlink", 
          "lock", "meta", "seek", "malloc", "mmap", "thread"]
 LOG_BYTES = 8192
 TEMP_NAME = re.compile(r"^\.bytemill-.*\.tmp$")
-# Temp files of a killed run are removed by the next run of the job. Not yet so: they are then tolerated, and nothing else.
-RERUN_SWEEPS_TEMPS = False
 
 BYTEMILL = os.environ.get("BYTEMILL", "bytemill")
 FAULTS = os.environ.get("BM_FAULTS", "libbm_faults.so")
@@ -356,15 +354,15 @@ class Lab:
         if r.open_modes and not r.open_text.startswith(self.state):
             raise Broken("created with rights for others: " + r.open_text)
 
-    def check_rerun(self, s, after_kill=False):
+    def check_rerun(self, s, temps_may_stay=False):
         if s.once:
             return
         if s.parts:
-            self.old = self.outputs()
+            self.old = {rel: v for rel, v in self.outputs().items() if not TEMP_NAME.match(os.path.basename(rel))}
         r = self.run(s)
         if r.code != 0:
             raise Broken("the next run: exit code %d: %s" % (r.code, r.err))
-        left = self.check_files(s, killed=after_kill and not RERUN_SWEEPS_TEMPS)
+        left = self.check_files(s, killed=temps_may_stay)  # else those of a run that was killed are gone too
         now = self.outputs()
         for rel, want in s.new.items():
             if not s.parts and (rel not in now or now[rel][1] != want[1] or now[rel] != want and not s.keeps):
