@@ -25,9 +25,8 @@ extern const char *malloc_conf;
 __attribute__((visibility("default"))) const char *malloc_conf = "dirty_decay_ms:500,muzzy_decay_ms:0";
 
 static const struct bm_cli_command *const commands[] = {
-	&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,  &bm_cmd_audit,  &bm_cmd_catalog,  &bm_cmd_diff,
-	&bm_cmd_bag, &bm_cmd_cat,      &bm_cmd_steps, &bm_cmd_keygen, &bm_cmd_schedule, &bm_cmd_runs,
-	&bm_cmd_serve,
+	&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,   &bm_cmd_audit,    &bm_cmd_catalog, &bm_cmd_diff,  &bm_cmd_bag,
+	&bm_cmd_cat, &bm_cmd_steps,    &bm_cmd_keygen, &bm_cmd_schedule, &bm_cmd_runs,    &bm_cmd_serve,
 };
 
 static const struct bm_cli_command *find_command(const char *name)

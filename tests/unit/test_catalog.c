@@ -263,8 +263,8 @@ static void test_migration(void **state)
 {
 	struct catalog_migration table[3] = {catalog_migrations[0], catalog_migrations[1],
 	                                     with_sql("ALTER TABLE files ADD COLUMN colour TEXT;"
-	                                                  "UPDATE files SET colour = 'none';"
-	                                                  "CREATE TABLE colours (name TEXT)")};
+	                                              "UPDATE files SET colour = 'none';"
+	                                              "CREATE TABLE colours (name TEXT)")};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_catalog *c;
 

@@ -284,8 +284,7 @@ static void test_no_order_no_excess(void **state)
 {
 	(void)state;
 	for (unsigned seed = 0; seed < (SANITIZED ? 10 : 40); seed++) {
-		const struct bm_pool_options options = {
-			.permits = 4, .io_depth = 16, .memory_bytes = (size_t)1 << 22};
+		const struct bm_pool_options options = {.permits = 4, .io_depth = 16, .memory_bytes = (size_t)1 << 22};
 		const struct bm_stage stage = {.kind = BM_STAGE_SERIAL, .run = run};
 		struct load l = {.seed = seed, .bytes_max = LIMIT / 3, .cancel_at = STREAMS + 1, .may_wait = true};
 		struct bm_pipeline pl = {
@@ -310,10 +309,8 @@ static void test_no_order_no_excess(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_streams_end),
-		cmocka_unit_test(test_several_flows),
-		cmocka_unit_test(test_cancelled),
-		cmocka_unit_test(test_limit_holds),
+		cmocka_unit_test(test_streams_end),        cmocka_unit_test(test_several_flows),
+		cmocka_unit_test(test_cancelled),          cmocka_unit_test(test_limit_holds),
 		cmocka_unit_test(test_no_order_no_excess),
 	};
 
