@@ -101,7 +101,7 @@ struct bm_audit_diff_options {
 	void (*on_message)(void *ctx, const char *text);
 	void *ctx;
 };
-/* Compares them; no other file is read. Memory: some 200 MiB, and 48 bytes for each name that is in one only; temporary
+/* Compares them; no other file is read. Memory: some 340 MiB, and 48 bytes for each name that is in one only; temporary
  * files have the rest. Blocks. The counts go to *sum. BM_ERR_SYSTEM, BM_ERR_FORMAT (no manifest), BM_ERR_NOMEM;
  * BM_ERR_USAGE: no such catalog or root. BM_ERR_LIMIT: see verify_join.h. sum->jobs_done is 0 where nothing was compared. */
 enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_summary *sum, struct bm_error *err)
