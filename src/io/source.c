@@ -11,15 +11,11 @@
  * - UNSIZED, a regular file with size 0: mostly just empty, but /proc and the like give content all the same. Read by
  *   file position until the end; one byte is read ahead, so that the last chunk can say that it is the last.
  * - STREAM, standard input, FIFO, device: the same without a check for changes.
- * A URL is read by url_source.c, which has an end, errors and tries of its own.
+ * A URL is read by url_source.c, which has an end, errors and tries of its own. Opening is in source_open.c.
  *
  * The permit: RWF_NOWAIT gives what is in the page cache (or in the pipe) and nothing else; only what is missing is
  * read between block() and unblock(), after the pages to come have been asked for. Where the file system does not know
  * RWF_NOWAIT the source remembers it; tmpfs is one of these, and is read without giving up the permit all the same.
- *
- * Opening: O_NONBLOCK, so that a FIFO that took the place of a file since it was listed cannot hang the opener; it is
- * then refused. The flag means nothing to reads of most regular files, but is cleared before the first read that may
- * wait, for those file systems where it does.
  *
  * Holes: in a sparse file SEEK_DATA and SEEK_HOLE are asked once a segment, not once a chunk, and a chunk that lies
  * wholly in a hole is not read. The blocks of a file say nothing about where holes are, so they only decide whether to
@@ -32,7 +28,7 @@
  * so: the same call again after 100 ms, then twice as long each time. An error that stays is reported with the number of
  * attempts; one that passed is counted, so that somebody can be told of it.
  */
-#include "source_private.h"
+#include "source_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,43 +45,11 @@
 #include "bm_error.h"
 #include "bm_feed.h"
 #include "bm_pace.h"
-#include "io_dir.h"
 #include "io_sys.h"
 #include "url_source.h"
 
 #define RETRY_FIRST_MS 100
 #define RETRY_MOST_MS 10000
-#define HINT_BYTES ((off_t)1 << 20) /* larger files get read-ahead hints */
-
-enum mode { SIZED, UNSIZED, STREAM, URL };
-
-struct bm_source {
-	int fd;
-	bool owns_fd;
-	bool is_sparse;
-	bool is_cold;   /* its name was not in the caches, so that its first bytes will not be either */
-	bool no_nowait; /* RWF_NOWAIT is not supported here */
-	bool in_memory; /* ... nor needed: there is no disk behind the file */
-	bool ended;
-	bool failed;
-	unsigned retried;     /* calls that were made again */
-	unsigned attempts;    /* of the call that failed for good */
-	int retry_errno;      /* of the last call that was made again */
-	struct bm_feed *feed; /* STREAM: in place of fd, which is -1 then; borrowed */
-	enum mode mode;
-	struct stat st;         /* at open */
-	struct timespec opened; /* just before that, by CLOCK_REALTIME_COARSE; 0: not known */
-	uint64_t offset;        /* bytes given out */
-	/* SIZED and sparse: offset .. data_start is a hole, data_start .. data_end is data; known up to data_end. */
-	bool ask_holes;
-	uint64_t data_start, data_end;
-	/* UNSIZED, STREAM: the byte that was read ahead. */
-	bool has_ahead;
-	uint8_t ahead;
-	struct url_fetch *fetch; /* URL; owned */
-	size_t name_len;
-	char name[];
-};
 
 /* ---- again ---- */
 
@@ -94,9 +58,7 @@ static bool may_pass(int code)
 	return code == EIO || code == EAGAIN || code == ESTALE || code == ETIMEDOUT;
 }
 
-/* After a call that failed (errno), tries of them before it: true once it is to be made again. False: for good, or
- * cancelled; errno says. *blocked: the permit is given up, as it is afterwards where this has slept. */
-static bool try_again(struct bm_source *s, unsigned *tries, bool *blocked, const struct bm_blocker *b)
+bool source_try_again(struct bm_source *s, unsigned *tries, bool *blocked, const struct bm_blocker *b)
 {
 	uint64_t ms = RETRY_FIRST_MS;
 	s->attempts = *tries + 1;
@@ -115,237 +77,12 @@ static bool try_again(struct bm_source *s, unsigned *tries, bool *blocked, const
 	return true;
 }
 
-/* ---- open ---- */
-
-/* A FIFO has no content and no end before a writer comes: wait for him (a blocking open could not be cancelled). */
-static int open_fifo(const struct bm_entry *e, int flags, const struct bm_blocker *b)
-{
-	int fd = bm_dir_open_leaf(e, flags | O_NONBLOCK, false);
-	if (fd >= 0 && (bm_io_wait(fd, POLLIN, b) != 0 || fcntl(fd, F_SETFL, 0) != 0)) {
-		bm_io_close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-static int open_entry(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b, bool *cold)
-{
-	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY;
-	/* A FIFO opens at once, and is waited for where it is read: there a cancel can end the wait. Regular files do
-	 * not care about O_NONBLOCK once they are open. */
-	flags |= O_NONBLOCK;
-	if (e->dir && !follow_symlinks)
-		flags |= O_NOFOLLOW;
-	int fd = -1;
-	errno = EAGAIN;
-	if (e->kind == BM_ENTRY_FILE)
-		fd = bm_dir_open_leaf(e, flags, true);
-	if (fd < 0 && errno == EAGAIN) {
-		*cold = true;
-		if (e->kind == BM_ENTRY_FILE)
-			bm_io_block_disk(b);
-		else
-			bm_io_block(b);
-		struct stat st;
-		if (e->kind == BM_ENTRY_STREAM && bm_io_stat(AT_FDCWD, e->display, e->display_len, &st, 0) == 0 &&
-		    S_ISFIFO(st.st_mode))
-			fd = open_fifo(e, flags, b);
-		else
-			fd = bm_dir_open_leaf(e, flags, false);
-		if (fd < 0 && errno == EWOULDBLOCK) /* somebody holds a lease (Samba): wait until it is given back */
-			fd = bm_dir_open_leaf(e, flags & ~O_NONBLOCK, false);
-		bm_io_unblock(b);
-	}
-	return fd;
-}
-
-/* Times of change are those of the clock's last tick; and a clock that is set just now is not to matter. */
-#define SETTLED_S 2
-
-struct first_read {
-	struct iovec into;
-	time_t opened; /* by the clock that file systems take their times from */
-	size_t len;    /* 0: not to be used */
-	bool last;
-};
-
-static bool first_read_may_do(const struct bm_entry *e)
-{
-	return e->kind == BM_ENTRY_FILE && e->dir && e->dir->own_clock &&
-	       !atomic_load_explicit(&e->dir->has_unsettled, memory_order_relaxed);
-}
-
-/* Reads what needs no waiting. Whether it is of use is seen in the stat that follows. */
-static void first_read_try(struct bm_source *s, struct first_read *first)
-{
-	ssize_t n = s->fd < 0 || s->is_cold ? -1 : preadv2(s->fd, &first->into, 1, 0, RWF_NOWAIT);
-	first->len = n > 0 ? (size_t)n : 0;
-}
-
-/* The source is SIZED. */
-static void first_read_settle(struct bm_source *s, const struct bm_entry *e, struct first_read *first)
-{
-	time_t changed = s->st.st_ctim.tv_sec > s->st.st_mtim.tv_sec ? s->st.st_ctim.tv_sec : s->st.st_mtim.tv_sec;
-	uint64_t size = (uint64_t)s->st.st_size;
-	size_t want = size < first->into.iov_len ? (size_t)size : first->into.iov_len;
-	if (changed > first->opened - SETTLED_S) {
-		atomic_store_explicit(&e->dir->has_unsettled, true, memory_order_relaxed);
-		first->len = 0;
-	}
-	if (s->is_sparse || first->len != want) /* holes are to be found; or only some of it was in the cache */
-		first->len = 0;
-	s->offset = first->len;
-	first->last = s->ended = first->len == size;
-}
-
-/* Opens s->fd and fills s->st; false: errno says why not, and *stage what could not be done. */
-static bool open_and_stat(struct bm_source *s, const struct bm_entry *e, bool follow_symlinks, struct first_read *first,
-                          const struct bm_blocker *b, const char **stage)
-{
-	bool blocked = false, is_good = false;
-	unsigned tries = 0;
-	do {
-		*stage = "cannot open";
-		s->fd = open_entry(e, follow_symlinks, b, &s->is_cold);
-		if (s->fd < 0)
-			continue;
-		*stage = "cannot stat";
-		if (first)
-			first_read_try(s, first);
-		is_good = fstat(s->fd, &s->st) == 0;
-		if (!is_good) {
-			bm_io_close(s->fd);
-			s->fd = -1;
-		}
-	} while (!is_good && try_again(s, &tries, &blocked, b));
-	if (blocked)
-		bm_io_unblock(b);
-	return is_good;
-}
-
-/* ", tried 3 times" or nothing. */
-static const char *attempts_text(const struct bm_source *s, char text[40])
+const char *source_attempts_text(const struct bm_source *s, char text[40])
 {
 	text[0] = '\0';
 	if (s->attempts > 1)
 		(void)snprintf(text, 40, ", tried %u times", s->attempts);
 	return text;
-}
-
-static enum bm_status open_source(const struct bm_entry *e, bool follow_symlinks, struct first_read *first,
-                                  const struct bm_blocker *b, struct bm_source **out, struct bm_error *err)
-{
-	*out = NULL;
-	if (e->kind == BM_ENTRY_ERROR) {
-		if (err && e->error && err->status == BM_OK)
-			*err = *e->error;
-		return e->error && e->error->status != BM_OK ? e->error->status : BM_ERR_FAILED;
-	}
-	struct bm_source *s = malloc(sizeof *s + e->display_len + 1);
-	if (!s)
-		return bm_error_set_nomem(err);
-	memset(s, 0, sizeof *s);
-	(void)clock_gettime(CLOCK_REALTIME_COARSE, &s->opened);
-	s->name_len = e->display_len;
-	memcpy(s->name, e->display, e->display_len + 1);
-	enum bm_status status = BM_OK;
-	if (e->feed) {
-		s->feed = e->feed;
-		s->fd = -1;
-		s->mode = STREAM;
-		*out = s;
-		return BM_OK;
-	}
-	bool is_stdin = e->kind == BM_ENTRY_STREAM && !e->dir && strcmp(e->display, "-") == 0;
-	s->owns_fd = !is_stdin;
-	const char *stage = "cannot stat";
-	char tried[40];
-	s->fd = STDIN_FILENO;
-	bool is_open = is_stdin ? fstat(s->fd, &s->st) == 0 : open_and_stat(s, e, follow_symlinks, first, b, &stage);
-	if (!is_open && errno == ECANCELED) {
-		status = bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
-		goto fail;
-	}
-	if (!is_open) {
-		const char *text = stage;
-		if (errno == ESTALE)
-			text = "cannot open, its directory was moved or replaced after it was listed";
-		else if (errno == ELOOP && e->dir && !follow_symlinks)
-			text = "cannot open, it became a symbolic link after it was listed";
-		status = bm_io_fail(err, errno, s->name, s->name_len, "%s%s", text, attempts_text(s, tried));
-		goto fail;
-	}
-	if (S_ISDIR(s->st.st_mode)) {
-		status = bm_io_fail(err, EISDIR, s->name, s->name_len, "cannot read");
-		goto fail;
-	}
-	if (e->kind == BM_ENTRY_STREAM) {
-		s->mode = STREAM;
-	} else if (e->may_be_device && (S_ISCHR(s->st.st_mode) || S_ISBLK(s->st.st_mode))) {
-		s->mode = STREAM;
-		(void)fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_NONBLOCK);
-	} else if (!S_ISREG(s->st.st_mode)) {
-		status = bm_io_refuse(err, BM_ERR_CHANGED, s->name, s->name_len,
-		                      "was listed as a regular file and is now %s: not read",
-		                      bm_io_kind_text(s->st.st_mode));
-		goto fail;
-	} else {
-		s->mode = s->st.st_size > 0 ? SIZED : UNSIZED;
-		s->is_sparse = s->st.st_blocks < (s->st.st_size + 511) / 512;
-		s->ask_holes = s->is_sparse;
-		if (s->st.st_size > HINT_BYTES)
-			(void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
-		if (first && s->mode == SIZED)
-			first_read_settle(s, e, first);
-	}
-	*out = s;
-	return BM_OK;
-fail:
-	bm_source_close(s);
-	return status;
-}
-
-enum bm_status bm_source_open_url(const struct bm_entry *e, struct bm_url_client *c, const struct bm_blocker *b,
-                                  struct bm_source **out, struct bm_error *err)
-{
-	struct bm_source *s = calloc(1, sizeof *s + e->display_len + 1);
-
-	*out = NULL;
-	if (!s)
-		return bm_error_set_nomem(err);
-	s->fd = -1;
-	s->mode = URL;
-	s->name_len = e->display_len;
-	memcpy(s->name, e->display, e->display_len + 1);
-	enum bm_status status = url_fetch_open(c, e->url, e->display, b, &s->fetch, err);
-	if (status != BM_OK) {
-		bm_source_close(s);
-		return status;
-	}
-	url_fetch_stat(s->fetch, &s->st);
-	*out = s;
-	return BM_OK;
-}
-
-enum bm_status bm_source_open(const struct bm_entry *e, bool follow_symlinks, const struct bm_blocker *b,
-                              struct bm_source **out, struct bm_error *err)
-{
-	return open_source(e, follow_symlinks, NULL, b, out, err);
-}
-
-enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlinks, uint8_t *buf, size_t cap,
-                                   size_t *len, bool *last, const struct bm_blocker *b, struct bm_source **out,
-                                   struct bm_error *err)
-{
-	struct first_read first = {.into = {buf, cap}};
-	struct timespec now;
-	/* With a pace what is read is paid for before, and how much that is is not known yet. */
-	bool may = !(b && b->pace) && first_read_may_do(e) && clock_gettime(CLOCK_REALTIME_COARSE, &now) == 0;
-	first.opened = may ? now.tv_sec : 0;
-	enum bm_status status = open_source(e, follow_symlinks, may ? &first : NULL, b, out, err);
-	*len = status == BM_OK && (*out)->mode == SIZED ? first.len : 0;
-	*last = *len > 0 && first.last;
-	return status;
 }
 
 void bm_source_close(struct bm_source *s)
@@ -456,7 +193,7 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 			return n;
 		if (n < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE))
 			s->no_nowait = true;
-		else if (n < 0 && errno != EAGAIN && !try_again(s, &tries, blocked, b))
+		else if (n < 0 && errno != EAGAIN && !source_try_again(s, &tries, blocked, b))
 			return n;
 		s->in_memory = s->no_nowait && s->mode == SIZED && bm_io_in_memory(s->fd);
 	}
@@ -485,7 +222,7 @@ static ssize_t read_some(struct bm_source *s, const struct iovec *iov, int iov_c
 			(void)fcntl(s->fd, F_SETFL, 0); /* nothing else was asked for that F_SETFL sets */
 			continue;
 		}
-		if (!try_again(s, &tries, blocked, b))
+		if (!source_try_again(s, &tries, blocked, b))
 			return n;
 	}
 }
@@ -535,7 +272,7 @@ static enum bm_status read_error(struct bm_source *s, uint64_t at, struct bm_err
 		return bm_io_refuse(err, BM_ERR_CANCELLED, s->name, s->name_len, "cancelled");
 	char tried[40];
 	return bm_io_fail(err, errno, s->name, s->name_len, "cannot read at byte %llu%s", (unsigned long long)at,
-	                  attempts_text(s, tried));
+	                  source_attempts_text(s, tried));
 }
 
 static enum bm_status read_sized(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *hole,
