@@ -83,7 +83,7 @@ torture: setup-test build-release build/asan/build.ninja
 
 FUZZ_SECONDS ?= 60
 fuzz: setup-clang build/fuzz/build.ninja
-	@cmake --build --preset fuzz
+	@cmake --build --preset fuzz --target fuzzers
 	@tests/fuzz/run.sh build/fuzz '$(FUZZ_SECONDS)'
 
 browser: setup-browser build-release

@@ -262,7 +262,7 @@ static int say_not_started(const struct bm_error *err)
 {
 	bm_console_say_error(err);
 	if (bm_sandbox_caused(err, NULL))
-		bm_console_say(BM_CONSOLE_PLAIN, "%s", BM_SANDBOX_HINT + 2);
+		bm_console_say(BM_CONSOLE_PLAIN, "%s", &BM_SANDBOX_HINT[2]);
 	bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
 	return BM_EXIT_USAGE;
 }

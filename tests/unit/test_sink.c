@@ -572,7 +572,7 @@ static void the_permit_is_given_up(void **state)
 {
 	(void)state;
 	static char got[2 << 20];
-	enum bm_status status;
+	enum bm_status status = BM_OK;
 	struct bm_sink *s;
 	bool skipped;
 	pthread_t t;
