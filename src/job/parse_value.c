@@ -1,20 +1,13 @@
 /*
  * One option's value: from JSON, or from a program, to its field.
  *
- * There is one function a group of types, and what to do is read from the option's row alone. A string goes through
- * these steps, in this order, whatever it means: ${NAME} is replaced; the text is checked for what its type demands
- * (a pattern that compiles, a template with allowed placeholders); a path is then taken relative to the job file's
- * directory. The check comes before the join, so that messages show what the user wrote.
- *
- * The join needs care because the directory of a job file is bytes, not template or pattern: a '{' in it is doubled for
- * a template; where it is put before a pattern, or holds pattern characters itself, the characters that a pattern
- * gives a meaning to are made plain ("[*]" rather than "\*", so that the whole is seen to be a pattern even where the
- * user's part is none).
+ * There is one function a group of types, and what to do is read from the option's row alone. Strings are in
+ * parse_text.c.
  *
  * A field is only changed when all of the value was good. So what stands in a checked job is either what the file says
  * or the default, and the checks between options never meet half a value.
  */
-#include "job_internal.h"
+#include "parse_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -50,7 +43,7 @@ static void fault_found(struct job_report *r, const struct bm_option *o, bool in
 	bm_buf_fini(&allowed);
 }
 
-static void fault_value(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v)
+void job_value_fault(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v)
 {
 	struct bm_buf found = {0};
 
@@ -59,8 +52,8 @@ static void fault_value(struct job_report *r, const struct bm_option *o, bool in
 	bm_buf_fini(&found);
 }
 
-static void fault_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *suggestion,
-                       const char *text)
+void job_value_fault_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *suggestion,
+                          const char *text)
 {
 	struct bm_buf found = {0};
 
@@ -71,7 +64,7 @@ static void fault_text(struct job_report *r, const struct bm_option *o, bool in_
 }
 
 /* "include: pattern "[a": '[' has no ']'": what is wrong as the module says it that knows. */
-static void fault_why(struct job_report *r, const struct bm_option *o, const struct bm_error *why)
+void job_value_fault_why(struct job_report *r, const struct bm_option *o, const struct bm_error *why)
 {
 	if (why->status == BM_ERR_NOMEM)
 		r->oom = true;
@@ -79,273 +72,12 @@ static void fault_why(struct job_report *r, const struct bm_option *o, const str
 		job_fault(r, JOB_FAULT, NULL, "%s: %s", o->name, why->text);
 }
 
-/* ---- strings ---- */
-
-/* A path that can only be a directory: the mistake of everyone who knows cp. */
-static bool names_directory(const char *path)
-{
-	const char *last = strrchr(path, '/');
-
-	last = last != NULL ? last + 1 : path;
-	return *last == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0;
-}
-
-/* Paths that are taken relative to the job file's directory. */
-static bool is_path(const struct bm_option *o)
-{
-	return o->type == BM_OPTION_PATH || o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES ||
-	       o->type == BM_OPTION_TEMPLATE;
-}
-
-/* Where a URL may stand in the place of a path. */
-static bool may_be_url(const struct bm_option *o)
-{
-	return o->type == BM_OPTION_PATHS || o->type == BM_OPTION_TEMPLATE;
-}
-
-static bool check_template(struct job_report *r, const struct bm_option *o, const char *text)
-{
-	struct bm_template *t = NULL;
-	struct bm_error why = BM_ERROR_INIT;
-	bool ok = bm_template_compile(text, o->placeholders, &t, &why) == BM_OK;
-
-	if (!ok) {
-		fault_why(r, o, &why);
-	} else if (o->type == BM_OPTION_TEMPLATE && names_directory(text)) {
-		job_fault(r, JOB_FAULT, NULL,
-		          "%s names a directory; it must name a file: put %sa file name after the last \"/\"", o->name,
-		          o->placeholders & BM_PH_PATH ? "{path} or " : "");
-		ok = false;
-	}
-	bm_template_destroy(t);
-	return ok;
-}
-
-static bool check_glob(struct job_report *r, const struct bm_option *o, const char *text)
-{
-	struct bm_glob *g = NULL;
-	struct bm_error why = BM_ERROR_INIT;
-	bool ok = bm_glob_compile(text, &g, &why) == BM_OK;
-
-	if (!ok)
-		fault_why(r, o, &why);
-	bm_glob_destroy(g);
-	return ok;
-}
-
-static bool check_no_secret(struct job_report *r, const struct bm_option *o, bool in_list, const char *text)
-{
-	if (job_find_secret(text, strlen(text)) == NULL)
-		return true;
-	job_fault(r, JOB_FAULT, NULL, "%s %s a secret key: " JOB_SECRET_ADVICE, o->name, in_list ? "holds" : "is");
-	return false;
-}
-
-/* What a type demands of a string. from_file: it is a job file's, where paths may be patterns and ~ is a mistake. */
-static bool check_text(struct job_report *r, const struct bm_option *o, bool in_list, const char *text, bool from_file)
-{
-	size_t len = strlen(text);
-
-	if (!check_no_secret(r, o, in_list, text))
-		return false;
-	if (may_be_url(o) && bm_url_is(text)) {
-		struct bm_error why = BM_ERROR_INIT;
-
-		if (bm_url_check(text, &why) != BM_OK) {
-			job_fault(r, JOB_FAULT, NULL, "%s %s %s", o->name, in_list ? "holds" : "is", why.text);
-			return false;
-		}
-		if (o->type == BM_OPTION_PATHS)
-			return true;
-	}
-	if (o->type == BM_OPTION_STRING) {
-		if (o->max == 0 || (len >= (size_t)o->min && len <= (size_t)o->max))
-			return true;
-		job_fault(r, JOB_FAULT, NULL, "%s is %zu bytes long; allowed: %" PRId64 " to %" PRId64 " bytes",
-		          o->name, len, o->min, o->max);
-		return false;
-	}
-	if (len == 0 && o->type != BM_OPTION_STRINGS) {
-		fault_text(r, o, in_list, NULL, text);
-		return false;
-	}
-	if (from_file && text[0] == '~' && (len == 1 || text[1] == '/') && is_path(o))
-		job_fault(r, JOB_WARNING, "${HOME}",
-		          "%s begins with \"~\", which is not replaced here: this is a directory "
-		          "of that name",
-		          o->name);
-	switch (o->type) {
-	case BM_OPTION_TEMPLATE:
-		return strcmp(text, "-") == 0 || check_template(r, o, text);
-	case BM_OPTION_NAME:
-		return check_template(r, o, text);
-	case BM_OPTION_GLOBS:
-		return check_glob(r, o, text);
-	case BM_OPTION_PATHS:
-		return !from_file || !bm_glob_has_magic(text) || check_glob(r, o, text);
-	default:
-		return true;
-	}
-}
-
-/* The string of v with ${NAME} replaced, malloc'd; NULL on a fault. */
-static char *substituted(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v)
-{
-	struct bm_buf out = {0};
-	const char *text = json_string_value(v);
-
-	if (text == NULL) {
-		fault_value(r, o, in_list, v);
-		return NULL;
-	}
-	if (strlen(text) != json_string_length(v)) {
-		job_fault(r, JOB_FAULT, NULL, "%s holds a NUL character (\\u0000); allowed: any other", o->name);
-		return NULL;
-	}
-	bm_buf_puts(&out, "");
-	if (!job_subst(r, text, &out) || out.oom) {
-		r->oom = r->oom || out.oom;
-		bm_buf_fini(&out);
-		return NULL;
-	}
-	if (!check_no_secret(r, o, in_list, out.data)) {
-		bm_buf_fini(&out);
-		return NULL;
-	}
-	return bm_buf_take(&out);
-}
-
-static bool is_plain_glob_char(char c)
-{
-	return strchr("*?[\\", c) == NULL;
-}
-
-/* Appends path so that as a pattern it matches itself and nothing else. */
-static void put_literal_glob(struct bm_buf *out, const char *path)
-{
-	for (; *path != '\0'; path++) {
-		if (is_plain_glob_char(*path))
-			bm_buf_putc(out, *path);
-		else
-			bm_buf_printf(out, *path == '\\' ? "\\%c" : "[%c]", *path);
-	}
-}
-
-char *job_path_join(const struct bm_option *o, const char *base, const char *path)
-{
-	struct bm_buf out = {0};
-	bool is_glob = false;
-
-	if (base == NULL || *base == '\0' || strcmp(base, ".") == 0 || *path == '/' || strcmp(path, "-") == 0 ||
-	    (may_be_url(o) && bm_url_is(path)))
-		return bm_memdup0(path, strlen(path));
-	if (o->type == BM_OPTION_PATHS)
-		is_glob = bm_glob_has_magic(base) || bm_glob_has_magic(path);
-	if (o->type == BM_OPTION_TEMPLATE) {
-		bm_template_put_literal(&out, base, strlen(base));
-	} else if (is_glob) {
-		put_literal_glob(&out, base);
-	} else {
-		bm_buf_puts(&out, base);
-	}
-	while (path[0] == '.' && (path[1] == '/' || path[1] == '\0')) {
-		path++;
-		path += strspn(path, "/");
-	}
-	if (*path != '\0' && base[strlen(base) - 1] != '/')
-		bm_buf_putc(&out, '/');
-	if (is_glob && !bm_glob_has_magic(path))
-		put_literal_glob(&out, path);
-	else
-		bm_buf_puts(&out, path);
-	return bm_buf_take(&out);
-}
-
-/* One string of a string-like option, ready to be stored; NULL on a fault. */
-static char *read_string(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v,
-                         const char *base)
-{
-	char *text = substituted(r, o, in_list, v);
-	char *joined = NULL;
-
-	if (text == NULL)
-		return NULL;
-	if (check_text(r, o, in_list, text, true)) {
-		if (is_path(o))
-			joined = job_path_join(o, base, text);
-		else
-			joined = bm_memdup0(text, strlen(text));
-		if (joined == NULL)
-			r->oom = true;
-	}
-	free(text);
-	return joined;
-}
-
-static bool set_string(struct job_report *r, const struct bm_option *o, char **field, const json_t *v, const char *base)
-{
-	char *text = read_string(r, o, false, v, base);
-
-	if (text == NULL)
-		return false;
-	free(*field);
-	*field = text;
-	return true;
-}
-
-static void strings_fini(struct bm_strings *s)
-{
-	for (size_t i = 0; i < s->count; i++)
-		free(s->items[i]);
-	free(s->items);
-}
-
-static bool set_strings(struct job_report *r, const struct bm_option *o, struct bm_strings *field, const json_t *v,
-                        const char *base)
-{
-	struct bm_strings list = {0};
-	bool is_array = json_is_array(v);
-	size_t count = is_array ? json_array_size(v) : 1;
-	bool ok = true;
-
-	if ((!is_array && !json_is_string(v)) ||
-	    (count == 0 && (o->type == BM_OPTION_PATHS || o->type == BM_OPTION_FILES || o->min > 0))) {
-		fault_value(r, o, false, v);
-		return false;
-	}
-	list.items = bm_calloc_array(count + 1, sizeof(*list.items));
-	if (list.items == NULL) {
-		r->oom = true;
-		return false;
-	}
-	for (size_t i = 0; i < count; i++) {
-		size_t mark = r->pointer.len;
-		char *text;
-
-		if (is_array)
-			job_report_down_index(r, i);
-		text = read_string(r, o, is_array, is_array ? json_array_get(v, i) : v, base);
-		if (text != NULL)
-			list.items[list.count++] = text;
-		else
-			ok = false;
-		job_report_up(r, mark);
-	}
-	if (ok) {
-		strings_fini(field);
-		*field = list;
-	} else {
-		strings_fini(&list);
-	}
-	return ok;
-}
-
 /* ---- numbers ---- */
 
 static bool set_integer(struct job_report *r, const struct bm_option *o, int64_t *field, const json_t *v)
 {
 	if (!json_is_integer(v) || json_integer_value(v) < o->min || json_integer_value(v) > o->max) {
-		fault_value(r, o, false, v);
+		job_value_fault(r, o, false, v);
 		return false;
 	}
 	*field = json_integer_value(v);
@@ -365,14 +97,14 @@ static bool set_size(struct job_report *r, const struct bm_option *o, uint64_t *
 	bool ok;
 
 	if (json_is_string(v)) {
-		text = substituted(r, o, false, v);
+		text = job_text_substituted(r, o, false, v);
 		if (text == NULL)
 			return false;
 		ok = bm_size_parse(text, &bytes, &why) == BM_OK;
 		if (!ok)
-			fault_why(r, o, &why);
+			job_value_fault_why(r, o, &why);
 		else if (!(ok = size_in_range(o, bytes)))
-			fault_text(r, o, false, NULL, text);
+			job_value_fault_text(r, o, false, NULL, text);
 		free(text);
 	} else {
 		ok = json_is_integer(v) && json_integer_value(v) >= 0;
@@ -380,7 +112,7 @@ static bool set_size(struct job_report *r, const struct bm_option *o, uint64_t *
 			bytes = (uint64_t)json_integer_value(v);
 		ok = ok && size_in_range(o, bytes);
 		if (!ok)
-			fault_value(r, o, false, v);
+			job_value_fault(r, o, false, v);
 	}
 	if (ok)
 		*field = bytes;
@@ -395,19 +127,19 @@ static bool set_duration(struct job_report *r, const struct bm_option *o, struct
 	bool ok;
 
 	if (json_is_string(v)) {
-		text = substituted(r, o, false, v);
+		text = job_text_substituted(r, o, false, v);
 		if (text == NULL)
 			return false;
 		ok = bm_duration_parse(text, &ms, &why) == BM_OK;
 		if (!ok)
-			fault_why(r, o, &why);
+			job_value_fault_why(r, o, &why);
 		free(text);
 	} else {
 		ok = json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= INT64_MAX / 1000;
 		if (ok)
 			ms = (uint64_t)json_integer_value(v) * 1000;
 		else
-			fault_value(r, o, false, v);
+			job_value_fault(r, o, false, v);
 	}
 	if (ok)
 		*field = (struct bm_optional_ms){.is_set = true, .ms = ms};
@@ -418,7 +150,7 @@ static bool set_duration(struct job_report *r, const struct bm_option *o, struct
 
 static bool read_enum(struct job_report *r, const struct bm_option *o, bool in_list, const json_t *v, int *out)
 {
-	char *text = substituted(r, o, in_list, v);
+	char *text = job_text_substituted(r, o, in_list, v);
 	bool ok = false;
 
 	if (text == NULL)
@@ -430,7 +162,7 @@ static bool read_enum(struct job_report *r, const struct bm_option *o, bool in_l
 		}
 	}
 	if (!ok)
-		fault_text(r, o, in_list, bm_suggest(text, o->values), text);
+		job_value_fault_text(r, o, in_list, bm_suggest(text, o->values), text);
 	free(text);
 	return ok;
 }
@@ -444,7 +176,7 @@ static bool set_enums(struct job_report *r, const struct bm_option *o, struct bm
 	bool ok = true;
 
 	if ((!is_array && !json_is_string(v)) || count == 0) {
-		fault_value(r, o, false, v);
+		job_value_fault(r, o, false, v);
 		return false;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -482,12 +214,12 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 	case BM_OPTION_PATH:
 	case BM_OPTION_TEMPLATE:
 	case BM_OPTION_NAME:
-		return set_string(r, o, field, v, base);
+		return job_text_set(r, o, field, v, base);
 	case BM_OPTION_PATHS:
 	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
-		return set_strings(r, o, field, v, base);
+		return job_texts_set(r, o, field, v, base);
 	case BM_OPTION_INTEGER:
 		return set_integer(r, o, field, v);
 	case BM_OPTION_SIZE:
@@ -496,7 +228,7 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 		return set_duration(r, o, field, v);
 	case BM_OPTION_BOOL:
 		if (!json_is_boolean(v)) {
-			fault_value(r, o, false, v);
+			job_value_fault(r, o, false, v);
 			return false;
 		}
 		*(bool *)field = json_is_true(v);
@@ -532,25 +264,12 @@ bool job_value_default(const struct bm_option *o, void *params)
 	return ok;
 }
 
-static bool check_strings(struct job_report *r, const struct bm_option *o, const struct bm_strings *s)
-{
-	bool ok = true;
-
-	for (size_t i = 0; i < s->count; i++) {
-		size_t mark = job_report_down_index(r, i);
-
-		ok = check_text(r, o, true, s->items[i], false) && ok;
-		job_report_up(r, mark);
-	}
-	return ok;
-}
-
 static bool check_number(struct job_report *r, const struct bm_option *o, json_t *v, bool ok)
 {
 	if (v == NULL)
 		r->oom = true;
 	else if (!ok)
-		fault_value(r, o, false, v);
+		job_value_fault(r, o, false, v);
 	json_decref(v);
 	return ok;
 }
@@ -566,13 +285,13 @@ bool job_value_check(struct job_report *r, const struct bm_option *o, const void
 	case BM_OPTION_NAME: {
 		const char *text = *(char *const *)field;
 
-		return text == NULL || check_text(r, o, false, text, false);
+		return text == NULL || job_text_check(r, o, false, text, false);
 	}
 	case BM_OPTION_PATHS:
 	case BM_OPTION_FILES:
 	case BM_OPTION_GLOBS:
 	case BM_OPTION_STRINGS:
-		return check_strings(r, o, field);
+		return job_texts_check(r, o, field);
 	case BM_OPTION_INTEGER: {
 		int64_t n = *(const int64_t *)field;
 
