@@ -194,7 +194,7 @@ enum bm_status job_key(const struct bm_job *job, const char *cwd, uint8_t out[st
 static const char *fault_of(const struct bm_step *s)
 {
 	if (s->kind->ops == &bm_write_ops) {
-		if (strcmp(s->p.write.to, "-") == 0)
+		if (s->p.write.to != NULL && strcmp(s->p.write.to, "-") == 0) /* NULL: a fault that was told */
 			return "goes to standard output";
 		if (s->p.write.combine)
 			return "joins all inputs into one output";

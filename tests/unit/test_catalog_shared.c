@@ -139,9 +139,9 @@ static void test_holds_no_lock(void **state)
 	sqlite3 *db = open_raw("state/" BM_CATALOG_FILE); /* waits for nobody */
 	raw_exec(db, "BEGIN EXCLUSIVE; DELETE FROM files WHERE path = CAST('1999' AS BLOB); COMMIT");
 	sqlite3_close(db);
-	unsigned n = 1;
-	for (; bm_catalog_files_next(files, &f, NULL) == BM_OK && f != NULL; n++)
-		;
+	unsigned n = 1; /* without "x", which may be on the disk by now */
+	while (bm_catalog_files_next(files, &f, NULL) == BM_OK && f != NULL)
+		n += f->path_len == 4 ? 1 : 0;
 	bm_catalog_files_close(files);
 	assert_int_equal(n, 1999);
 	close_catalog(c);
