@@ -28,6 +28,11 @@
  * The answer is in block_state, not in the code that is returned: 0 is returned for "no more input" and for "no more
  * room" alike. And how far it came is in next_in and next_out, not in avail_in: its assembler leaves that 8 too small
  * when a distance reaches too far back (2.30, found by a unit test).
+ *
+ * It refuses a set of code lengths that asks for more codes than there are, but takes one that leaves codes over, which
+ * zlib and libdeflate refuse (igzip -d takes such a file, gzip -d does not); a code that stands for nothing is an error
+ * only when it comes. See bm_gzip.h for what that means. It tells nothing of a block that lies between the two ends of a
+ * call, so there is no cheap way to be stricter.
  */
 #include "gzip_engine.h"
 
