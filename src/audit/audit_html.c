@@ -30,7 +30,6 @@
 
 #define LIST_MAX 1000
 #define FLUSH_BYTES ((size_t)64 << 10)
-#define MESSAGE_BYTES 600
 
 /* The worst first. */
 static const struct kind {
@@ -134,54 +133,6 @@ void bm_audit_html_destroy(struct bm_audit_html *h)
 	free(h);
 }
 
-/* ---- text ---- */
-
-static void put_html(struct bm_buf *out, const char *text)
-{
-	for (; *text != '\0'; text++)
-		switch (*text) {
-		case '&':
-			bm_buf_puts(out, "&amp;");
-			break;
-		case '<':
-			bm_buf_puts(out, "&lt;");
-			break;
-		case '>':
-			bm_buf_puts(out, "&gt;");
-			break;
-		case '"':
-			bm_buf_puts(out, "&quot;");
-			break;
-		case '\'':
-			bm_buf_puts(out, "&#39;");
-			break;
-		default:
-			bm_buf_putc(out, *text);
-		}
-}
-
-/* dir: the direction of its letters must not turn what stands beside it. */
-static void put_name(struct bm_buf *out, const char *name)
-{
-	struct bm_buf shown = {0};
-
-	bm_escape_display(&shown, name, strlen(name));
-	bm_buf_puts(out, "<code dir=\"auto\">");
-	if (shown.oom)
-		out->oom = true;
-	else
-		put_html(out, shown.data != NULL ? shown.data : "");
-	bm_buf_puts(out, "</code>");
-	bm_buf_fini(&shown);
-}
-
-static void put_message(struct bm_buf *out, const char *text)
-{
-	char shown[MESSAGE_BYTES];
-
-	put_html(out, bm_escape_message_buf(shown, sizeof(shown), text, strlen(text)));
-}
-
 /* ---- while it runs ---- */
 
 /* NULL: the list is full. */
@@ -195,7 +146,7 @@ static struct bm_buf *begin_row(struct bm_audit_html *h, struct list *list, cons
 	bm_buf_reset(out);
 	bm_buf_printf(out, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\"%s>",
 	              has_note ? "" : " colspan=\"2\"");
-	put_name(out, name);
+	bm_html_put_name(out, name, strlen(name));
 	bm_buf_puts(out, has_note ? "</th><td role=\"cell\">" : "</th>");
 	return out;
 }
@@ -224,9 +175,9 @@ void bm_audit_html_file(struct bm_audit_html *h, const struct bm_file_result *f)
 		bm_buf_puts(out, f->verdict == BM_VERDICT_MOVED       ? "was "
 		                 : f->verdict == BM_VERDICT_DUPLICATE ? "copy of "
 		                                                      : "has the digest on record of ");
-		put_name(out, f->other);
+		bm_html_put_name(out, f->other, strlen(f->other));
 	} else if (has_note) {
-		put_message(out, f->error->text);
+		bm_html_put_message(out, f->error->text);
 		if (f->damage != NULL)
 			bm_audit_put_damage(out, f->damage);
 	}
@@ -252,7 +203,7 @@ void bm_audit_html_repaired(struct bm_audit_html *h, const struct bm_audit_repai
 	out = begin_row(h, list, f->path, what.len > 0);
 	if (out != NULL) {
 		if (what.len > 0 && !what.oom)
-			put_message(out, what.data);
+			bm_html_put_message(out, what.data);
 		end_row(list, out, what.len > 0);
 	}
 	bm_buf_fini(&what);
@@ -301,9 +252,9 @@ static enum bm_status put_head(struct bm_audit_html *h, struct bm_error *err)
 	                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
 	                 "<meta name=\"robots\" content=\"noindex\">\n<title>Audit of ");
-	put_html(out, bm_escape_display_buf(shown, sizeof(shown), h->root, strlen(h->root)));
+	bm_html_put_text(out, bm_escape_display_buf(shown, sizeof(shown), h->root, strlen(h->root)));
 	bm_buf_printf(out, "</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n<h1>Audit of ", style);
-	put_name(out, h->root);
+	bm_html_put_name(out, h->root, strlen(h->root));
 	bm_buf_puts(out, "</h1>\n");
 out:
 	bm_digest_destroy(d);
@@ -385,14 +336,14 @@ static void put_facts(struct bm_audit_html *h, const char *run_id, const struct 
 
 	bm_buf_puts(out, "<dl>\n<dt>Compared with</dt><dd>");
 	if (h->manifest != NULL)
-		put_name(out, h->manifest);
+		bm_html_put_name(out, h->manifest, strlen(h->manifest));
 	else
 		bm_buf_puts(out, "the catalog");
 	bm_buf_puts(out, "</dd>\n<dt>Begun</dt><dd>");
 	put_time(out, h->began);
 	bm_buf_printf(out, "</dd>\n<dt>Took</dt><dd>%s</dd>\n<dt>Read</dt><dd>%s</dd>\n<dt>Run</dt><dd>",
 	              bm_duration_format(s->elapsed_ms, text), bm_size_format(s->bytes_read, size));
-	put_name(out, run_id);
+	bm_html_put_name(out, run_id, strlen(run_id));
 	bm_buf_puts(out, "</dd>\n");
 	if (s->bad_lines > 0) {
 		bm_buf_puts(out, "<dt>Bad lines</dt><dd class=\"warn\">");
@@ -401,7 +352,7 @@ static void put_facts(struct bm_audit_html *h, const char *run_id, const struct 
 	}
 	if (s->error.status != BM_OK) {
 		bm_buf_puts(out, "<dt>Error</dt><dd class=\"bad\">");
-		put_message(out, s->error.text[0] != '\0' ? s->error.text : bm_status_text(s->error.status));
+		bm_html_put_message(out, s->error.text[0] != '\0' ? s->error.text : bm_status_text(s->error.status));
 		bm_buf_puts(out, "</dd>\n");
 	}
 	bm_buf_puts(out, "</dl>\n");

@@ -43,6 +43,13 @@ void bm_json_put_string(struct bm_buf *out, const void *data, size_t len);
 /* Appends "key":"name" and, only where name is not valid UTF-8, ,"key_base64":"..." with the exact bytes. key is
  * plain ASCII. */
 void bm_json_put_name(struct bm_buf *out, const char *key, const void *name, size_t len);
+/* Appends text for HTML, between tags or in a quoted attribute: & < > " and ' as entities, all else as it is. */
+void bm_html_put_text(struct bm_buf *out, const char *text);
+/* Appends a name as bm_escape_display shows it, then made safe for HTML, in <code dir="auto">. */
+void bm_html_put_name(struct bm_buf *out, const void *name, size_t len);
+/* Appends a message as bm_escape_message_buf shows it, then made safe for HTML; what is longer than about a kilobyte is
+ * cut in the middle. */
+void bm_html_put_message(struct bm_buf *out, const char *text);
 void bm_base64_put(struct bm_buf *out, const void *data, size_t len); /* RFC 4648, with padding */
 void bm_hex_put(struct bm_buf *out, const void *data, size_t len);    /* lower case */
 

@@ -1,5 +1,5 @@
 /*
- * escape.c - names for people (terminal, log) and for machines (JSON, base64, hex).
+ * escape.c - names for people (terminal, log) and for machines (JSON, HTML, base64, hex).
  *
  * Everything here works on units: a unit is one valid UTF-8 character, or else one byte that does not belong to any.
  * For display a unit is either printed as it is or written as an escape, and an escape is never cut apart. What is
@@ -17,6 +17,7 @@
 #include "bm_text.h"
 
 #define UNIT_MAX 12 /* three bytes, "\xHH" each; the risky characters are never longer */
+#define HTML_MESSAGE_BYTES 1100
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -238,4 +239,50 @@ void bm_hex_put(struct bm_buf *out, const void *data, size_t len)
 		char two[2] = {hex_digits[p[i] >> 4], hex_digits[p[i] & 15]};
 		bm_buf_put(out, two, sizeof(two));
 	}
+}
+
+void bm_html_put_text(struct bm_buf *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		switch (*text) {
+		case '&':
+			bm_buf_puts(out, "&amp;");
+			break;
+		case '<':
+			bm_buf_puts(out, "&lt;");
+			break;
+		case '>':
+			bm_buf_puts(out, "&gt;");
+			break;
+		case '"':
+			bm_buf_puts(out, "&quot;");
+			break;
+		case '\'':
+			bm_buf_puts(out, "&#39;");
+			break;
+		default:
+			bm_buf_putc(out, *text);
+		}
+}
+
+/* dir: the direction of its letters must not turn what stands beside it. */
+void bm_html_put_name(struct bm_buf *out, const void *name, size_t len)
+{
+	struct bm_buf shown = {0};
+
+	bm_escape_display(&shown, name, len);
+	bm_buf_puts(out, "<code dir=\"auto\">");
+	if (shown.oom)
+		out->oom = true;
+	else
+		bm_html_put_text(out, shown.data != NULL ? shown.data : "");
+	bm_buf_puts(out, "</code>");
+	bm_buf_fini(&shown);
+}
+
+void bm_html_put_message(struct bm_buf *out, const char *text)
+{
+	char shown[HTML_MESSAGE_BYTES];
+
+	bm_html_put_text(out, bm_escape_message_buf(shown, sizeof(shown), text, strlen(text)));
 }

@@ -39,52 +39,6 @@ static const char style[] =
 	".runs td::before{content:attr(data-k) \" \";color:var(--dim)}}\n"
 	"@media print{body{max-width:none}.answer{border:1px solid}}\n";
 
-static void put_html(struct bm_buf *out, const char *text)
-{
-	for (; *text != '\0'; text++)
-		switch (*text) {
-		case '&':
-			bm_buf_puts(out, "&amp;");
-			break;
-		case '<':
-			bm_buf_puts(out, "&lt;");
-			break;
-		case '>':
-			bm_buf_puts(out, "&gt;");
-			break;
-		case '"':
-			bm_buf_puts(out, "&quot;");
-			break;
-		case '\'':
-			bm_buf_puts(out, "&#39;");
-			break;
-		default:
-			bm_buf_putc(out, *text);
-		}
-}
-
-/* dir: the direction of its letters must not turn what stands beside it. */
-static void put_name(struct bm_buf *out, const char *name, size_t len)
-{
-	struct bm_buf shown = {0};
-
-	bm_escape_display(&shown, name, len);
-	bm_buf_puts(out, "<code dir=\"auto\">");
-	if (shown.oom)
-		out->oom = true;
-	else
-		put_html(out, shown.data != NULL ? shown.data : "");
-	bm_buf_puts(out, "</code>");
-	bm_buf_fini(&shown);
-}
-
-static void put_message(struct bm_buf *out, const char *text)
-{
-	char shown[1100];
-
-	put_html(out, bm_escape_message_buf(shown, sizeof(shown), text, strlen(text)));
-}
-
 static const char *class_of(enum bm_catalog_run_state state)
 {
 	switch (state) {
@@ -135,7 +89,7 @@ void runs_html_begin(struct bm_buf *out, const char *title)
 void runs_html_end(struct bm_buf *out, const char *catalog)
 {
 	bm_buf_puts(out, "</main>\n<footer>From ");
-	put_name(out, catalog, strlen(catalog));
+	bm_html_put_name(out, catalog, strlen(catalog));
 	bm_buf_puts(out, " by bytemill " BM_VERSION_STRING
 	                 ". This page needs no network and runs no script.</footer>\n</body>\n"
 	                 "</html>\n");
@@ -177,9 +131,9 @@ void runs_html_row(struct bm_buf *out, const struct bm_catalog_run_row *row)
 
 	bm_buf_puts(out, "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">");
 	runs_put_jobs(&text, row);
-	put_html(out, text.oom ? "?" : text.data);
+	bm_html_put_text(out, text.oom ? "?" : text.data);
 	bm_buf_puts(out, "<br>");
-	put_name(out, row->id, strlen(row->id));
+	bm_html_put_name(out, row->id, strlen(row->id));
 	bm_buf_printf(out, "</th><td role=\"cell\" data-k=\"State\"><span class=\"%s\">%s</span></td>",
 	              class_of(row->state), bm_catalog_run_state_text(row->state));
 	bm_buf_printf(out, "<td role=\"cell\" class=\"t\" data-k=\"Started\">%s</td>",
@@ -224,7 +178,7 @@ static bool put_step(void *ctx, unsigned step, const struct bm_catalog_step *row
 		                    "<th scope=\"col\" class=\"n\">Files</th><th scope=\"col\" class=\"n\">In</th>"
 		                    "<th scope=\"col\" class=\"n\">Out</th></tr></thead>\n<tbody>\n");
 	bm_buf_printf(p->out, "<tr><th scope=\"row\">%u ", step);
-	put_html(p->out, row->kind);
+	bm_html_put_text(p->out, row->kind);
 	bm_buf_printf(p->out,
 	              "</th><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n",
 	              row->files, bm_size_format(row->bytes_in, in), bm_size_format(row->bytes_out, out));
@@ -255,12 +209,12 @@ static bool put_job(void *ctx, const struct bm_catalog_job_row *row)
 	struct page steps = *p;
 
 	bm_buf_puts(p->out, "<section>\n<h2>Job ");
-	put_name(p->out, row->name, strlen(row->name));
+	bm_html_put_name(p->out, row->name, strlen(row->name));
 	bm_buf_printf(p->out, ": <span class=\"%s\">%s</span></h2>\n<dl>\n", class_of(row->state),
 	              bm_catalog_run_state_text(row->state));
 	if (row->file != NULL) {
 		bm_buf_puts(p->out, "<dt>Job file</dt><dd>");
-		put_name(p->out, row->file, strlen(row->file));
+		bm_html_put_name(p->out, row->file, strlen(row->file));
 		bm_buf_puts(p->out, "</dd>\n");
 	}
 	if (row->ended_ns != 0)
@@ -283,9 +237,9 @@ static bool put_failure(void *ctx, const struct bm_catalog_failure_row *row)
 		            "<section>\n<h2 class=\"bad\">Failed</h2>\n<table>\n<thead><tr><th scope=\"col\">File</th>"
 		            "<th scope=\"col\">Why</th></tr></thead>\n<tbody>\n");
 	bm_buf_puts(p->out, "<tr><th scope=\"row\">");
-	put_name(p->out, row->path, row->path_len);
+	bm_html_put_name(p->out, row->path, row->path_len);
 	bm_buf_puts(p->out, "</th><td>");
-	put_message(p->out, row->text);
+	bm_html_put_message(p->out, row->text);
 	bm_buf_puts(p->out, "</td></tr>\n");
 	return true;
 }
@@ -315,7 +269,7 @@ enum bm_status runs_html_detail(struct bm_buf *out, struct bm_catalog *c, const 
 
 	put_answer(out, row);
 	bm_buf_puts(out, "<dl>\n<dt>Run</dt><dd>");
-	put_name(out, row->id, strlen(row->id));
+	bm_html_put_name(out, row->id, strlen(row->id));
 	bm_buf_printf(out, "</dd>\n<dt>State</dt><dd>%s", bm_catalog_run_state_text(row->state));
 	if (row->has_exit_code)
 		bm_buf_printf(out, ", exit code %d", row->exit_code);
@@ -328,7 +282,7 @@ enum bm_status runs_html_detail(struct bm_buf *out, struct bm_catalog *c, const 
 	put_counts(out, &row->counts, row->started_ns, row->ended_ns);
 	if (row->error != NULL) {
 		bm_buf_puts(out, "<dt>Error</dt><dd class=\"bad\">");
-		put_message(out, row->error);
+		bm_html_put_message(out, row->error);
 		bm_buf_puts(out, "</dd>\n");
 	}
 	bm_buf_puts(out, "</dl>\n");

@@ -498,6 +498,33 @@ static void json_names(void **state)
 	bm_buf_fini(&b);
 }
 
+/* Made safe twice: what a terminal would obey is shown, then what a browser would. */
+static void html(void **state)
+{
+	(void)state;
+	struct bm_buf b = {0};
+
+	bm_html_put_text(&b, "<a href=\"x\" id='y'>&amp;</a>");
+	assert_string_equal(b.data, "&lt;a href=&quot;x&quot; id=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt;");
+	bm_buf_reset(&b);
+	bm_html_put_name(&b, "<\x1b\xff\\\xe2\x80\xae>", 8);
+	assert_string_equal(b.data, "<code dir=\"auto\">&lt;\\x1b\\xff\\\\\\xe2\\x80\\xae&gt;</code>");
+	bm_buf_reset(&b);
+	bm_html_put_name(&b, "", 0);
+	assert_string_equal(b.data, "<code dir=\"auto\"></code>");
+	bm_buf_reset(&b);
+	bm_html_put_message(&b, "a\\x1b<b>\x1b");
+	assert_string_equal(b.data, "a\\x1b&lt;b&gt;\\x1b");
+	bm_buf_reset(&b);
+	char text[5000]; /* cut, and still only whole characters and entities */
+	memset(text, '<', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	bm_html_put_message(&b, text);
+	assert_true(b.len < sizeof(text) && b.len % 4 == 3);
+	assert_non_null(strstr(b.data, "&lt;...&lt;"));
+	bm_buf_fini(&b);
+}
+
 static void base64_and_hex(void **state)
 {
 	static const char *const cases[][2] = {/* RFC 4648, section 10 */
@@ -580,6 +607,7 @@ int main(void)
 		cmocka_unit_test(utf8),
 		cmocka_unit_test(json_strings),
 		cmocka_unit_test(json_names),
+		cmocka_unit_test(html),
 		cmocka_unit_test(base64_and_hex),
 		cmocka_unit_test(suggestions),
 	};
