@@ -7,10 +7,8 @@
  * of rows well and a million badly, so a list ends after LIST_MAX and says how many more there are, and how to get them.
  *
  * NAMES come from other people's disks. They are made safe twice: as for a terminal (what is not printable UTF-8 becomes
- * \xHH, and what turns the direction of writing around too), then for HTML. The content security policy allows nothing but
- * the one style sheet, by its digest: a name that slipped through would still load nothing and run nothing.
- *
- * The sheet takes the reader's colours (light or dark) and wraps long names, so that a telephone never scrolls sideways.
+ * \xHH, and what turns the direction of writing around too), then for HTML. The page's policy is the third guard
+ * (bm_html_page.h).
  */
 #include "bm_audit_html.h"
 
@@ -23,8 +21,8 @@
 #include "audit_html_sheet.h"
 #include "audit_pile.h"
 #include "bm_audit.h"
-#include "bm_digest.h"
 #include "bm_error.h"
+#include "bm_html_page.h"
 #include "bm_sink.h"
 #include "bm_text.h"
 
@@ -232,33 +230,6 @@ static void put_time(struct bm_buf *out, time_t t)
 	if (gmtime_r(&t, &tm) == NULL || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		return;
 	bm_buf_printf(out, "<time datetime=\"%s\">%.10s %.8s UTC</time>", text, text, text + 11);
-}
-
-static enum bm_status put_head(struct bm_audit_html *h, struct bm_error *err)
-{
-	struct bm_buf *out = &h->page;
-	struct bm_digest *d = NULL;
-	uint8_t bytes[BM_DIGEST_MAX_BYTES];
-	char shown[160];
-
-	if (bm_digest_create(bm_digest_find("sha256"), &d, err) != BM_OK ||
-	    bm_digest_update(d, style, sizeof(style) - 1, err) != BM_OK || bm_digest_finish(d, bytes, err) != BM_OK)
-		goto out;
-	bm_buf_puts(out,
-	            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-");
-	bm_base64_put(out, bytes, 32);
-	bm_buf_puts(out, "'; base-uri 'none'; form-action 'none'\">\n"
-	                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-	                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
-	                 "<meta name=\"robots\" content=\"noindex\">\n<title>Audit of ");
-	bm_html_put_text(out, bm_escape_display_buf(shown, sizeof(shown), h->root, strlen(h->root)));
-	bm_buf_printf(out, "</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n<h1>Audit of ", style);
-	bm_html_put_name(out, h->root, strlen(h->root));
-	bm_buf_puts(out, "</h1>\n");
-out:
-	bm_digest_destroy(d);
-	return err->status;
 }
 
 static void put_files(struct bm_buf *out, uint64_t n)
@@ -490,7 +461,7 @@ enum bm_status bm_audit_html_write(struct bm_audit_html *h, const char *run_id, 
 	if (h == NULL)
 		return BM_OK;
 	out = &h->page;
-	if (put_head(h, err) != BM_OK)
+	if (bm_html_page_begin(out, "Audit of ", h->root, sheet, err) != BM_OK)
 		return err->status;
 	put_answer(out, h, sum);
 	put_facts(h, run_id, sum);
@@ -500,9 +471,7 @@ enum bm_status bm_audit_html_write(struct bm_audit_html *h, const char *run_id, 
 		return err->status;
 	if (catalog != NULL && audit_charts_put(out, catalog, err) != BM_OK)
 		return err->status;
-	bm_buf_puts(out,
-	            "</main>\n<footer>Made by bytemill " BM_VERSION_STRING ". This page needs no network and runs no "
-	            "script.</footer>\n</body>\n</html>\n");
+	bm_html_page_end(out, NULL);
 	if (flush(h, 0, err) != BM_OK)
 		return err->status;
 	sink = h->sink;

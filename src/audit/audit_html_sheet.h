@@ -1,38 +1,14 @@
-/* audit_html_sheet.h - the style sheet of the page that audit_html.c writes; the page allows it by its digest. */
+/* audit_html_sheet.h - the rules that the page of audit_html.c has besides those of all pages (bm_html_page.h). */
 #ifndef AUDIT_HTML_SHEET_H
 #define AUDIT_HTML_SHEET_H
 
-static const char style[] =
-	":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d5dae0;--card:#f5f7f9;--link:#0b57a4;"
-	"--bad:#b3261e;--badbg:#fdecea;--warn:#7a4f00;--warnbg:#fff5df;--ok:#19692f;--okbg:#e8f6ec;"
-	"--fresh:#2b8a4b;--due:#c98a12;--stale:#c8453a}\n"
-	"@media (prefers-color-scheme:dark){:root{--bg:#14171b;--fg:#e6e9ec;--dim:#a3acb5;--line:#363d45;--card:#1c2126;"
-	"--link:#7fb8f5;--bad:#ff9b92;--badbg:#3a1c1a;--warn:#f2c66d;--warnbg:#352a12;--ok:#86d9a0;--okbg:#15301e;"
-	"--fresh:#4fb573;--due:#d9a441;--stale:#e2685d}}\n"
-	"*{box-sizing:border-box}\n"
-	"body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--bg);color:var(--fg);"
-	"font:1rem/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;overflow-wrap:anywhere}\n"
-	"h1{font-size:1.6rem;line-height:1.25;margin:0 0 1rem}\n"
-	"h2{font-size:1.2rem;margin:2.5rem 0 .25rem}\n"
+static const char sheet[] =
+	":root{--fresh:#2b8a4b;--due:#c98a12;--stale:#c8453a}\n"
+	"@media (prefers-color-scheme:dark){:root{--fresh:#4fb573;--due:#d9a441;--stale:#e2685d}}\n"
 	"h3{font-size:1rem;margin:0 0 .75rem}\n"
 	"a{color:var(--link)}\n"
 	"a:focus-visible,summary:focus-visible{outline:3px solid var(--link);outline-offset:2px}\n"
-	"code{font:.9em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace;white-space:pre-wrap}\n"
-	".answer{margin:0 0 1.5rem;padding:.8rem 1rem;border-left:.4rem solid;border-radius:.3rem;font-weight:600}\n"
-	".answer.bad{color:var(--bad);background:var(--badbg)}\n"
-	".answer.warn{color:var(--warn);background:var(--warnbg)}\n"
-	".answer.ok{color:var(--ok);background:var(--okbg)}\n"
-	"dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}\n"
-	"dt{color:var(--dim)}dd{margin:0}\n"
-	"table{border-collapse:collapse;width:100%}\n"
-	"caption{text-align:left;color:var(--dim);padding:0 0 .5rem}\n"
-	"th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;border-top:1px solid var(--line)}\n"
-	"th:last-child,td:last-child{padding-right:0}\n"
-	"thead th{border-top:0;color:var(--dim);font-weight:600;font-size:.9rem}\n"
-	"tbody th{font-weight:400}\n"
-	".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
 	".counts{max-width:34rem}.files{table-layout:fixed}\n"
-	".bad{color:var(--bad)}.warn{color:var(--warn)}.ok{color:var(--ok)}\n"
 	".more{color:var(--dim)}\n"
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1rem}\n"
 	"figure{margin:0;padding:1rem;background:var(--card);border-radius:.5rem}\n"
@@ -41,11 +17,9 @@ static const char style[] =
 	".track{fill:var(--line)}.fresh{fill:var(--fresh)}.due{fill:var(--due)}.stale{fill:var(--stale)}\n"
 	".axis{stroke:var(--dim)}\n"
 	"summary{cursor:pointer;color:var(--link)}details table{margin-top:.6rem}\n"
-	"footer{margin-top:3rem;color:var(--dim);font-size:.9rem}\n"
 	"@media (max-width:40rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}"
 	".files thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}"
 	".files tr,.files th,.files td{display:block;padding:0;border:0}"
-	".files tr{padding:.5rem 0;border-top:1px solid var(--line)}.files td{color:var(--dim)}}\n"
-	"@media print{body{max-width:none}.answer{border:1px solid}}\n";
+	".files tr{padding:.5rem 0;border-top:1px solid var(--line)}.files td{color:var(--dim)}}\n";
 
 #endif

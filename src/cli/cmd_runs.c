@@ -11,6 +11,7 @@
 
 #include "bm_catalog_done.h"
 #include "bm_error.h"
+#include "bm_html_page.h"
 #include "bm_sink.h"
 #include "bm_state.h"
 #include "bm_text.h"
@@ -150,13 +151,13 @@ static enum bm_status show(struct show *s)
 	const char *id = s->detail ? o->operands[0] : NULL;
 	enum bm_status status;
 
-	if (o->html != NULL)
-		runs_html_begin(&s->out, id);
+	if (o->html != NULL && runs_html_begin(&s->out, s->detail, s->err) != BM_OK)
+		return s->err->status;
 	status = s->detail ? bm_catalog_run_find(s->c, id, show_run, s, s->err) : list(s);
 	if (status == BM_OK)
 		status = s->status;
 	if (status == BM_OK && o->html != NULL) {
-		runs_html_end(&s->out, bm_catalog_path(s->c));
+		bm_html_page_end(&s->out, bm_catalog_path(s->c));
 		status = s->out.oom ? bm_error_set_nomem(s->err) : write_page(s);
 	} else if (o->html == NULL) {
 		flush(s);

@@ -1,43 +1,25 @@
 /*
- * runs_html.c - the history of runs, or one run, as a page for a browser. It looks like the page of an audit
- * (src/audit/audit_html.c), and is made safe in the same way: names are escaped as for a terminal and then for HTML, and the
- * content security policy allows nothing but the one style sheet, by its digest. It follows the reader's colours, and on
- * a telephone each row becomes a card, so that nothing scrolls sideways.
+ * runs_html.c - the history of runs, or one run, as a page for a browser, in the frame that the page of an audit has, too
+ * (bm_html_page.h). Names are escaped as for a terminal and then for HTML. On a telephone each row becomes a card, so that
+ * nothing scrolls sideways.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include <bytemill/bytemill.h>
 
-#include "bm_digest.h"
+#include "bm_html_page.h"
 #include "bm_text.h"
 #include "runs_show.h"
 
-static const char style[] =
-	":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d5dae0;--card:#f5f7f9;"
-	"--bad:#b3261e;--badbg:#fdecea;--warn:#7a4f00;--warnbg:#fff5df;--ok:#19692f;--okbg:#e8f6ec}\n"
-	"@media (prefers-color-scheme:dark){:root{--bg:#14171b;--fg:#e6e9ec;--dim:#a3acb5;--line:#363d45;--card:#1c2126;"
-	"--bad:#ff9b92;--badbg:#3a1c1a;--warn:#f2c66d;--warnbg:#352a12;--ok:#86d9a0;--okbg:#15301e}}\n"
-	"*{box-sizing:border-box}\n"
-	"body{margin:0 auto;max-width:72rem;padding:1.5rem 1rem 4rem;background:var(--bg);color:var(--fg);"
-	"font:1rem/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;overflow-wrap:anywhere}\n"
-	"h1{font-size:1.6rem;line-height:1.25;margin:0 0 1rem}h2{font-size:1.2rem;margin:2.5rem 0 .25rem}\n"
-	"code{font:.9em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace;white-space:pre-wrap}\n"
-	".answer{margin:0 0 1.5rem;padding:.8rem 1rem;border-left:.4rem solid;border-radius:.3rem;font-weight:600}\n"
-	".answer.bad{background:var(--badbg)}.answer.warn{background:var(--warnbg)}.answer.ok{background:var(--okbg)}\n"
-	".bad{color:var(--bad)}.warn{color:var(--warn)}.ok{color:var(--ok)}\n"
-	"dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}dt{color:var(--dim)}dd{margin:0}\n"
-	"table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--dim);padding:0 0 .5rem}\n"
-	"th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;border-top:1px solid var(--line)}\n"
-	"thead th{border-top:0;color:var(--dim);font-weight:600;font-size:.9rem}tbody th{font-weight:400}\n"
-	".n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.t{white-space:nowrap}\n"
-	".steps{max-width:40rem;margin-top:.8rem}footer{margin-top:3rem;color:var(--dim);font-size:.9rem}\n"
+static const char sheet[] =
+	":root{--width:72rem}\n"
+	".t{white-space:nowrap}.steps{max-width:40rem;margin-top:.8rem}\n"
 	"@media (max-width:52rem){dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}"
 	".runs thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}"
 	".runs tr,.runs th,.runs td{display:block;padding:0;border:0;text-align:left;white-space:normal}"
 	".runs tr{margin:0 0 .8rem;padding:.7rem .9rem;background:var(--card);border-radius:.4rem}"
-	".runs td::before{content:attr(data-k) \" \";color:var(--dim)}}\n"
-	"@media print{body{max-width:none}.answer{border:1px solid}}\n";
+	".runs td::before{content:attr(data-k) \" \";color:var(--dim)}}\n";
 
 static const char *class_of(enum bm_catalog_run_state state)
 {
@@ -57,42 +39,9 @@ static const char *class_of(enum bm_catalog_run_state state)
 
 /* ---- the page ---- */
 
-static void put_style_digest(struct bm_buf *out)
+enum bm_status runs_html_begin(struct bm_buf *out, bool is_one, struct bm_error *err)
 {
-	uint8_t bytes[BM_DIGEST_MAX_BYTES];
-	struct bm_digest *d = NULL;
-
-	if (bm_digest_create(bm_digest_find("sha256"), &d, NULL) == BM_OK &&
-	    bm_digest_update(d, style, sizeof(style) - 1, NULL) == BM_OK && bm_digest_finish(d, bytes, NULL) == BM_OK)
-		bm_base64_put(out, bytes, 32);
-	bm_digest_destroy(d);
-}
-
-void runs_html_begin(struct bm_buf *out, const char *title)
-{
-	bm_buf_puts(out,
-	            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	            "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-	            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-");
-	put_style_digest(out);
-	bm_buf_puts(out, "'; base-uri 'none'; form-action 'none'\">\n"
-	                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
-	                 "<meta name=\"robots\" content=\"noindex\">\n<title>");
-	bm_buf_puts(out, title != NULL ? "A run of bytemill" : "Runs of bytemill");
-	bm_buf_puts(out, "</title>\n<style>");
-	bm_buf_puts(out, style);
-	bm_buf_puts(out, "</style>\n</head>\n<body>\n<main>\n<h1>");
-	bm_buf_puts(out, title != NULL ? "A run of bytemill" : "Runs of bytemill");
-	bm_buf_puts(out, "</h1>\n");
-}
-
-void runs_html_end(struct bm_buf *out, const char *catalog)
-{
-	bm_buf_puts(out, "</main>\n<footer>From ");
-	bm_html_put_name(out, catalog, strlen(catalog));
-	bm_buf_puts(out, " by bytemill " BM_VERSION_STRING
-	                 ". This page needs no network and runs no script.</footer>\n</body>\n"
-	                 "</html>\n");
+	return bm_html_page_begin(out, is_one ? "A run of bytemill" : "Runs of bytemill", NULL, sheet, err);
 }
 
 /* ---- the list ---- */

@@ -23,13 +23,12 @@ enum bm_status runs_put_detail(struct bm_buf *out, struct bm_catalog *c, const s
 enum bm_status runs_put_json(struct bm_buf *out, struct bm_catalog *c, const struct bm_catalog_run_row *row,
                              bool detail, struct bm_error *err);
 
-/* The page (runs_html.c): a list of runs, or one in detail. */
-void runs_html_begin(struct bm_buf *out, const char *title);
+/* The page (runs_html.c): a list of runs, or one in detail; its end is bm_html_page_end. */
+enum bm_status runs_html_begin(struct bm_buf *out, bool is_one, struct bm_error *err);
 void runs_html_list_begin(struct bm_buf *out);
 void runs_html_row(struct bm_buf *out, const struct bm_catalog_run_row *row);
 void runs_html_list_end(struct bm_buf *out, uint64_t count);
 enum bm_status runs_html_detail(struct bm_buf *out, struct bm_catalog *c, const struct bm_catalog_run_row *row,
                                 struct bm_error *err);
-void runs_html_end(struct bm_buf *out, const char *catalog);
 
 #endif
