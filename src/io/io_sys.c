@@ -127,29 +127,29 @@ int bm_io_open_fifo_writer(int dir, const char *path, int flags, const struct bm
 	}
 }
 
-bool bm_io_in_memory(int fd)
-{
-	struct statfs fs;
-	return fstatfs(fd, &fs) == 0 &&
-	       ((unsigned long)fs.f_type == TMPFS_MAGIC || (unsigned long)fs.f_type == RAMFS_MAGIC);
-}
+/* What is known of a kind of file system; of one that is not listed, nothing. */
+static const struct fs_kind {
+	unsigned long magic;
+	bool in_memory, own_clock, has_syncfs;
+} fs_kinds[] = {
+	{EXT4_SUPER_MAGIC, .own_clock = true, .has_syncfs = true}, /* ext2 and ext3 too */
+	{XFS_SUPER_MAGIC, .own_clock = true, .has_syncfs = true},
+	{BTRFS_SUPER_MAGIC, .own_clock = true, .has_syncfs = true},
+	{F2FS_SUPER_MAGIC, .own_clock = true, .has_syncfs = true},
+	{TMPFS_MAGIC, .in_memory = true, .own_clock = true, .has_syncfs = true},
+	{RAMFS_MAGIC, .in_memory = true},
+	{OVERLAYFS_SUPER_MAGIC, .own_clock = true}, /* its syncfs does not pass on the errors of what it lies on */
+};
 
-bool bm_io_own_clock(int fd)
+static struct fs_kind fs_kind_of(int fd)
 {
 	struct statfs fs;
-	if (fstatfs(fd, &fs) != 0)
-		return false;
-	switch ((unsigned long)fs.f_type) {
-	case EXT4_SUPER_MAGIC: /* ext2 and ext3 too */
-	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-	case OVERLAYFS_SUPER_MAGIC:
-		return true;
-	default:
-		return false;
-	}
+
+	if (fstatfs(fd, &fs) == 0)
+		for (size_t i = 0; i < sizeof(fs_kinds) / sizeof(fs_kinds[0]); i++)
+			if (fs_kinds[i].magic == (unsigned long)fs.f_type)
+				return fs_kinds[i];
+	return (struct fs_kind){0};
 }
 
 /* Before Linux 5.8 syncfs says nothing of what could not be written. */
@@ -161,21 +161,19 @@ static bool kernel_tells(void)
 	       (major > 5 || (major == 5 && minor >= 8));
 }
 
+bool bm_io_in_memory(int fd)
+{
+	return fs_kind_of(fd).in_memory;
+}
+
+bool bm_io_own_clock(int fd)
+{
+	return fs_kind_of(fd).own_clock;
+}
+
 bool bm_io_has_syncfs(int fd)
 {
-	struct statfs fs;
-	if (fstatfs(fd, &fs) != 0)
-		return false;
-	switch ((unsigned long)fs.f_type) {
-	case EXT4_SUPER_MAGIC: /* ext2 and ext3 too */
-	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-		return kernel_tells();
-	default: /* overlayfs, for one, does not pass on the errors of what it lies on */
-		return false;
-	}
+	return fs_kind_of(fd).has_syncfs && kernel_tells();
 }
 
 void bm_io_close(int fd)
