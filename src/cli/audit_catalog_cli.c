@@ -23,7 +23,6 @@
 #include "bm_catalog.h"
 #include "bm_digest.h"
 #include "bm_error.h"
-#include "bm_glob.h"
 #include "bm_job.h"
 #include "bm_lock.h"
 #include "bm_state.h"
@@ -102,14 +101,6 @@ static void say_stats(const struct audit *a, const struct bm_summary *sum, const
 	bm_buf_fini(&text);
 }
 
-static bool any_of(const struct bm_summary *sum, unsigned bits)
-{
-	for (int v = 0; v < BM_VERDICT_COUNT; v++)
-		if ((bits & BM_AUDIT_BIT(v)) != 0 && sum->verdicts[v] > 0)
-			return true;
-	return false;
-}
-
 static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, int rc)
 {
 	struct audit *a = ctx;
@@ -130,10 +121,10 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	limited = stats.cut + stats.carried;
 	judged.verdicts[BM_VERDICT_NOT_CHECKED] -=
 		limited < judged.verdicts[BM_VERDICT_NOT_CHECKED] ? limited : judged.verdicts[BM_VERDICT_NOT_CHECKED];
-	if (any_of(&judged, left) && !sum->cancelled)
+	if (bm_audit_any_of(&judged, left) && !sum->cancelled)
 		rc = BM_EXIT_DIFFERENT;
 	else
-		rc = good && !any_of(&judged, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+		rc = good && !bm_audit_any_of(&judged, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
 	rc = bm_audit_write_page(a->page, run, sum, a->catalog, rc);
 	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
 		return rc; /* cron: nothing to say */
@@ -150,10 +141,8 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 static int check(struct audit *a)
 {
 	const struct bm_cli_options *o = a->o;
-	struct bm_error err = BM_ERROR_INIT;
 	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_FAILURES | BM_AUDIT_BIT(BM_VERDICT_OK);
-	const struct bm_cli_texts *const globs[] = {&o->include, &o->exclude};
-	struct bm_glob *glob;
+	int rc;
 
 	if (o->operand_count != 1)
 		return bm_usage_error(COMMAND, "with --catalog wanted is ROOT; given %s",
@@ -174,23 +163,19 @@ static int check(struct audit *a)
 		if (o->under.items[i][0] == '/')
 			return bm_usage_error(COMMAND,
 			                      "--under wants a name below ROOT, not one that begins with \"/\"");
-	for (size_t g = 0; g < BM_CLI_COUNT(globs); g++)
-		for (size_t i = 0; i < globs[g]->count; i++) {
-			if (bm_glob_compile(globs[g]->items[i], &glob, &err) != BM_OK)
-				return bm_usage_error(COMMAND, "--%s: %s", g == 0 ? "include" : "exclude", err.text);
-			bm_glob_destroy(glob);
-		}
+	rc = bm_cli_check_globs(COMMAND, o);
+	if (rc != 0)
+		return rc;
 	if (o->algorithm != NULL &&
 	    (bm_digest_find(o->algorithm) == NULL || strcmp(bm_digest_find(o->algorithm)->name, o->algorithm) != 0))
 		return bm_usage_error(COMMAND, "--algorithm: %s is no algorithm; \"bytemill hash --help\" names them",
 		                      o->algorithm);
 	a->only = all;
-	if (o->only != NULL && bm_audit_parse_verdicts(o->only, all, &a->only, &err) != BM_OK)
-		return bm_usage_error(COMMAND, "--only: %s", err.text);
-	if (o->update != NULL && bm_audit_parse_verdicts(o->update, BM_AUDIT_DIFFERENCES, &a->update, &err) != BM_OK)
-		return bm_usage_error(COMMAND, "--update: %s", err.text);
+	rc = bm_audit_parse_option(COMMAND, "only", o->only, all, &a->only);
+	if (rc == 0)
+		rc = bm_audit_parse_option(COMMAND, "update", o->update, BM_AUDIT_DIFFERENCES, &a->update);
 	a->format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
-	return 0;
+	return rc;
 }
 
 static int take_lock(struct audit *a)
