@@ -25,9 +25,7 @@ static void begin(const struct hash_blocks *b, const struct bm_file *f, struct h
 	hf->b.size_bytes = b->size_bytes;
 	if (!b->is_input || f->source == NULL || !bm_source_is_regular(f->source))
 		return;
-	uint64_t size = (uint64_t)bm_source_stat(f->source)->st_size;
-	while ((size - 1) / hf->b.size_bytes >= BM_HASH_BLOCKS_COUNT_MAX && size > 0)
-		hf->b.size_bytes *= 2;
+	hf->b.size_bytes = block_digests_fit(b->size_bytes, (uint64_t)bm_source_stat(f->source)->st_size);
 }
 
 static enum bm_status blocks_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err)
