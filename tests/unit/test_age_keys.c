@@ -3,7 +3,9 @@
 #include "age_testing.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -329,8 +331,18 @@ static void *write_fifo(void *path)
 {
 	const int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	/* In pieces, as a program would. */
-	if (fd < 0 || write(fd, "from a ", 7) != 7 || usleep(20000) != 0 || write(fd, "pipe\n", 5) != 5)
+	int left = 1;
+
+	/* In pieces, as a program would: the second when the first was taken out. */
+	if (fd < 0 || write(fd, "from a ", 7) != 7)
+		return NULL;
+	while (left > 0) {
+		struct pollfd p = {.fd = fd}; /* an event: nobody reads any more */
+
+		if (ioctl(fd, FIONREAD, &left) != 0 || poll(&p, 1, 0) != 0)
+			return NULL;
+	}
+	if (write(fd, "pipe\n", 5) != 5)
 		return NULL;
 	(void)close(fd);
 	return path;
