@@ -4,9 +4,7 @@
  * One output an input: a sink each, opened with the first chunk, made final when the whole file is through (close), so
  * that a file that fails at any step leaves no output behind.
  *
- * Combined output, and standard output: one sink for the job, and an IN_ORDER stage, so that the inputs follow each other
- * in listing order. An input that fails in the middle is cut off again at the next one's start (not on standard output,
- * which cannot take back what it gave). The file takes its name when all inputs are through.
+ * Combined output, and standard output, are one sink for the job: write_combine.c.
  *
  * A URL: one output an input likewise, with a sink of its own kind (bm_url_sink.h). Paths are percent-encoded before they
  * are put into the URL.
@@ -25,26 +23,7 @@
 #include "http.h"
 #include "step_internal.h"
 #include "write_index.h"
-
-struct write_shared {
-	struct bm_job_context *ctx;
-	const struct bm_write_params *p;
-	unsigned index;
-	struct bm_template *to; /* NULL: standard output */
-	bool is_url;
-
-	/* Combined; the IN_ORDER stage's, then finish's. */
-	bool rereads;     /* constant */
-	atomic_bool told; /* that reading back says nothing of a disk */
-	bool combined;
-	struct bm_sink *sink;
-	char *path;
-	uint64_t bytes;       /* in the sink */
-	uint64_t start_bytes; /* where the present input began */
-	bool is_whole;        /* the present input came to its end */
-	uint64_t present;     /* its index */
-	bool any;
-};
+#include "write_internal.h"
 
 struct write_file {
 	struct bm_sink *sink;
@@ -55,12 +34,6 @@ struct write_file {
 	struct write_index *index; /* or NULL */
 	struct bm_digest *digest;  /* of what was written, to be compared; or NULL */
 };
-
-static void count_written(struct write_shared *ws, uint64_t bytes)
-{
-	atomic_fetch_add_explicit(ws->ctx->bytes_written, bytes, memory_order_relaxed);
-	ws->ctx->tick(ws->ctx->tick_arg);
-}
 
 /* Of a URL. A key there is taken as it is. */
 static bool is_s3(const char *url)
@@ -144,7 +117,7 @@ static void copy_count(struct copy_watch *cw)
 	uint64_t copied = __atomic_load_n(&cw->copied, __ATOMIC_RELAXED);
 
 	atomic_fetch_add_explicit(cw->ws->ctx->bytes_read, copied - cw->counted, memory_order_relaxed);
-	count_written(cw->ws, copied - cw->counted);
+	write_count(cw->ws, copied - cw->counted);
 	cw->counted = copied;
 }
 
@@ -192,7 +165,7 @@ static enum bm_status write_run(void *arg, void *stream, struct bm_chunk *c, str
 	                    : bm_sink_write(wf->sink, c->data, c->len, c->hole && ws->p->sparse, &b, err);
 	if (status == BM_OK) {
 		wf->bytes += c->len;
-		count_written(ws, c->len);
+		write_count(ws, c->len);
 	}
 	if (status == BM_OK && wf->digest != NULL)
 		status = bm_digest_update(wf->digest, c->data, c->len, err);
@@ -264,7 +237,7 @@ static enum bm_status commit_with_index(struct write_shared *ws, struct write_fi
 		bm_sink_abort(done.sink);
 	}
 	if (status == BM_OK) {
-		count_written(ws, done.bytes);
+		write_count(ws, done.bytes);
 		bm_file_add_output(f, ws->index, wf->path, wf->bytes, false);
 		bm_file_add_output(f, ws->index, done.path, done.bytes, false);
 	} else {
@@ -329,117 +302,6 @@ static enum bm_status write_close(void *shared, struct bm_file *f, bool good, st
 	else
 		free(wf->path);
 	free(wf);
-	return status;
-}
-
-/* ---- combined ---- */
-
-/* Cuts off what an input that failed has left. */
-static enum bm_status combine_undo(struct write_shared *ws, struct bm_error *err)
-{
-	if (!ws->any || ws->is_whole || ws->bytes == ws->start_bytes || ws->to == NULL)
-		return BM_OK;
-	struct bm_error unable;
-
-	bm_error_clear(&unable);
-	enum bm_status status = bm_sink_truncate(ws->sink, ws->start_bytes, &unable);
-	if (status == BM_ERR_UNSUPPORTED)
-		return BM_OK; /* a FIFO or device gives nothing back, as standard output */
-	if (status != BM_OK)
-		return bm_error_set(err, status, unable.where, "%s", unable.text);
-	ws->bytes = ws->start_bytes;
-	return BM_OK;
-}
-
-static enum bm_status combine_open(struct write_shared *ws, const struct bm_blocker *b, struct bm_error *err)
-{
-	struct bm_sink_options o = {.if_exists = (enum bm_if_exists)ws->p->if_exists, .mode = 0666};
-	enum bm_status status;
-	bool skipped;
-
-	if (ws->sink != NULL)
-		return BM_OK;
-	status = bm_sink_open(ws->ctx->sinks[ws->p->durability], ws->path, &o, b, &ws->sink, &skipped, err);
-	if (status == BM_OK)
-		ws->bytes = bm_sink_size(ws->sink);
-	return status;
-}
-
-/* What of a chunk lies in the range; BM_ERR_CANCELLED, which is no failure, once it is all there is to do. */
-static enum bm_status write_range(struct write_shared *ws, const struct bm_chunk *c, const struct bm_blocker *b,
-                                  struct bm_error *err)
-{
-	struct bm_byte_range *r = ws->p->range;
-	const uint64_t begin = r->seen, end = r->seen + c->len;
-	enum bm_status status = BM_OK;
-	uint64_t from, to;
-
-	r->seen = end;
-	if (r->tail_bytes > 0) {
-		for (size_t i = c->len > r->tail_bytes ? c->len - r->tail_bytes : 0; i < c->len;) {
-			const size_t at = (size_t)((begin + i) % r->tail_bytes);
-			const size_t part = c->len - i < r->tail_bytes - at ? c->len - i : r->tail_bytes - at;
-
-			memcpy(r->tail + at, c->data + i, part);
-			i += part;
-		}
-		return BM_OK;
-	}
-	from = r->first > begin ? r->first : begin;
-	to = r->last < end ? r->last + 1 : end;
-	if (from < to) {
-		status = bm_sink_write(ws->sink, c->data + (from - begin), (size_t)(to - from), false, b, err);
-		count_written(ws, to - from);
-	}
-	if (status == BM_OK && end > r->last && !c->last && atomic_load(&r->is_plain))
-		return bm_error_set(err, BM_ERR_CANCELLED, NULL, "the range is complete");
-	return status;
-}
-
-static enum bm_status combine_run(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w,
-                                  struct bm_error *err)
-{
-	struct write_shared *ws = arg;
-	struct bm_file *f = stream;
-	struct bm_blocker b = bm_blocker_of(f->ctx, w);
-	enum bm_status status = combine_open(ws, &b, err);
-
-	if (status == BM_OK && (!ws->any || ws->present != f->index)) {
-		status = combine_undo(ws, err);
-		ws->any = true;
-		ws->present = f->index;
-		ws->start_bytes = ws->bytes;
-		ws->is_whole = false;
-	}
-	if (status == BM_OK && ws->p->range != NULL)
-		return write_range(ws, c, &b, err);
-	if (status == BM_OK)
-		status = bm_sink_write(ws->sink, c->data, c->len, false, &b, err);
-	if (status == BM_OK) {
-		ws->bytes += c->len;
-		ws->is_whole = c->last;
-		count_written(ws, c->len);
-	}
-	return status;
-}
-
-static enum bm_status write_finish(void *shared, bool good, struct bm_error *err)
-{
-	struct write_shared *ws = shared;
-	enum bm_status status = BM_OK;
-
-	if (!ws->combined)
-		return BM_OK;
-	if (good)
-		status = combine_open(ws, NULL, err); /* no inputs: an empty output, not none */
-	if (good && status == BM_OK)
-		status = combine_undo(ws, err);
-	struct bm_sink *s = ws->sink;
-	ws->sink = NULL;
-	if (good && status == BM_OK)
-		status = bm_sink_commit(s, NULL, -1, NULL, NULL, err);
-	else
-		bm_sink_abort(s);
 	return status;
 }
 
@@ -511,7 +373,7 @@ static enum bm_status write_prepare(struct bm_plan *plan, const struct bm_step *
 	}
 	if (status != BM_OK)
 		return status;
-	return ws->combined ? bm_plan_stage(plan, BM_STAGE_IN_ORDER, combine_run, ws, err)
+	return ws->combined ? bm_plan_stage(plan, BM_STAGE_IN_ORDER, write_combine_run, ws, err)
 	                    : bm_plan_stage(plan, BM_STAGE_SERIAL, write_run, ws, err);
 }
 
@@ -591,7 +453,7 @@ const struct bm_step_ops bm_write_ops = {
 	.unload = write_unload,
 	.prepare = write_prepare,
 	.close = write_close,
-	.finish = write_finish,
+	.finish = write_combine_finish,
 	.destroy = write_destroy,
 	.target = write_target,
 	.target_prefix = write_target_prefix,
