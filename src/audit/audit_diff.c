@@ -1,13 +1,12 @@
 /*
  * audit_diff.c - two manifests compared, and no file read.
  *
- * Each is read into a sorted view of bounded memory (bm_manifest_sorted.h), under clean names, and the two are gone
- * through side by side. In the place of either may be what the catalog has on record, which is sorted already. What is in both gets its verdict at once. What is in one only is kept until all is known, and
- * then paired by digests as an audit does it (verify_join.h): so both have the same idea of what has moved.
+ * Each is sorted by name (audit_diff_side.h), and the two are gone through side by side. What is in both gets its verdict
+ * at once. What is in one only is kept until all is known, and then paired by digests as an audit does it (verify_join.h):
+ * so both have the same idea of what has moved.
  *
  * Digests can be compared where both manifests have the same algorithm for a file, also one that this program cannot
- * compute. A GNU line does not say what its digest is of, and the length alone makes a guess: where no line of either
- * manifest says that algorithm, but some say another one of that length, it is taken for that one.
+ * compute.
  *
  * Empty files, where a size or the digest tells, are never taken for moved or duplicate: all of them are alike.
  */
@@ -18,306 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "audit_diff_catalog.h"
+#include "audit_diff_side.h"
 #include "bm_error.h"
-#include "bm_manifest_sorted.h"
-#include "bm_names.h"
 #include "bm_text.h"
 #include "verify_join.h"
-
-/* Of each manifest: a million lines of usual length are sorted without a temporary file. */
-#define SORT_MEMORY ((size_t)144 << 20)
-#define DIGESTS_MAX 64 /* of one name */
-#define ALGORITHMS_MAX 250
-#define LENGTHS (BM_DIGEST_MAX_BYTES + 1)
-
-struct algorithm {
-	const char *name;
-	const struct bm_digest_algorithm *known; /* NULL: not here */
-	bool has_empty;
-	uint8_t empty[BM_DIGEST_MAX_BYTES]; /* of no bytes */
-};
-
-struct digest {
-	uint8_t algorithm; /* in diff.algorithms */
-	uint8_t len;
-	uint8_t bytes[BM_DIGEST_MAX_BYTES];
-};
-
-/* A name with what all its lines say, but for the digests; also how it is kept for the join. */
-struct facts {
-	bool has_size, has_mtime;
-	uint8_t digest_count;
-	uint64_t size_bytes;
-	int64_t mtime_ns;
-};
-
-struct side {
-	struct diff *diff;
-	const char *path;
-	char shown[256];
-	struct bm_manifest_sorted *sorted;
-	struct diff_catalog *catalog; /* or this */
-	struct bm_name_map map;
-	struct bm_buf fault;
-	uint64_t unterminated; /* line; 0: none */
-	bool oom;
-	/* By length, of digests that say what they are: the guess for that length, and any other. */
-	const char *guess[LENGTHS];
-	const char *said[LENGTHS][2];
-
-	struct bm_manifest_entry next; /* the sorted view's until it is asked again */
-	bool has_next;
-	bool has_name;
-	struct bm_buf name;
-	struct facts facts;
-	struct digest digests[DIGESTS_MAX];
-};
-
-struct diff {
-	const struct bm_audit_diff_options *o;
-	struct bm_summary *sum;
-	struct side before, now;
-	const char *alias[LENGTHS]; /* what a guess of that length is taken for; NULL: for itself */
-	struct algorithm algorithms[ALGORITHMS_MAX];
-	size_t algorithm_count;
-	struct join *join;
-	struct bm_buf text;
-	struct bm_error missing; /* of every file that is: "is missing" */
-};
-
-/* ---- reading one ---- */
-
-static bool is_under(const struct bm_audit_diff_options *o, const char *name, size_t len)
-{
-	for (size_t i = 0; i < o->under_count; i++) {
-		const char *dir = o->under[i];
-		size_t n;
-
-		while (dir[0] == '.' && dir[1] == '/')
-			dir += 2;
-		n = strlen(dir);
-		while (n > 0 && dir[n - 1] == '/')
-			n--;
-		if ((n == 0 || (n == 1 && dir[0] == '.')) ||
-		    (len >= n && memcmp(name, dir, n) == 0 && (len == n || name[n] == '/')))
-			return true;
-	}
-	return o->under_count == 0;
-}
-
-static void note_algorithms(struct side *s, const struct bm_manifest_entry *e)
-{
-	for (size_t i = 0; i < e->digest_count; i++) {
-		const struct bm_manifest_digest *d = &e->digests[i];
-
-		if (d->len >= LENGTHS)
-			continue;
-		if (d->is_guess)
-			s->guess[d->len] = d->name;
-		else if (s->said[d->len][0] == NULL || s->said[d->len][0] == d->name)
-			s->said[d->len][0] = d->name;
-		else
-			s->said[d->len][1] = d->name;
-	}
-}
-
-static bool on_entry(void *ctx, struct bm_manifest_entry *e)
-{
-	struct side *s = ctx;
-	char shown[300];
-
-	if (e->is_unterminated)
-		s->unterminated = e->line;
-	switch (bm_name_map_apply(&s->map, e->name, e->name_len, &e->name, &e->name_len)) {
-	case BM_NAME_TAKEN:
-		break;
-	case BM_NAME_NOMEM:
-		s->oom = true;
-		return false;
-	default:
-		bm_buf_reset(&s->fault);
-		bm_buf_printf(&s->fault, "%s is no file's name",
-		              bm_escape_display_buf(shown, sizeof(shown), e->name, e->name_len));
-		e->fault = s->fault.oom ? "out of memory" : s->fault.data;
-		return false;
-	}
-	if (!is_under(s->diff->o, e->name, e->name_len))
-		return false;
-	note_algorithms(s, e);
-	return true;
-}
-
-static void on_bad_line(void *ctx, uint64_t line, const char *fault)
-{
-	struct side *s = ctx;
-
-	s->diff->sum->bad_lines++;
-	s->diff->o->on_bad_line(s->diff->o->ctx, s->shown, line, fault);
-}
-
-/* What a manifest's lines would say. */
-static enum bm_status load_catalog(struct side *s, const char *root, struct bm_error *err)
-{
-	const struct bm_digest_algorithm *algorithms[DIFF_CATALOG_ALGORITHMS];
-	size_t count = 0;
-	enum bm_status status = diff_catalog_open(s->diff->o->state, root, &s->catalog, err);
-
-	if (status == BM_OK)
-		status = diff_catalog_algorithms(s->catalog, algorithms, &count, err);
-	for (size_t i = 0; i < count; i++) {
-		struct bm_manifest_digest d = {.name = algorithms[i]->name, .len = algorithms[i]->size_bytes};
-
-		note_algorithms(s, &(struct bm_manifest_entry){.digests = &d, .digest_count = 1});
-	}
-	return status;
-}
-
-static enum bm_status load(struct side *s, bool is_reread, struct bm_error *err)
-{
-	struct bm_manifest_sorted_options so = {
-		.memory_bytes = SORT_MEMORY,
-		.on_bad_line = on_bad_line,
-		.on_entry = on_entry,
-		.ctx = s,
-		.is_reread = is_reread,
-	};
-	const size_t prefix = strlen(BM_AUDIT_DIFF_CATALOG);
-	struct bm_manifest_reader *r = NULL;
-	enum bm_status status;
-
-	if (s->diff->o->state != NULL && strncmp(s->path, BM_AUDIT_DIFF_CATALOG, prefix) == 0)
-		return load_catalog(s, s->path + prefix, err);
-	s->map.allow_unsafe = true; /* nothing is opened by these names */
-	if (strcmp(s->path, "-") == 0)
-		status = bm_manifest_open_fd(STDIN_FILENO, "standard input", NULL, &r, err);
-	else
-		status = bm_manifest_open_path(s->path, NULL, &r, err);
-	if (status != BM_OK)
-		return status;
-	snprintf(s->shown, sizeof(s->shown), "%s", bm_manifest_shown_name(r));
-	status = bm_manifest_sorted_create(r, &so, &s->sorted, err);
-	bm_manifest_close(r);
-	if (status == BM_OK && s->oom)
-		status = bm_error_set_nomem(err);
-	if (status == BM_OK && s->unterminated > 0) {
-		bm_buf_reset(&s->fault);
-		bm_buf_printf(&s->fault,
-		              "%s:%" PRIu64 ": the last line has no end: the manifest may have been cut short",
-		              s->shown, s->unterminated);
-		if (!s->fault.oom)
-			s->diff->o->on_message(s->diff->o->ctx, s->fault.data);
-	}
-	return status;
-}
-
-/* ---- algorithms ---- */
-
-/* Its number; ALGORITHMS_MAX: there are too many, which no manifest can have. */
-static size_t intern(struct diff *d, const char *name)
-{
-	struct bm_digest *empty = NULL;
-	struct algorithm *a;
-	size_t i = 0;
-
-	while (i < d->algorithm_count && d->algorithms[i].name != name && strcmp(d->algorithms[i].name, name) != 0)
-		i++;
-	if (i < d->algorithm_count || i == ALGORITHMS_MAX)
-		return i;
-	a = &d->algorithms[d->algorithm_count++];
-	a->name = name;
-	a->known = bm_digest_find(name);
-	if (a->known != NULL && bm_digest_create(a->known, &empty, NULL) == BM_OK)
-		a->has_empty = bm_digest_finish(empty, a->empty, NULL) == BM_OK;
-	bm_digest_destroy(empty);
-	return i;
-}
-
-static void settle_guesses(struct diff *d)
-{
-	for (size_t len = 0; len < LENGTHS; len++) {
-		const char *guess = d->before.guess[len] != NULL ? d->before.guess[len] : d->now.guess[len];
-		const char *const said[] = {d->before.said[len][0], d->before.said[len][1], d->now.said[len][0],
-		                            d->now.said[len][1]};
-		const char *other = NULL;
-		bool is_said = false;
-
-		for (size_t i = 0; i < sizeof(said) / sizeof(said[0]) && guess != NULL; i++) {
-			is_said = is_said || (said[i] != NULL && strcmp(said[i], guess) == 0);
-			other = said[i] != NULL ? said[i] : other;
-		}
-		d->alias[len] = is_said ? NULL : other;
-	}
-}
-
-/* ---- name by name ---- */
-
-static void take_line(struct side *s)
-{
-	const struct bm_manifest_entry *e = &s->next;
-	struct diff *d = s->diff;
-
-	if (e->has_size) {
-		s->facts.has_size = true;
-		s->facts.size_bytes = e->size_bytes;
-	}
-	if (e->has_mtime) {
-		s->facts.has_mtime = true;
-		s->facts.mtime_ns = e->mtime_ns;
-	}
-	for (size_t i = 0; i < e->digest_count && s->facts.digest_count < DIGESTS_MAX; i++) {
-		const struct bm_manifest_digest *from = &e->digests[i];
-		struct digest *to = &s->digests[s->facts.digest_count];
-		size_t id;
-
-		if (from->len >= LENGTHS)
-			continue;
-		id = intern(d, from->is_guess && d->alias[from->len] != NULL ? d->alias[from->len] : from->name);
-		if (id == ALGORITHMS_MAX)
-			continue;
-		to->algorithm = (uint8_t)id;
-		to->len = (uint8_t)from->len;
-		memcpy(to->bytes, from->bytes, from->len);
-		s->facts.digest_count++;
-	}
-}
-
-static enum bm_status read_line(struct side *s, struct bm_error *err)
-{
-	enum bm_manifest_event event;
-
-	do
-		event = s->catalog != NULL ? diff_catalog_next(s->catalog, &s->next, err)
-		                           : bm_manifest_sorted_next(s->sorted, &s->next, err);
-	while (event == BM_MANIFEST_ENTRY && s->catalog != NULL &&
-	       !is_under(s->diff->o, s->next.name, s->next.name_len));
-	s->has_next = event == BM_MANIFEST_ENTRY;
-	if (event != BM_MANIFEST_FAILED)
-		return BM_OK;
-	return err->status != BM_OK ? err->status : bm_error_set(err, BM_ERR_FAILED, NULL, "a manifest cannot be read");
-}
-
-/* The next name, with all its lines, unless there is none left. */
-static enum bm_status next_name(struct side *s, struct bm_error *err)
-{
-	enum bm_status status = BM_OK;
-
-	s->has_name = s->has_next;
-	if (!s->has_next)
-		return BM_OK;
-	bm_buf_reset(&s->name);
-	bm_buf_put(&s->name, s->next.name, s->next.name_len);
-	if (s->name.oom)
-		return bm_error_set_nomem(err);
-	s->facts = (struct facts){0};
-	do {
-		take_line(s);
-		status = read_line(s, err);
-	} while (status == BM_OK && s->has_next && s->next.is_duplicate);
-	return status;
-}
 
 static int compare_names(const struct side *a, const struct side *b)
 {
@@ -335,7 +39,7 @@ static int compare_names(const struct side *a, const struct side *b)
 static void tell(struct diff *d, const char *name, const struct facts *f, const struct digest *digests,
                  enum bm_verdict verdict, const char *other, const struct bm_error *why)
 {
-	struct bm_file_digest list[DIGESTS_MAX];
+	struct bm_file_digest list[DIFF_DIGESTS_MAX];
 	struct bm_file_result r = {
 		.job = "diff",
 		.path = name,
@@ -452,7 +156,7 @@ static bool is_empty(const struct diff *d, const struct side *s)
 
 static enum bm_status keep(struct diff *d, const struct side *s, enum join_kind kind, struct bm_error *err)
 {
-	struct join_digest digests[DIGESTS_MAX];
+	struct join_digest digests[DIFF_DIGESTS_MAX];
 	struct join_item item = {
 		.kind = kind,
 		.name = s->name.data,
@@ -475,7 +179,7 @@ static void give(void *ctx, const struct join_given *given)
 {
 	struct diff *d = ctx;
 	struct facts f;
-	struct digest digests[DIGESTS_MAX];
+	struct digest digests[DIFF_DIGESTS_MAX];
 
 	memcpy(&f, given->record, sizeof(f)); /* it is not aligned */
 	for (size_t i = 0; i < given->digest_count; i++) {
@@ -492,7 +196,7 @@ static void give(void *ctx, const struct join_given *given)
 /* The manifest of before, once more, for the join. */
 struct lister {
 	struct side *side;
-	struct join_digest digests[DIGESTS_MAX];
+	struct join_digest digests[DIFF_DIGESTS_MAX];
 };
 
 static bool list_next(void *ctx, const char **name, size_t *name_len, const struct join_digest **digests,
@@ -501,7 +205,7 @@ static bool list_next(void *ctx, const char **name, size_t *name_len, const stru
 	struct lister *l = ctx;
 	struct side *s = l->side;
 
-	if (next_name(s, err) != BM_OK || !s->has_name)
+	if (diff_side_next(s, err) != BM_OK || !s->has_name)
 		return false;
 	for (size_t i = 0; i < s->facts.digest_count; i++)
 		l->digests[i] = (struct join_digest){s->digests[i].algorithm, s->digests[i].bytes, s->digests[i].len};
@@ -523,7 +227,7 @@ static enum bm_status join_all(struct diff *d, struct bm_error *err)
 	                                   : bm_manifest_sorted_rewind(d->before.sorted, err);
 
 	if (status == BM_OK)
-		status = read_line(&d->before, err);
+		status = diff_side_next_line(&d->before, err);
 	if (status == BM_OK)
 		status = join_run(d->join, list_next, &l, err);
 	if (status == BM_OK)
@@ -536,14 +240,14 @@ static enum bm_status compare_all(struct diff *d, struct bm_error *err)
 	struct side *a = &d->before, *b = &d->now;
 	struct bm_error why;
 	enum bm_verdict verdict;
-	enum bm_status status = read_line(a, err);
+	enum bm_status status = diff_side_next_line(a, err);
 
 	if (status == BM_OK)
-		status = read_line(b, err);
+		status = diff_side_next_line(b, err);
 	if (status == BM_OK)
-		status = next_name(a, err);
+		status = diff_side_next(a, err);
 	if (status == BM_OK)
-		status = next_name(b, err);
+		status = diff_side_next(b, err);
 	while (status == BM_OK && (a->has_name || b->has_name)) {
 		int order = compare_names(a, b);
 
@@ -558,9 +262,9 @@ static enum bm_status compare_all(struct diff *d, struct bm_error *err)
 			status = keep(d, order < 0 ? a : b, order < 0 ? JOIN_MISSING : JOIN_NEW, err);
 		}
 		if (status == BM_OK && order <= 0)
-			status = next_name(a, err);
+			status = diff_side_next(a, err);
 		if (status == BM_OK && order >= 0)
-			status = next_name(b, err);
+			status = diff_side_next(b, err);
 	}
 	return status;
 }
@@ -571,15 +275,6 @@ static uint64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void side_fini(struct side *s)
-{
-	bm_manifest_sorted_destroy(s->sorted);
-	diff_catalog_close(s->catalog);
-	bm_name_map_fini(&s->map);
-	bm_buf_fini(&s->fault);
-	bm_buf_fini(&s->name);
 }
 
 enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_summary *sum, struct bm_error *err)
@@ -598,19 +293,19 @@ enum bm_status bm_audit_diff(const struct bm_audit_diff_options *o, struct bm_su
 	(void)bm_error_set(&d->missing, BM_ERR_MISMATCH, NULL, "is missing");
 	status = join_create(&d->join, err);
 	if (status == BM_OK)
-		status = load(&d->before, true, err);
+		status = diff_side_load(&d->before, true, err);
 	if (status == BM_OK)
-		status = load(&d->now, false, err);
+		status = diff_side_load(&d->now, false, err);
 	if (status == BM_OK) {
-		settle_guesses(d);
+		diff_settle_guesses(d);
 		sum->jobs_done = 1;
 		status = compare_all(d, err);
 	}
 	if (status == BM_OK)
 		status = join_all(d, err);
 	sum->elapsed_ms = now_ms() - start;
-	side_fini(&d->before);
-	side_fini(&d->now);
+	diff_side_fini(&d->before);
+	diff_side_fini(&d->now);
 	join_destroy(d->join);
 	bm_buf_fini(&d->text);
 	free(d);
