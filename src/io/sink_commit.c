@@ -45,6 +45,7 @@ static bool can_wait(const struct bm_sink *s)
 static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, int src_fd, bool may_wait,
                                struct bm_buf *warnings, struct bm_error *err)
 {
+	enum bm_status status = BM_OK;
 	int r;
 	if (s->is_complete)
 		return BM_OK;
@@ -59,11 +60,13 @@ static enum bm_status complete(struct bm_sink *s, const struct stat *src_stat, i
 			return bm_sink_fail(s, errno, err, "cannot set its size");
 	}
 	if (s->old_fd >= 0) /* an append leaves all but the content as it was */
-		bm_sink_copy_metadata(s, &s->old_st, s->old_fd, false, warnings);
+		status = bm_sink_copy_metadata(s, &s->old_st, s->old_fd, false, warnings, err);
 	else if (s->opt.preserve && src_stat)
-		bm_sink_copy_metadata(s, src_stat, src_fd, true, warnings);
+		status = bm_sink_copy_metadata(s, src_stat, src_fd, true, warnings, err);
 	else if (fchmod(s->fd, s->opt.mode & 07777 & ~s->set->umask) != 0)
 		return bm_sink_fail(s, errno, err, "cannot set its mode");
+	if (status != BM_OK)
+		return status;
 	s->waits = may_wait && can_wait(s);
 	if (s->set->durability != BM_DURABLE_NONE) {
 		if (!s->waits && bm_sink_sync_file(s->fd) != 0)

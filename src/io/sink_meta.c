@@ -5,8 +5,10 @@
  * permission that the mode takes away (we hold the file open, but user.* checks the inode's mode for others than the
  * owner), so they come before the mode; writing anything moves mtime, so the times come last.
  *
- * Nothing here fails: what cannot be preserved is a line of warning. But a file that could not be given its owner must
- * not run as somebody: then setuid and setgid are left out.
+ * What cannot be preserved is a line of warning: the file system does not have it, or the user may not. But where the
+ * device or the network fails the output does, as it would in its data: what a warning told would stay wrong, for a run
+ * that goes on with this one takes the file for done. And a file that could not be given its owner must not run as
+ * somebody: then setuid and setgid are left out.
  */
 #include "sink_private.h"
 
@@ -18,7 +20,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "bm_error.h"
 #include "bm_text.h"
+#include "io_sys.h"
 
 #define ACL_NAME "system.posix_acl_access"
 #define UMASK_DEFAULT 022
@@ -41,6 +45,17 @@ mode_t bm_sink_read_umask(void)
 	return (mode_t)(value & 0777);
 }
 
+/* The first trouble of the device, and what it was with. */
+struct trouble {
+	int sys_errno;
+	const char *what;
+};
+
+static bool is_of_device(int sys_errno)
+{
+	return sys_errno == EIO || sys_errno == EROFS || sys_errno == ESTALE || sys_errno == ETIMEDOUT;
+}
+
 static void warn(struct bm_buf *warnings, const char *what, const char *name, int sys_errno)
 {
 	if (!warnings)
@@ -54,8 +69,16 @@ static void warn(struct bm_buf *warnings, const char *what, const char *name, in
 	bm_buf_printf(warnings, ": %s\n", text ? text : "unknown error");
 }
 
+static void lost(struct trouble *t, struct bm_buf *warnings, const char *what, const char *name, int sys_errno)
+{
+	if (!is_of_device(sys_errno))
+		warn(warnings, what, name, sys_errno);
+	else if (t->sys_errno == 0)
+		*t = (struct trouble){sys_errno, what};
+}
+
 /* Returns the bits of the mode that must be left out. */
-static mode_t copy_owner(struct bm_sink *s, const struct stat *st, struct bm_buf *warnings)
+static mode_t copy_owner(struct bm_sink *s, const struct stat *st, struct trouble *t, struct bm_buf *warnings)
 {
 	if (st->st_uid == s->temp_st.st_uid && st->st_gid == s->temp_st.st_gid)
 		return 0;
@@ -64,9 +87,9 @@ static mode_t copy_owner(struct bm_sink *s, const struct stat *st, struct bm_buf
 	int e = errno;
 	/* A user may give a file to a group that he is in. */
 	if (st->st_gid == s->temp_st.st_gid || fchown(s->fd, (uid_t)-1, st->st_gid) != 0)
-		warn(warnings, st->st_uid == s->temp_st.st_uid ? "group" : "owner", NULL, e);
+		lost(t, warnings, st->st_uid == s->temp_st.st_uid ? "group" : "owner", NULL, e);
 	else
-		warn(warnings, "owner (the group was kept)", NULL, e);
+		lost(t, warnings, "owner (the group was kept)", NULL, e);
 	return S_ISUID | S_ISGID;
 }
 
@@ -106,7 +129,7 @@ static ssize_t get_xattr(int fd, const char *name, char **out)
 	return -1;
 }
 
-static void copy_xattrs(struct bm_sink *s, int src_fd, struct bm_buf *warnings)
+static void copy_xattrs(struct bm_sink *s, int src_fd, struct trouble *t, struct bm_buf *warnings)
 {
 	char *names = NULL;
 	bool acl = false;
@@ -120,13 +143,11 @@ static void copy_xattrs(struct bm_sink *s, int src_fd, struct bm_buf *warnings)
 		acl = acl || strcmp(name, ACL_NAME) == 0;
 		char *value = NULL;
 		ssize_t size = get_xattr(src_fd, name, &value);
-		int failed = 0;
-		if (size < 0)
-			failed = errno == ENODATA ? 0 : errno;
-		else if (fsetxattr(s->fd, name, value, (size_t)size, 0) != 0)
-			failed = errno;
-		if (failed && !(failed == ENOTSUP && strncmp(name, "security.", 9) == 0))
-			warn(warnings, "extended attribute", name, failed);
+		if (size < 0 && errno != ENODATA)
+			warn(warnings, "extended attribute", name, errno);
+		else if (size >= 0 && fsetxattr(s->fd, name, value, (size_t)size, 0) != 0 &&
+		         !(errno == ENOTSUP && strncmp(name, "security.", 9) == 0))
+			lost(t, warnings, "extended attribute", name, errno);
 		free(value);
 	}
 	free(names);
@@ -136,14 +157,21 @@ static void copy_xattrs(struct bm_sink *s, int src_fd, struct bm_buf *warnings)
 		(void)fremovexattr(s->fd, ACL_NAME);
 }
 
-void bm_sink_copy_metadata(struct bm_sink *s, const struct stat *st, int src_fd, bool times, struct bm_buf *warnings)
+enum bm_status bm_sink_copy_metadata(struct bm_sink *s, const struct stat *st, int src_fd, bool times,
+                                     struct bm_buf *warnings, struct bm_error *err)
 {
-	mode_t drop = copy_owner(s, st, warnings);
-	if (src_fd >= 0)
-		copy_xattrs(s, src_fd, warnings);
-	if (fchmod(s->fd, st->st_mode & 07777 & ~drop) != 0)
-		warn(warnings, "mode", NULL, errno);
 	const struct timespec both[2] = {st->st_atim, st->st_mtim};
+	struct trouble t = {0};
+	mode_t drop = copy_owner(s, st, &t, warnings);
+
+	if (src_fd >= 0)
+		copy_xattrs(s, src_fd, &t, warnings);
+	if (fchmod(s->fd, st->st_mode & 07777 & ~drop) != 0)
+		lost(&t, warnings, "mode", NULL, errno);
 	if (times && futimens(s->fd, both) != 0)
-		warn(warnings, "times", NULL, errno);
+		lost(&t, warnings, "times", NULL, errno);
+	if (t.sys_errno == 0)
+		return BM_OK;
+	s->failed = true;
+	return bm_io_fail(err, t.sys_errno, s->path, s->path_len, "cannot set its %s", t.what);
 }

@@ -120,7 +120,8 @@ int bm_sink_sync_file(int fd); /* fsync; -1 and errno */
 bool bm_sink_is_zero(const uint8_t *data, size_t len);
 
 /* sink_meta.c */
-void bm_sink_copy_metadata(struct bm_sink *s, const struct stat *st, int src_fd, bool times, struct bm_buf *warnings);
+enum bm_status bm_sink_copy_metadata(struct bm_sink *s, const struct stat *st, int src_fd, bool times,
+                                     struct bm_buf *warnings, struct bm_error *err);
 mode_t bm_sink_read_umask(void);
 
 /* sink_copy.c: copies bytes *done .. size of in to the end of s. BM_OK with *done < size: not possible in the kernel,

@@ -34,6 +34,7 @@ ERRORS = {
 }
 # An error of one of these, at an input or a target, is a file that failed.
 MUST_FAIL = {"read", "write", "fsync", "rename", "mkdir", "copy", "truncate"}
+# Rights and times that the user may not set are told; that the device could not set them is an error.
 # These are not to be noticed.
 PASSES = {errno.EINTR, errno.EXDEV, "short", "one"}
 MEMORY = {"malloc", "mmap", "thread"}
@@ -92,7 +93,8 @@ def judge(lab, s, fault, r):
         # The read that is made while a file is opened (preadv2) is made again where it fails; and what cannot be read of
         # a file that is repaired comes from the copy.
         again = kind == "read" and (r.function == "preadv64v2" and not fault.always or s.name == "repair")
-        if kind in MUST_FAIL and place in ("input", "target") and fault.do not in PASSES and not again:
+        must_fail = kind in MUST_FAIL and fault.do not in PASSES or kind == "meta" and fault.do == errno.EIO
+        if must_fail and place in ("input", "target") and not again:
             raise Broken("exit code 0")
         return
     # SQLite takes an interrupted fsync for one that failed; on no file system where it may lie is one interrupted.
@@ -120,7 +122,8 @@ def case(s, fault, threads):
         try:
             judge(lab, s, fault, r)
             if r.hits:
-                lab.check_rerun(s, temps_may_stay=fault.kinds[0] == "unlink")
+                may_not = fault.kinds[0] == "meta" and fault.do == errno.EPERM and ": mode: " in r.err
+                lab.check_rerun(s, temps_may_stay=fault.kinds[0] == "unlink", modes_may_stay=may_not)
         except Broken as e:
             raise Broken("%s; at %s %s; exit code %d\n%s%s" % (
                 e, r.function, r.path, r.code, r.err, r.out[:500].decode("latin-1"))) from None

@@ -354,7 +354,8 @@ class Lab:
         if r.open_modes and not r.open_text.startswith(self.state):
             raise Broken("created with rights for others: " + r.open_text)
 
-    def check_rerun(self, s, temps_may_stay=False):
+    def check_rerun(self, s, temps_may_stay=False, modes_may_stay=False):
+        """modes_may_stay: it was told that some could not be set, and what is done is not done again for that."""
         if s.once:
             return
         if s.parts:
@@ -365,7 +366,7 @@ class Lab:
         left = self.check_files(s, killed=temps_may_stay)  # else those of a run that was killed are gone too
         now = self.outputs()
         for rel, want in s.new.items():
-            if not s.parts and (rel not in now or now[rel][1] != want[1] or now[rel] != want and not s.keeps):
+            if not s.parts and (rel not in now or now[rel][1] != want[1] or now[rel] != want and not (s.keeps or modes_may_stay)):
                 raise Broken("after the next run %s is not new" % rel)
         if left and not s.parts or r.out != s.new_out and s.command[0] == "hash":
             raise Broken("the next run did not do all: %s" % left)

@@ -1000,6 +1000,17 @@ static void preserves(void **state)
 	inject.chmod.sys_errno = EPERM;
 	s = must_open("dst4", &o);
 	assert_int_equal(bm_sink_commit(s, bm_source_stat(in), -1, NULL, NULL, NULL), BM_OK);
+	/* What the device says is no warning. */
+	struct bm_error err = BM_ERROR_INIT;
+	memset(&inject, 0, sizeof inject);
+	inject.chmod.sys_errno = EIO;
+	make_file("dst5", "old");
+	s = must_open("dst5", &o);
+	assert_int_equal(bm_sink_commit(s, bm_source_stat(in), -1, &warnings, NULL, &err), BM_ERR_SYSTEM);
+	assert_int_equal(err.sys_errno, EIO);
+	assert_non_null(strstr(err.text, "cannot set its mode"));
+	assert_file("dst5", "old");
+	assert_int_equal(warnings.len, 0);
 	bm_source_close(in);
 	bm_buf_fini(&warnings);
 }
