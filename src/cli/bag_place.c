@@ -24,6 +24,16 @@ static enum bm_status failed(struct bm_error *err, const char *what, const char 
 	                          bm_escape_display_buf(shown, sizeof(shown), name, strlen(name)));
 }
 
+static int open_below(int at, const char *name)
+{
+	int fd;
+
+	do
+		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
 static bool exists(int fd, const char *name)
 {
 	struct stat st;
@@ -57,7 +67,7 @@ static enum bm_status move_all(int from, const char *but, int to, struct bm_erro
 	bool any = true;
 
 	while (any && status == BM_OK) {
-		int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int fd = open_below(from, ".");
 		DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 		struct dirent *e;
 
@@ -86,7 +96,7 @@ static enum bm_status move_all(int from, const char *but, int to, struct bm_erro
 /* Regular files that a run which was killed left in the stage. */
 static void empty_stage(int fd)
 {
-	int stage = openat(fd, BAG_STAGE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int stage = open_below(fd, BAG_STAGE);
 	DIR *d = stage >= 0 ? fdopendir(stage) : NULL;
 	struct dirent *e;
 
@@ -101,7 +111,7 @@ static void empty_stage(int fd)
 
 static int open_dir(const char *dir, struct bm_error *err)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open_below(AT_FDCWD, dir);
 
 	if (fd < 0)
 		(void)bm_error_set_errno(err, errno, dir, "the directory cannot be opened");
@@ -137,12 +147,12 @@ enum bm_status bag_place_move(const char *dir, struct bm_error *err)
 
 	if (fd < 0)
 		return err->status;
-	stage = openat(fd, BAG_STAGE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	stage = open_below(fd, BAG_STAGE);
 	if (stage < 0) {
 		status = failed(err, "cannot be opened:", BAG_STAGE);
 		goto out;
 	}
-	data = openat(stage, "data", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	data = open_below(stage, "data");
 	if (data >= 0) {
 		status = move_all(fd, BAG_STAGE, data, err);
 		if (status == BM_OK && move(stage, "data", fd, "data") != 0)
@@ -164,7 +174,7 @@ out:
 
 void bag_place_abandon(const char *dir)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open_below(AT_FDCWD, dir);
 
 	if (fd < 0)
 		return;

@@ -206,7 +206,10 @@ static int open_report(const struct bm_cli_options *o, const struct bm_drive_sty
 	}
 	/* Not cut to nothing yet: the run does that once it knows that this is none of its inputs. */
 	struct stat st;
-	int fd = open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	int fd;
+	do
+		fd = open(o->report, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	while (fd < 0 && errno == EINTR);
 	if (fd >= 0 && fstat(fd, &st) == 0 && bm_log_is_file(&st)) {
 		close(fd);
 		return bm_usage_error(style->command, "the log and the report are one file; give --report another one");

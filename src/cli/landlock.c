@@ -111,8 +111,13 @@ static void allow_fd(struct bm_landlock *l, int fd, unsigned rights)
 /* False: nothing is there. */
 static bool allow(struct bm_landlock *l, const char *path, unsigned rights)
 {
-	int fd = open(path, O_PATH | O_CLOEXEC);
+	int fd;
 
+	do
+		fd = open(path, O_PATH | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM) && l->error == 0)
+		l->error = errno; /* of now; without its rule the run would find the path shut */
 	if (fd < 0)
 		return errno != ENOENT && errno != ENOTDIR; /* what cannot be reached now cannot be later */
 	allow_fd(l, fd, rights);

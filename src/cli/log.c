@@ -44,14 +44,23 @@ static bool make_parent(const char *target)
 	return is_made;
 }
 
+static int open_to_append(const char *target)
+{
+	int fd;
+
+	do
+		fd = open(target, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+	while (fd < 0 && errno == EINTR);
+	return fd;
+}
+
 static int open_file(const char *target)
 {
-	const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
-	int fd = open(target, flags, 0600);
+	int fd = open_to_append(target);
 
 	if (fd < 0 && errno == ENOENT) {
 		if (make_parent(target))
-			fd = open(target, flags, 0600);
+			fd = open_to_append(target);
 		else
 			errno = ENOENT;
 	}

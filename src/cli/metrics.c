@@ -204,7 +204,9 @@ enum bm_status bm_metrics_write(const char *path, const char *run_id, const stru
 		status = bm_error_set_nomem(err);
 		goto out;
 	}
-	fd = open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	do
+		fd = open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+	while (fd < 0 && errno == EINTR);
 	is_made = fd >= 0;
 	is_good = fd >= 0 && write_all(fd, text.data, text.len) && fsync(fd) == 0;
 	if (!is_good)

@@ -112,7 +112,8 @@ static enum bm_status create_temp(struct bm_sink *s, bool *stale, struct bm_erro
 
 static enum bm_status open_old(struct bm_sink *s, struct bm_error *err)
 {
-	s->old_fd = openat(s->dir->fd, s->leaf, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	s->old_fd = bm_io_open(s->dir->fd, s->leaf, strlen(s->leaf),
+	                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 	if (s->old_fd < 0)
 		return bm_sink_fail(s, errno, err, "cannot open the file to append to");
 	if (fstat(s->old_fd, &s->old_st) != 0)

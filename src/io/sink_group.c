@@ -50,7 +50,7 @@ static bool has_system(struct bm_sink_group *g, const struct bm_sink *s)
 	if (g->count == FILE_SYSTEMS_MAX)
 		return false;
 	/* Opened anew: the error that syncfs tells is that of the descriptor's own time. */
-	int fd = openat(s->dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = bm_io_open(s->dir->fd, ".", 1, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	g->systems[g->count].dev = s->temp_st.st_dev;

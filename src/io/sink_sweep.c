@@ -62,7 +62,8 @@ enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, s
 		if (!is_temp_of(e->d_name, run_ids, run_count))
 			continue;
 		struct stat st, named;
-		int temp = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		int temp = bm_io_open(dirfd(d), e->d_name, strlen(e->d_name),
+		                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
 		if (temp < 0)
 			continue;
 		/* Locked by us, regular, and still what the name stands for: nobody's. A sink that had created it and

@@ -201,7 +201,7 @@ static bool frame_reopen(struct bm_walk *w, struct frame *f, struct frame *child
 	struct stat st;
 	bool same = false;
 	bm_io_block_disk(&w->blocker);
-	int fd = openat(child->fd, "..", flags);
+	int fd = bm_io_open(child->fd, "..", 2, flags, 0);
 	if (fd >= 0)
 		same = fstat(fd, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino;
 	frame_close(child); /* its descriptor may be the one that is missing */
@@ -209,7 +209,7 @@ static bool frame_reopen(struct bm_walk *w, struct frame *f, struct frame *child
 		bm_io_close(fd);
 		/* The '/' at the end of disp does no harm. */
 		fd = w->disp.len ? bm_io_open(AT_FDCWD, w->disp.data, w->disp.len, flags, 0)
-		                 : openat(AT_FDCWD, ".", flags);
+		                 : bm_io_open(AT_FDCWD, ".", 1, flags, 0);
 		same = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino;
 		if (fd >= 0 && !same) {
 			bm_io_close(fd);

@@ -44,26 +44,24 @@ struct limits {
 /* The first line of the file name in dir into line; false where there is none. dir is left as it was. */
 static bool read_line(struct bm_buf *dir, const char *name, char *line, size_t size)
 {
-	size_t mark = dir->len;
+	size_t mark = dir->len, len = 0;
 	ssize_t n = -1;
-	int fd;
+	int fd = -1;
 
 	bm_buf_puts(dir, name);
-	if (!dir->oom) {
-		fd = open(dir->data, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0) {
-			do
-				n = read(fd, line, size - 1);
-			while (n < 0 && errno == EINTR);
-			close(fd);
-		}
-	}
+	while (!dir->oom && (fd = open(dir->data, O_RDONLY | O_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	while (fd >= 0 && len < size - 1 &&
+	       ((n = read(fd, line + len, size - 1 - len)) > 0 || (n < 0 && errno == EINTR)))
+		len += n > 0 ? (size_t)n : 0;
+	if (fd >= 0)
+		close(fd);
 	dir->len = mark;
 	if (dir->data != NULL)
 		dir->data[mark] = '\0';
-	if (n <= 0)
+	if (n < 0 || len == 0)
 		return false;
-	line[n] = '\0';
+	line[len] = '\0';
 	line[strcspn(line, "\n")] = '\0';
 	return true;
 }

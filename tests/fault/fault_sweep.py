@@ -143,6 +143,10 @@ def main(tops):
             if o.kinds and kind not in o.kinds.split(","):
                 continue
             for do in ERRORS[kind]:
+                if do in PASSES and do != "one" and not o.only:  # at all places at once
+                    for n, threads in ((1, 1), (2, 1), (1, 8)):
+                        label, _, f = case(s, Fault([kind], n, do, always=True, under="work"), threads)
+                        cases.append((label, "all of " + kind, f))
                 for n in range(1, counts[kind] + 1):
                     if o.only and n != o.only:
                         continue

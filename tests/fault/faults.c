@@ -5,7 +5,8 @@
  *   BM_FAULT_AT     the number of the call that goes wrong, from 1; 0 (default): none, they are only counted
  *   BM_FAULT_DO     the errno as a number; "short": half of what was asked for, and "one": one byte of it (reads, writes
  *                   and copies; other calls are as they are); "kill" and "killed": SIGKILL before and after the call
- *   BM_FAULT_ALWAYS 1: that call and all after it
+ *   BM_FAULT_ALWAYS 1: that call and all after it; if it is EINTR not the next of the same thread, which may be the same
+ *                   call made again
  *   BM_FAULT_UNDER  a directory: only calls for files below it go wrong
  *   BM_FAULT_LOG    a file of LOG_BYTES bytes, mapped, so that it tells also what a process that was killed did: the
  *                   counts (64 bits each, in the order of kind_names), whether the call came, how often a file was
@@ -81,7 +82,8 @@ static int fault_errno;
 static enum { DO_ERRNO, DO_SHORT, DO_ONE, DO_KILL, DO_KILLED } action;
 static bool always, ready;
 static const char *under;
-static __thread const void *caller; /* of an allocation */
+static __thread const void *caller;   /* of an allocation */
+static __thread unsigned interrupted; /* kinds whose last call was, where all are */
 
 /* ---- the next function of that name ---- */
 
@@ -219,6 +221,11 @@ static bool is_due(enum kind kind, const char *function, int fd, const char *pat
 		return false;
 	if (under != NULL && strncmp(where, under, strlen(under)) != 0)
 		return false;
+	if (always && fault_errno == EINTR) {
+		interrupted ^= 1u << kind;
+		if ((interrupted >> kind & 1) == 0)
+			return false;
+	}
 	if (atomic_fetch_add(&log_map->hits, 1) == 0)
 		(void)snprintf(log_map->text, TEXT_BYTES, "%s %s", function, where);
 	return true;
