@@ -18,7 +18,7 @@ help:
 	@echo 'make test     build and run the tests'
 	@echo 'make torture  build and run the tests that take minutes (each sweep: TORTURE_SECONDS, 300 where not set)'
 	@echo 'make browser  build and try the page of bytemill serve in Chromium; screenshots: build/browser/shots'
-	@echo 'make fuzz     build the fuzz targets with clang, run each for FUZZ_SECONDS (60), two at a time'
+	@echo 'make fuzz     build the fuzz targets with clang, run each for FUZZ_SECONDS (60) from FUZZ_SEED (1; 0: any)'
 	@echo 'make build    build only (the default): build/release/src/cli/bytemill'
 	@echo 'make asan     build and test with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make tsan     build and test with ThreadSanitizer'
@@ -79,12 +79,13 @@ torture: setup-test build-release build/asan/build.ninja
 	@ctest --preset torture
 	@cmake --build --preset asan
 	@$(FIXED_ADDRESSES) ctest --preset torture-asan
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS='$(or $(TORTURE_SECONDS),300)'
+	@$(MAKE) --no-print-directory fuzz FUZZ_SEED=0 FUZZ_SECONDS='$(or $(TORTURE_SECONDS),300)'
 
 FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
 fuzz: setup-clang build/fuzz/build.ninja
 	@cmake --build --preset fuzz --target fuzzers
-	@tests/fuzz/run.sh build/fuzz '$(FUZZ_SECONDS)'
+	@FUZZ_SEED='$(FUZZ_SEED)' $(FIXED_ADDRESSES) tests/fuzz/run.sh build/fuzz '$(FUZZ_SECONDS)'
 
 browser: setup-browser build-release
 	@mkdir -p build/browser && cp tests/browser/package.json build/browser/
