@@ -144,8 +144,9 @@ def main(tops):
                 continue
             for do in ERRORS[kind]:
                 if do in PASSES and do != "one" and not o.only:  # at all places at once
+                    under = "work" if kind in ("fsync", "close") else None  # SQLite does not make these again
                     for n, threads in ((1, 1), (2, 1), (1, 8)):
-                        label, _, f = case(s, Fault([kind], n, do, always=True, under="work"), threads)
+                        label, _, f = case(s, Fault([kind], n, do, always=True, under=under), threads)
                         cases.append((label, "all of " + kind, f))
                 for n in range(1, counts[kind] + 1):
                     if o.only and n != o.only:
@@ -155,7 +156,7 @@ def main(tops):
                         cases.append(case(s, Fault([kind], n, do), 8))
                     if n % 8 == 1 and do not in PASSES:
                         cases.append(case(s, Fault([kind], n, do, always=True, under=None if kind in MEMORY else "work"), 1))
-    return Sweep("fault sweep", o.seed, o.seconds, o.workers, tops).run(cases)
+    return Sweep("fault sweep", o, tops).run(cases)
 
 
 in_scratch(main)

@@ -6,6 +6,7 @@ After each: final names hold old or new bytes, complete; the rights of no file w
 whole. The same command once more then exits 0, and all is as after a run that was not cut.
 """
 import os
+import random
 import time
 
 from lab import KINDS, Broken, Fault, Lab, Sweep, in_scratch, options, scenarios
@@ -47,8 +48,8 @@ def main(tops):
     o = options(__doc__)
     lab = Lab(tops[0] + "/learn")
     os.makedirs(lab.top)
-    cases, random_cases = [], []
-    sweep = Sweep("kill sweep", o.seed, o.seconds, o.workers, tops)
+    cases = []
+    rng = random.Random(o.seed)
     for s in scenarios():
         if s.name == "hash" or o.scenarios and s.name not in o.scenarios.split(","):
             continue
@@ -62,9 +63,9 @@ def main(tops):
             for do in ("kill", "killed"):
                 cases.append(killed(s, "%s -j 1: %s at call %d" % (s.name, do, n), 1, Fault(RELEVANT, n, do)))
         for _ in range(RANDOM_INSTANTS):
-            after = sweep.rng.uniform(0, seconds)
-            random_cases.append(killed(s, "%s -j 8: after %.4f s" % (s.name, after), 8, after=after))
-    return sweep.run(cases + random_cases)
+            part = rng.random()
+            cases.append(killed(s, "%s -j 8: after %.4f of its time" % (s.name, part), 8, after=part * seconds))
+    return Sweep("kill sweep", o, tops).run(cases)
 
 
 in_scratch(main)

@@ -5,6 +5,7 @@ A scenario is run once without a fault; what it made is "new". Before each run s
 After a run, however it ended, each final name has its old or its new bytes and rights, or is not there if it was not
 there before. Everything random comes from a seed that is printed.
 """
+import hashlib
 import itertools
 import os
 import random
@@ -374,31 +375,43 @@ class Lab:
 
 
 class Sweep:
-    """Cases (name, group, function of a Lab) in random order until the time is over, by some workers. run() returns the exit
-    code of the program."""
+    """Cases (label, group, function of a Lab; the label begins with the scenario): o.cases of them, by some workers, until
+    o.seconds are over. Which ones, and in what order, the seed says, of each case by itself: that there are more or fewer
+    calls elsewhere, or that the machine is slow, makes no other case be tried. run() returns the exit code of the
+    program."""
 
-    def __init__(self, what, seed, seconds, workers, tops):
-        self.what, self.seed, self.seconds, self.workers, self.tops = what, seed, seconds, workers, tops
-        self.rng = random.Random(seed)
+    def __init__(self, what, o, tops):
+        self.what, self.o, self.tops = what, o, tops
         self.lock = threading.Lock()
         self.tried, self.failed, self.by_kind = 0, [], {}
 
+    def choose(self, cases):
+        """Of each group one after the other, and in a group of each scenario: so a sample has of all."""
+        def number(cases, of):
+            numbers = {}
+            return [(next(numbers.setdefault(of(c), itertools.count())), c) for c in cases]
+
+        cases = sorted(cases, key=lambda c: hashlib.sha256(("%d %s" % (self.o.seed, c[0])).encode()).digest())
+        for of in (lambda c: (c[1], c[0].split()[0]), lambda c: c[1]):
+            cases = [c for _, c in sorted(number(cases, of), key=lambda n: n[0])]
+        return cases[:self.o.cases or None]
+
     def run(self, cases):
-        self.rng.shuffle(cases)
-        # Of each group one after the other: so a sample has of all kinds.
-        numbers = {}
-        cases.sort(key=lambda c: numbers.setdefault(c[1], itertools.count()).__next__())
-        self.total, self.end = len(cases), time.monotonic() + self.seconds
+        chosen = self.choose(cases)
         begun = time.monotonic()
-        queue = iter(cases)
-        threads = [threading.Thread(target=self.work, args=(i, queue)) for i in range(self.workers)]
+        self.end = begun + self.o.seconds
+        queue = iter(chosen)
+        threads = [threading.Thread(target=self.work, args=(i, queue)) for i in range(self.o.workers)]
         for t in threads:
             t.start()
         for t in threads:
             t.join()
         print("%s: seed %d, tried %d of %d cases in %.0f s: %s" % (
-            self.what, self.seed, self.tried, self.total, time.monotonic() - begun,
+            self.what, self.o.seed, self.tried, len(cases), time.monotonic() - begun,
             ", ".join("%s %d" % kv for kv in sorted(self.by_kind.items()))))
+        if self.tried < len(chosen) and self.o.cases:
+            print("%s: %d of the %d that were to be tried were not: the time was over" % (
+                self.what, len(chosen) - self.tried, len(chosen)))
         for text in self.failed[:20]:
             print(text)
         if len(self.failed) > 20:
@@ -432,6 +445,7 @@ def options(description):
     p = argparse.ArgumentParser(description=description)
     p.add_argument("--seconds", type=float, default=float(os.environ.get("TORTURE_SECONDS", 300)))
     p.add_argument("--seed", type=int, default=int(os.environ.get("BM_SEED", 0)) or random.SystemRandom().randrange(1, 10**9))
+    p.add_argument("--cases", type=int, default=0, help="so many of them, instead of all")
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--scenarios", default="")
     p.add_argument("--kinds", default="")

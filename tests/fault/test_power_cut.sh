@@ -5,10 +5,10 @@
 . "$(dirname "$0")/../cli/lib.sh"
 need_root
 need_cmd mkfs.ext4
-rounds=3
-[ -z "${BM_TORTURE:-}" ] || rounds=60
-RANDOM=${BM_SEED:-$$}
-echo "seed ${BM_SEED:-$$}"
+rounds=3 seed=${BM_SEED:-1}
+[ -z "${BM_TORTURE:-}" ] || rounds=60 seed=${BM_SEED:-$$}
+RANDOM=$seed
+echo "seed $seed"
 
 mkdir in lo lo2
 for i in $(seq 30); do head -c $((RANDOM * 8)) /dev/urandom >"in/$i"; done
