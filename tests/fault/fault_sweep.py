@@ -45,8 +45,9 @@ GENERAL = re.compile(r"not even one thread could be started|error: out of memory
 
 
 def where(lab, r):
-    """What the call that failed was at: an input, a target, the state directory, or anything else."""
-    for top, name in ((lab.work + "/src", "input"), (lab.state, "state"), (lab.work + "/job.json", "job"), (lab.work, "target")):
+    """What the call that failed was at: an input, a target, the list of all, the state directory, or anything else."""
+    for top, name in ((lab.work + "/src", "input"), (lab.state, "state"), (lab.work + "/job.json", "job"),
+                      (lab.work + "/sums", "list"), (lab.work, "target")):
         if r.path == top or r.path.startswith(top + "/"):
             return name
     return "else"
@@ -111,7 +112,7 @@ def judge(lab, s, fault, r):
                 and not any(GENERAL.search(l) for l in errors):
             raise Broken("not done and not named: %s" % rel)
     if not fault.always and kind in MUST_FAIL and len(left) > 1 and s.name != "append":
-        if not (place == "input" and os.path.isdir(r.path)):
+        if not (place == "list" or place == "input" and os.path.isdir(r.path)):
             raise Broken("more than one file failed: %s" % left)
 
 
