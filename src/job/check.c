@@ -221,7 +221,15 @@ static void check_indexes(struct job_report *r, const struct bm_job *job)
 	}
 }
 
-/* What verify asks of the steps around it. The pointer is at the job. */
+static bool may_be_directory(const struct bm_read_params *rp)
+{
+	const char *from = rp->from.items[0];
+
+	return !job_is_dash(from) && (rp->literal || (!bm_url_is(from) && !bm_glob_has_magic(from)));
+}
+
+/* What verify asks of the steps around it. Of a read step without a place to read from, that was told already. The pointer
+ * is at the job. */
 static void check_verify(struct job_report *r, const struct bm_job *job)
 {
 	const struct bm_read_params *rp = job->step_count > 0 ? &job->steps[0].p.read : NULL;
@@ -270,9 +278,7 @@ static void check_verify(struct job_report *r, const struct bm_job *job)
 		} else if (rp->urls.count > 0 || rp->urls_from != NULL) {
 			key = rp->urls_from != NULL ? "urls_from" : "urls";
 			why = "verify goes through a whole directory, not through URLs";
-		} else if (rp->from.count != 1 || job_is_dash(rp->from.items[0]) ||
-		           (!rp->literal && bm_url_is(rp->from.items[0])) ||
-		           (!rp->literal && bm_glob_has_magic(rp->from.items[0]))) {
+		} else if (rp->from.count > 1 || (rp->from.count == 1 && !may_be_directory(rp))) {
 			why = "verify wants one directory to compare with the manifest";
 		} else if (rp->min_size > 0 || rp->max_size > 0) {
 			key = rp->min_size > 0 ? "min_size" : "max_size";
@@ -309,9 +315,10 @@ static void check_remove(struct job_report *r, const struct bm_job *job)
 		const char *to = job_template_of(s, "to", NULL), *key = NULL, *why = NULL;
 		size_t inner;
 
+		/* Also one that has a fault of its own, and so no target. */
+		outputs += job_field_of(s, "to", BM_OPTION_TEMPLATE, NULL) != NULL;
 		if (to == NULL)
 			continue;
-		outputs++;
 		if (job_is_dash(to) || job_is_device(to)) {
 			key = "to";
 			why = "is no file that could be read back";
