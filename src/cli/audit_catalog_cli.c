@@ -132,6 +132,7 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
 		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
 	}
+	bm_console_results_first();
 	say_stats(a, sum, &stats);
 	return rc;
 }

@@ -54,6 +54,7 @@ static void say_gnu(const struct bm_summary *s)
 int bm_audit_close_list(const struct bm_cli_options *o, enum bm_audit_format format, const struct bm_summary *sum,
                         bool is_whole, int rc)
 {
+	bm_console_results_first();
 	if (!is_whole) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
 		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;

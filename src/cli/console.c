@@ -166,6 +166,11 @@ void bm_console_say_at(const char *prefix, unsigned where, enum bm_console_tag t
 	va_end(args);
 }
 
+void bm_console_results_first(void)
+{
+	(void)fflush(stdout);
+}
+
 void bm_console_say_error(const struct bm_error *err)
 {
 	const char *text = err->text[0] != '\0' ? err->text : bm_status_text(err->status);

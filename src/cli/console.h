@@ -33,6 +33,9 @@ void bm_console_say_at(const char *prefix, unsigned where, enum bm_console_tag t
 	BM_PRINTF(4, 5);
 /* A struct bm_error as "bytemill: error: where: text". */
 void bm_console_say_error(const struct bm_error *err);
+/* Gives what standard output holds back to the system, so that what is said next stands behind the results where both go
+ * to one place. What cannot be written is main's business, as ever. The main thread's; blocks while the reader does. */
+void bm_console_results_first(void);
 
 /* Shows text (printable ASCII, narrower than the terminal) as the bar in the terminal's last line; NULL takes it away. */
 void bm_console_bar(const char *text);

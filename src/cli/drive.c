@@ -389,6 +389,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		bm_console_tell(bm_console_unless(o->quiet), BM_CONSOLE_WARNING,
 		                "%llu warnings, of which the first %d were shown; --verbose shows all",
 		                (unsigned long long)d.warning_count, SHOWN_WARNINGS);
+	bm_console_results_first();
 	if (style->finish != NULL) {
 		rc = style->finish(style->ctx, run, &sum, rc);
 		is_silent = status != BM_ERR_CANCELLED && sum.error.status == BM_OK;

@@ -192,6 +192,12 @@ run_bm hash -c list.json several
 expect_exit 1
 printf '%s\n' 't/one: OK' 't/two: FAILED' 't/one: OK' 't/two: FAILED' 't/sub/three: OK' | expect_stdout
 
+# In one place with the results, what is said of all of them comes behind them.
+"$BYTEMILL" hash -c list.json >both 2>&1 || true
+expect_same both <(printf '%s\n' 't/one: OK' 't/two: FAILED' 'bytemill: WARNING: 1 computed checksum did NOT match')
+"$BYTEMILL" audit --format gnu --under t --ignore-new list.json . >both 2>&1 || true
+expect_same both <(printf '%s\n' 't/one: OK' 't/two: FAILED' 'bytemill: warning: 1 computed checksum did NOT match')
+
 # What does not go together.
 for args in '-c --tag good' '-c -o x good' '-c -a sha256,md5 good' '-c -a nothing good' '--strict good' '--ignore-missing good' \
 	'--warn good' '--status good' '-c - -'; do
