@@ -380,6 +380,9 @@ enum bm_cat_result bm_cat_range_seek(const char *file, struct bm_cat_range *rang
 	}
 	if (status == BM_OK)
 		status = stack_open(&s, file, ids, o->threads, &err);
+	/* Before the bytes: they may end in the middle of a line. */
+	if (status == BM_OK && o->verbose)
+		say_how(&s);
 	if (status == BM_OK)
 		status = run_range(&s, range, &past, &size, &err);
 	if (status == BM_OK)
@@ -396,8 +399,6 @@ enum bm_cat_result bm_cat_range_seek(const char *file, struct bm_cat_range *rang
 	} else if (past) {
 		bm_cat_range_say_past(file, range->first, size);
 	} else {
-		if (o->verbose)
-			say_how(&s);
 		result = BM_CAT_DONE;
 	}
 	stack_close(&s);

@@ -394,6 +394,9 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 		rc = style->finish(style->ctx, run, &sum, rc);
 		is_silent = status != BM_ERR_CANCELLED && sum.error.status == BM_OK;
 	}
+	/* As other filters do: of one file that failed, and was all there was, nothing is left to say. */
+	is_silent = is_silent || (style->is_filter && status == BM_ERR_FAILED && sum.files_failed == 1 &&
+	                          sum.files_done + sum.files_skipped == 0 && sum.error.status == BM_OK);
 	is_shown = (rc != BM_EXIT_DONE && !is_silent) || o->verbose || (!o->quiet && !style->is_filter);
 	bm_closing_print(&d.closing, &sum, bm_signals_name(), bm_console_unless(!is_shown), o->quiet);
 out:

@@ -17,7 +17,7 @@ struct bm_drive_style {
 		*state_dir; /* borrowed; of the history, and of what is skipped since it was done before; NULL: none */
 	bool results_on_stdout; /* some step writes to standard output */
 	bool is_filter; /* a tool of one job that the user did not name: a closing summary only with --verbose or where
-	                   something failed, and messages without the job's name */
+	                   something failed that was not all there was, and messages without the job's name */
 	FILE **report;  /* set to the report, once it is open, for finish to add to; NULL: not wanted */
 	bool report_is_own; /* the command writes --report itself: it is only kept from being an input */
 	bool has_sandbox;   /* the command takes --sandbox, and comes here once */

@@ -205,6 +205,17 @@ for name in "${!how[@]}"; do
 	expect_exit 0
 	[ "$(stat -c %s "$stdout")" = 1 ] || fail "$name: the last byte"
 done
+# How is told before the bytes, which may end in the middle of a line.
+"$BYTEMILL" cat -v --range 5-9 indexed.gz >both 2>&1
+head -n 1 both | grep -qx 'bytemill: indexed\.gz: gzip, from member to member' || fail "first comes: $(head -c 100 both)"
+# One file that fails is one line, as other filters have it; of several all is said.
+run_bm cat none
+expect_exit 1
+expect_stderr <<<'bytemill: error: none: cannot read: No such file or directory'
+run_bm cat none indexed.gz
+expect_exit 1
+expect_stderr_match '^bytemill: 1 file done, 1 failed'
+
 # A range over the place from which on there is no seeking.
 run_bm cat -v --range "$((size - 10))-$((size + 9))" joined.gz
 expect_exit 0
