@@ -71,13 +71,15 @@ static void print_version(void)
 	printf("bytemill %s\n", bm_version());
 }
 
-static int unknown_command(const char *word)
+static int unknown_command(const char *word, bool is_last)
 {
 	const char *names[BM_CLI_COUNT(commands) + 2];
 	const char *near;
 	char shown[80];
 
 	bm_escape_display_buf(shown, sizeof(shown), word, strlen(word));
+	if (word[0] == '-' && is_last)
+		return bm_usage_error(NULL, "\"%s\" is no command; options come after one", shown);
 	if (word[0] == '-')
 		return bm_usage_error(NULL, "\"%s\" stands before the command; options come after it", shown);
 	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
@@ -101,7 +103,7 @@ static int help(int argc, char **argv)
 	}
 	c = find_command(argv[1]);
 	if (c == NULL)
-		return unknown_command(argv[1]);
+		return unknown_command(argv[1], argc == 2);
 	bm_options_print_help(stdout, c);
 	return BM_EXIT_DONE;
 }
@@ -131,19 +133,15 @@ static int dispatch(int argc, char **argv)
 
 	if (argc < 2)
 		return bm_usage_error(NULL, "no command was given");
-	if (strcmp(argv[1], "help") == 0)
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return help(argc - 1, argv + 1);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		print_help(stdout);
-		return BM_EXIT_DONE;
-	}
 	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
 		print_version();
 		return BM_EXIT_DONE;
 	}
 	c = find_command(argv[1]);
 	if (c == NULL)
-		return unknown_command(argv[1]);
+		return unknown_command(argv[1], argc == 2);
 	return run_command(c, argc - 1, argv + 1);
 }
 

@@ -2,7 +2,7 @@
 # --version and --help, of the program and of each command; what happens to a command that there is not.
 . "$(dirname "$0")/lib.sh"
 
-commands=(run validate hash audit catalog diff bag cat steps keygen schedule)
+commands=(run validate hash audit catalog runs diff bag cat steps keygen schedule)
 
 run_bm --version
 expect_exit 0
@@ -44,6 +44,18 @@ for args in --help 'run --help' 'hash --help' 'diff --help' 'cat --help'; do
 	expect_stdout_no_match '.{121}'
 	expect_stdout_no_match $'\e'
 done
+
+run_bm hash --help
+cp "$stdout" help
+for args in 'help hash' '--help hash' '-h hash'; do
+	# shellcheck disable=SC2086
+	run_bm $args
+	expect_exit 0
+	expect_stdout help
+done
+run_bm --help hsah
+expect_exit 2
+expect_stderr_match 'did you mean "hash"'
 
 run_bm hsah
 expect_exit 2
