@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "audit_catalog_cli.h"
 #include "audit_repair_cli.h"
@@ -293,6 +294,8 @@ static int check(struct audit *a)
 {
 	const struct bm_cli_options *o = a->o;
 	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_FAILURES | BM_AUDIT_BIT(BM_VERDICT_OK);
+	char shown[256];
+	struct stat st;
 	int rc;
 
 	if (o->has_older_than || o->max_bytes > 0 || o->percent > 0 || o->new_place || o->has_blocks)
@@ -301,6 +304,12 @@ static int check(struct audit *a)
 	if (o->operand_count < 1 || o->operand_count > 2)
 		return bm_usage_error(COMMAND, "wanted is MANIFEST, and perhaps ROOT; given %s",
 		                      o->operand_count == 0 ? "was nothing" : "was more");
+	if (stat(o->operands[0], &st) == 0 && S_ISDIR(st.st_mode))
+		return bm_usage_error(
+			COMMAND,
+			"%s is a directory: the manifest comes first, then the directory; or --catalog "
+			"and the directory alone",
+			bm_escape_display_buf(shown, sizeof(shown), o->operands[0], strlen(o->operands[0])));
 	if (o->under.count > 0 && o->include.count > 0)
 		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
 	a->only = all;

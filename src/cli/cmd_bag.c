@@ -414,7 +414,7 @@ static int add_info(struct bag *b, size_t i)
 static int check(struct bag *b)
 {
 	const struct bm_cli_options *o = b->o;
-	char shown[256];
+	char shown[256], why[128];
 	struct stat st;
 	int rc = 0;
 
@@ -425,9 +425,11 @@ static int check(struct bag *b)
 		return bm_usage_error(COMMAND,
 		                      "--validate reads a bag: --to, --info and --algorithm are for making one");
 	b->dir = o->operands[0];
-	if (stat(b->dir, &st) != 0 || !S_ISDIR(st.st_mode))
-		return bm_usage_error(COMMAND, "%s is no directory",
-		                      bm_escape_display_buf(shown, sizeof(shown), b->dir, strlen(b->dir)));
+	bm_escape_display_buf(shown, sizeof(shown), b->dir, strlen(b->dir));
+	if (stat(b->dir, &st) != 0)
+		return bm_usage_error(COMMAND, "%s: %s", shown, strerror_r(errno, why, sizeof(why)));
+	if (!S_ISDIR(st.st_mode))
+		return bm_usage_error(COMMAND, "%s is no directory", shown);
 	b->info = calloc(o->bag_info.count + 1, sizeof(*b->info));
 	if (b->info == NULL)
 		return bm_usage_error(COMMAND, "out of memory");

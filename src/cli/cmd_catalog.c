@@ -322,8 +322,11 @@ static int show_all(struct show *s)
 	if (status != BM_OK || s->status != BM_OK)
 		return BM_EXIT_FAILED;
 	if (s->only != NULL && s->roots == 0)
-		return bm_usage_error(COMMAND, "nothing is on record of %s",
-		                      bm_escape_display_buf(shown, sizeof(shown), s->only, strlen(s->only)));
+		return bm_usage_error(
+			COMMAND,
+			"nothing is on record of %s; \"bytemill catalog\" lists what is, and \"bytemill audit --catalog "
+			"ROOT\" adds to it",
+			bm_escape_display_buf(shown, sizeof(shown), s->only, strlen(s->only)));
 	if (s->o->export && s->roots != 1)
 		return bm_usage_error(COMMAND, "--export wants a ROOT: there %s on record",
 		                      s->roots == 0 ? "is none" : "are several");

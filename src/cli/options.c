@@ -461,6 +461,12 @@ int bm_options_parse(const struct bm_cli_command *c, int argc, char **argv, stru
 	}
 	o->operands = argv + optind;
 	o->operand_count = (size_t)(argc - optind);
+	for (size_t i = 0; i < o->operand_count && !o->help && !o->version; i++)
+		if (o->operands[i][0] == '\0')
+			return bm_usage_error(c->name,
+			                      "argument %zu is empty: a shell variable that is not set, perhaps; "
+			                      "wanted is %s",
+			                      i + 1, c->operands);
 	return 0;
 }
 

@@ -396,6 +396,9 @@ run_bm audit --catalog tree
 expect_exit 3
 expect_count rotted 12
 expect_count missing 12
+run_bm catalog none
+expect_exit 2
+expect_stderr_match 'nothing is on record of .*/none; "bytemill catalog" lists'
 run_bm catalog
 expect_exit 3
 expect_stdout_no_match $'[\x1b\r]'

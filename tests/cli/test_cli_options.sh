@@ -55,6 +55,13 @@ usage 'no step is called "comprss".*did you mean "compress"' steps comprss
 usage '--schema and --man' steps --schema --man
 usage 'report.*standard output' hash --report - in/a
 usage 'options come after' -q run job.json
+usage '"-q" is no command' -q
+usage 'argument 2 is empty.*wanted is \[PATH\]' hash in ""
+usage 'argument 1 is empty.*wanted is JOB\.json' run "" job.json
+usage 'in is a directory: the manifest comes first' audit in
+usage 'in is a directory: the manifest comes first' audit in in/SHA256SUMS
+usage 'none: No such file or directory' bag none
+usage 'in/a is no directory' bag in/a
 usage 'unknown option "--\\x1b\[31m"' run $'--\e[31m' job.json
 
 # A word of the shell's that never was an option: names may begin with a dash.
