@@ -35,7 +35,8 @@ setup:
 
 build: build-release
 
-run: setup-build build-release
+run: setup-build build/release/build.ninja
+	@cmake --build --preset release --target bytemill_cli
 	@examples/run-usr-include.sh
 
 test: test-release
