@@ -22,27 +22,33 @@ const char *bm_temp_dir(void)
 static int open_named(const char *dir)
 {
 	struct bm_buf path = {0};
-	int fd = -1;
+	int fd = -1, code;
 
-	bm_buf_printf(&path, "%s/bytemill.XXXXXX", dir);
+	bm_buf_printf(&path, "%s/.bytemill-XXXXXX", dir);
 	if (path.oom)
 		errno = ENOMEM;
 	else
 		fd = mkostemp(path.data, O_CLOEXEC);
+	code = errno;
 	if (fd >= 0)
 		(void)unlink(path.data);
 	bm_buf_fini(&path);
+	errno = code;
 	return fd;
+}
+
+int bm_temp_open(const char *dir)
+{
+	int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600); /* O_EXCL: can never be given a name */
+
+	return fd >= 0 ? fd : open_named(dir); /* where the reason is another, it finds that too */
 }
 
 FILE *bm_temp_file(void)
 {
-	const char *dir = bm_temp_dir();
-	int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	int fd = bm_temp_open(bm_temp_dir());
 	FILE *f;
 
-	if (fd < 0)
-		fd = open_named(dir); /* where the reason is another, it finds that too */
 	f = fd >= 0 ? fdopen(fd, "w+") : NULL;
 	if (f == NULL && fd >= 0) {
 		int code = errno;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_temp.h"
 #include "bm_text.h"
 #include "order_run.h"
 
@@ -48,33 +49,9 @@ void order_file_restart(struct order_file *f)
 	(void)!ftruncate(f->fd, 0); /* else the old bytes stay, and are overwritten */
 }
 
-static int open_temp(const char *dir)
-{
-	int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600); /* O_EXCL: can never be given a name */
-	struct bm_buf name = {0};
-	int saved;
-
-	if (fd >= 0)
-		return fd;
-	/* Not every file system has O_TMPFILE; where the reason is another, the second try finds it too. */
-	bm_buf_printf(&name, "%s/bytemill-XXXXXX", dir);
-	if (name.oom) {
-		bm_buf_fini(&name);
-		errno = ENOMEM;
-		return -1;
-	}
-	fd = mkostemp(name.data, O_CLOEXEC);
-	saved = errno;
-	if (fd >= 0)
-		unlink(name.data);
-	bm_buf_fini(&name);
-	errno = saved;
-	return fd;
-}
-
 enum bm_status order_file_open(struct order_file *f, struct bm_error *err)
 {
-	const char *dir = secure_getenv("TMPDIR");
+	const char *dir = bm_temp_dir();
 
 	if (f->buf == NULL) {
 		f->buf = malloc(f->cap);
@@ -83,10 +60,8 @@ enum bm_status order_file_open(struct order_file *f, struct bm_error *err)
 	}
 	if (f->fd >= 0)
 		return BM_OK;
-	if (dir == NULL || dir[0] == '\0')
-		dir = "/tmp";
 	bm_escape_display_buf(f->where, sizeof(f->where), dir, strlen(dir));
-	f->fd = open_temp(dir);
+	f->fd = bm_temp_open(dir);
 	if (f->fd < 0)
 		return bm_error_set_errno(err, errno, f->where,
 		                          "cannot make a temporary file for results that wait for their turn "

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_temp.h"
 #include "bm_text.h"
 
 #define PUNCH_BYTES ((uint64_t)8 << 20) /* given back in pieces of this size: a system call each */
@@ -24,11 +25,7 @@
 
 void spill_init(struct spill *s, const char *dir)
 {
-	*s = (struct spill){.fd = -1, .dir = dir};
-	if (dir == NULL)
-		s->dir = secure_getenv("TMPDIR");
-	if (s->dir == NULL || s->dir[0] == '\0')
-		s->dir = "/tmp";
+	*s = (struct spill){.fd = -1, .dir = dir != NULL && dir[0] != '\0' ? dir : bm_temp_dir()};
 	bm_escape_display_buf(s->where, sizeof(s->where), s->dir, strlen(s->dir));
 }
 
@@ -55,30 +52,6 @@ bool spill_is_used(const struct spill *s)
 
 /* ---- writing ---- */
 
-static int open_temp(const char *dir)
-{
-	int fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600); /* O_EXCL: can never be given a name */
-	struct bm_buf name = {0};
-	int saved;
-
-	if (fd >= 0)
-		return fd;
-	/* Not every file system has O_TMPFILE; where the reason is another, the second try finds it too. */
-	bm_buf_printf(&name, "%s/.bytemill-XXXXXX", dir);
-	if (name.oom) {
-		bm_buf_fini(&name);
-		errno = ENOMEM;
-		return -1;
-	}
-	fd = mkostemp(name.data, O_CLOEXEC);
-	saved = errno;
-	if (fd >= 0)
-		unlink(name.data);
-	bm_buf_fini(&name);
-	errno = saved;
-	return fd;
-}
-
 static enum bm_status open_file(struct spill *s, struct bm_error *err)
 {
 	if (s->buf == NULL) {
@@ -89,7 +62,7 @@ static enum bm_status open_file(struct spill *s, struct bm_error *err)
 	}
 	if (s->fd >= 0)
 		return BM_OK;
-	s->fd = open_temp(s->dir);
+	s->fd = bm_temp_open(s->dir);
 	if (s->fd < 0)
 		return bm_error_set_errno(err, errno, s->where,
 		                          "cannot make a temporary file for sorting a manifest (TMPDIR names another "

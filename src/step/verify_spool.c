@@ -5,12 +5,12 @@
 #include "verify_spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_temp.h"
 #include "bm_text.h"
 #include "verify_join.h"
 
@@ -37,27 +37,14 @@ void spool_window_fini(struct spool_window *w)
 
 static enum bm_status spool_flush(struct spool *s, struct bm_error *err)
 {
-	const char *dir = secure_getenv("TMPDIR");
+	const char *dir = bm_temp_dir();
 	const char *at = s->tail.data;
 	size_t left = s->tail.len;
 	char shown[256];
 
-	if (dir == NULL || dir[0] == '\0')
-		dir = "/tmp";
 	bm_escape_display_buf(shown, sizeof(shown), dir, strlen(dir));
 	if (s->fd < 0)
-		s->fd = open(dir, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (s->fd < 0) { /* not every file system has it */
-		struct bm_buf name = {0};
-
-		bm_buf_printf(&name, "%s/.bytemill-XXXXXX", dir);
-		if (name.oom)
-			return bm_error_set_nomem(err);
-		s->fd = mkostemp(name.data, O_CLOEXEC);
-		if (s->fd >= 0)
-			unlink(name.data);
-		bm_buf_fini(&name);
-	}
+		s->fd = bm_temp_open(dir);
 	if (s->fd < 0)
 		return bm_error_set_errno(
 			err, errno, shown,
