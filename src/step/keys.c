@@ -134,31 +134,6 @@ static enum bm_status read_to_seal(struct bm_keys *k, const struct bm_encrypt_pa
 	return status;
 }
 
-enum bm_status bm_keys_to_seal(struct bm_plan *plan, const struct bm_step *step, const struct bm_encrypt_params *p,
-                               const struct bm_keys **out, struct bm_error *err)
-{
-	struct bm_keys **place = place_of(plan, step);
-	struct bm_keys *k;
-	enum bm_status status;
-
-	*out = NULL;
-	if (place == NULL)
-		return bm_error_set_nomem(err);
-	*out = *place;
-	if (*out != NULL)
-		return BM_OK;
-	k = calloc(1, sizeof(*k));
-	if (k == NULL)
-		return bm_error_set_nomem(err);
-	status = read_to_seal(k, p, err);
-	if (status != BM_OK) {
-		keys_destroy(k);
-		return status;
-	}
-	*out = *place = k;
-	return BM_OK;
-}
-
 /* ---- to decrypt ---- */
 
 static enum bm_status add_identity_file(struct bm_age_identities *ids, const char *path, struct bm_error *err)
@@ -208,8 +183,11 @@ static enum bm_status read_to_open(struct bm_keys *k, const struct bm_unlock_par
 	return status;
 }
 
-enum bm_status bm_keys_to_open(struct bm_plan *plan, const struct bm_step *step, const struct bm_unlock_params *p,
-                               const struct bm_keys **out, struct bm_error *err)
+/* ---- for a step ---- */
+
+/* Once for each step: one of seal and open is what to read. */
+static enum bm_status get_keys(struct bm_plan *plan, const struct bm_step *step, const struct bm_encrypt_params *seal,
+                               const struct bm_unlock_params *open, const struct bm_keys **out, struct bm_error *err)
 {
 	struct bm_keys **place = place_of(plan, step);
 	struct bm_keys *k;
@@ -224,13 +202,25 @@ enum bm_status bm_keys_to_open(struct bm_plan *plan, const struct bm_step *step,
 	k = calloc(1, sizeof(*k));
 	if (k == NULL)
 		return bm_error_set_nomem(err);
-	status = read_to_open(k, p, err);
+	status = seal != NULL ? read_to_seal(k, seal, err) : read_to_open(k, open, err);
 	if (status != BM_OK) {
 		keys_destroy(k);
 		return status;
 	}
 	*out = *place = k;
 	return BM_OK;
+}
+
+enum bm_status bm_keys_to_seal(struct bm_plan *plan, const struct bm_step *step, const struct bm_encrypt_params *p,
+                               const struct bm_keys **out, struct bm_error *err)
+{
+	return get_keys(plan, step, p, NULL, out, err);
+}
+
+enum bm_status bm_keys_to_open(struct bm_plan *plan, const struct bm_step *step, const struct bm_unlock_params *p,
+                               const struct bm_keys **out, struct bm_error *err)
+{
+	return get_keys(plan, step, NULL, p, out, err);
 }
 
 bool bm_unlock_given(const struct bm_unlock_params *p)
