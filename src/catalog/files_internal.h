@@ -8,10 +8,6 @@
 #define FILE_COLUMN_VERIFIED 9
 #define FILE_COLUMN_STATE 11
 
-/* From the columns of SQL_FILES_PAGE; out borrows from v. */
-enum bm_status catalog_file_from_row(struct bm_catalog *c, const struct catalog_value *v, struct bm_catalog_file *out,
-                                     struct bm_error *err) BM_NODISCARD;
-
 /* Calls each for every file of the root in order of paths: what SQL_FILES_VERIFIED gives. False ends it. */
 struct catalog_verified {
 	int64_t verified_ns;

@@ -21,8 +21,9 @@ struct bm_catalog_files {
 	struct bm_catalog_file row;
 };
 
-enum bm_status catalog_file_from_row(struct bm_catalog *c, const struct catalog_value *v, struct bm_catalog_file *out,
-                                     struct bm_error *err)
+/* From the columns of SQL_FILES_PAGE; out borrows from v. */
+static enum bm_status file_from_row(struct bm_catalog *c, const struct catalog_value *v, struct bm_catalog_file *out,
+                                    struct bm_error *err)
 {
 	*out = (struct bm_catalog_file){
 		.path = v[0].bytes,
@@ -162,7 +163,7 @@ enum bm_status bm_catalog_files_next(struct bm_catalog_files *f, const struct bm
 	}
 	if (status != BM_OK || !found || !is_under(f, f->values[0].bytes, f->values[0].len))
 		return status;
-	status = catalog_file_from_row(f->c, f->values, &f->row, err);
+	status = file_from_row(f->c, f->values, &f->row, err);
 	if (status == BM_OK)
 		*out = &f->row;
 	return status;
@@ -188,7 +189,7 @@ enum bm_status bm_catalog_files_find(struct bm_catalog_files *f, const char *pat
 	status = catalog_pager_find(&f->pager, path, path_len, f->values, &found, err);
 	if (status != BM_OK || !found)
 		return status;
-	status = catalog_file_from_row(f->c, f->values, &f->row, err);
+	status = file_from_row(f->c, f->values, &f->row, err);
 	if (status == BM_OK)
 		*out = &f->row;
 	return status;

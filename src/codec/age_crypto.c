@@ -150,8 +150,8 @@ out:
 	return status;
 }
 
-enum bm_status age_hkdf(const void *ikm, size_t ikm_len, const void *salt, size_t salt_len, const char *info,
-                        uint8_t out[static AGE_KEY_BYTES], struct bm_error *err)
+static enum bm_status derive(const void *ikm, size_t ikm_len, const void *salt, size_t salt_len, const char *info,
+                             uint8_t out[static AGE_KEY_BYTES], struct bm_error *err)
 {
 	enum bm_status status = BM_OK;
 	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(hkdf);
@@ -176,7 +176,7 @@ enum bm_status age_header_mac(const uint8_t file_key[static AGE_FILE_KEY_BYTES],
                               uint8_t out[static AGE_KEY_BYTES], struct bm_error *err)
 {
 	uint8_t key[AGE_KEY_BYTES];
-	enum bm_status status = age_hkdf(file_key, AGE_FILE_KEY_BYTES, NULL, 0, "header", key, err);
+	enum bm_status status = derive(file_key, AGE_FILE_KEY_BYTES, NULL, 0, "header", key, err);
 	unsigned out_len = 0;
 
 	if (status == BM_OK &&
@@ -190,7 +190,7 @@ enum bm_status age_payload_key(const uint8_t file_key[static AGE_FILE_KEY_BYTES]
                                const uint8_t nonce[static BM_AGE_NONCE_BYTES], struct bm_age_key *out,
                                struct bm_error *err)
 {
-	return age_hkdf(file_key, AGE_FILE_KEY_BYTES, nonce, BM_AGE_NONCE_BYTES, "payload", out->bytes, err);
+	return derive(file_key, AGE_FILE_KEY_BYTES, nonce, BM_AGE_NONCE_BYTES, "payload", out->bytes, err);
 }
 
 enum bm_status age_x25519_wrap_key(const uint8_t shared[static AGE_KEY_BYTES],
@@ -202,7 +202,7 @@ enum bm_status age_x25519_wrap_key(const uint8_t shared[static AGE_KEY_BYTES],
 
 	memcpy(salt, share, AGE_KEY_BYTES);
 	memcpy(salt + AGE_KEY_BYTES, recipient, AGE_KEY_BYTES);
-	return age_hkdf(shared, AGE_KEY_BYTES, salt, sizeof(salt), AGE_VERSION_LINE "/X25519", out, err);
+	return derive(shared, AGE_KEY_BYTES, salt, sizeof(salt), AGE_VERSION_LINE "/X25519", out, err);
 }
 
 uint64_t bm_age_work_bytes(unsigned log2_n)

@@ -85,11 +85,6 @@ void bm_age_decoder_destroy(struct bm_age_decoder *d)
 	free(d);
 }
 
-size_t bm_age_decoder_bytes(void)
-{
-	return sizeof(struct bm_age_decoder) + (size_t)16384; /* armor, header and OpenSSL's context */
-}
-
 void bm_age_decoder_reset(struct bm_age_decoder *d, enum bm_age_armored armored)
 {
 	bm_age_armor_reset(d->armor);

@@ -56,9 +56,6 @@ void age_key_fini(struct age_key *key);
 /* X25519(own, peer). *zero: the result was all zero, which peer being a point of low order makes it; out is not set. */
 enum bm_status age_x25519(const struct age_key *own, const struct age_key *peer, uint8_t out[static AGE_KEY_BYTES],
                           bool *zero, struct bm_error *err) BM_NODISCARD;
-/* HKDF-SHA-256, 32 bytes. */
-enum bm_status age_hkdf(const void *ikm, size_t ikm_len, const void *salt, size_t salt_len, const char *info,
-                        uint8_t out[static AGE_KEY_BYTES], struct bm_error *err) BM_NODISCARD;
 /* The MAC of a header: text is what it covers. */
 enum bm_status age_header_mac(const uint8_t file_key[static AGE_FILE_KEY_BYTES], const void *text, size_t len,
                               uint8_t out[static AGE_KEY_BYTES], struct bm_error *err) BM_NODISCARD;

@@ -224,7 +224,6 @@ enum bm_age_armored { BM_AGE_ARMORED_AUTO /* as the first byte says */, BM_AGE_A
 enum bm_status bm_age_decoder_create(const struct bm_age_identities *ids, struct bm_age_decoder **out,
                                      struct bm_error *err) BM_NODISCARD;
 void bm_age_decoder_destroy(struct bm_age_decoder *d); /* NULL is fine; wipes the plain bytes that it holds too */
-size_t bm_age_decoder_bytes(void);                     /* memory of one, for the budget (headers come on top) */
 void bm_age_decoder_reset(struct bm_age_decoder *d, enum bm_age_armored armored);
 /* Decrypts until in is used up, out is full, or the end. All plain bytes of all authentic chunks are given out before
  * an error is; so what has been given out is always authentic, and the whole only with complete. in_end: no more input

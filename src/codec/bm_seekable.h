@@ -66,10 +66,8 @@ enum bm_seekable_layout {
 	BM_SEEKABLE_GZIP,
 	BM_SEEKABLE_BGZF,
 	BM_SEEKABLE_ZSTD,
-	BM_SEEKABLE_AGE,
-	BM_SEEKABLE_LAYOUTS
+	BM_SEEKABLE_AGE
 };
-const char *bm_seekable_layout_name(enum bm_seekable_layout layout); /* "gzip"; static */
 
 /* What begins with these bytes: GZIP for BGZF too, AGE with armor too. BM_SEEKABLE_HEAD_BYTES, or all there are, are
  * enough. */

@@ -16,15 +16,10 @@
 #include "bm_error.h"
 #include "bm_zstd.h"
 
-static const char *const names[BM_SEEKABLE_LAYOUTS] = {
+static const char *const names[] = {
 	[BM_SEEKABLE_PLAIN] = "plain", [BM_SEEKABLE_GZIP] = "gzip", [BM_SEEKABLE_BGZF] = "bgzf",
 	[BM_SEEKABLE_ZSTD] = "zstd",   [BM_SEEKABLE_AGE] = "age",
 };
-
-const char *bm_seekable_layout_name(enum bm_seekable_layout layout)
-{
-	return (unsigned)layout < BM_SEEKABLE_LAYOUTS ? names[layout] : "?";
-}
 
 /* ---- plain ---- */
 

@@ -61,7 +61,5 @@ static inline bool zfmt_is_foreign(const struct bm_zstd_scan *s)
 
 	return s->state == ZFMT_SCAN_HEADER && bm_zstd_peek_header(s->head, s->head_len, &h) == BM_ZSTD_PEEK_NOT;
 }
-/* Why data (at least 4 bytes) is no frame: of an old format, or nothing known. Static. */
-const char *zfmt_not_a_frame(const uint8_t *data);
 
 #endif

@@ -92,7 +92,8 @@ enum bm_zstd_peek bm_zstd_peek_header(const void *data, size_t len, struct bm_zs
 	return BM_ZSTD_PEEK_OK;
 }
 
-const char *zfmt_not_a_frame(const uint8_t *data)
+/* Why data (at least 4 bytes) is no frame: of an old format, or nothing known. Static. */
+static const char *not_a_frame(const uint8_t *data)
 {
 	const uint32_t magic = zfmt_get_u32(data);
 
@@ -138,7 +139,7 @@ static enum bm_zstd_scan_result scan_header(struct bm_zstd_scan *s, const uint8_
 		case BM_ZSTD_PEEK_NOT:
 			if (s->head_len < 4) /* all four tell what it is instead */
 				break;
-			return scan_failed(s, zfmt_not_a_frame(s->head));
+			return scan_failed(s, not_a_frame(s->head));
 		case BM_ZSTD_PEEK_OK:
 			s->block_max = s->header.window_bytes < ZFMT_BLOCK_MAX ? (uint32_t)s->header.window_bytes
 			                                                       : ZFMT_BLOCK_MAX;

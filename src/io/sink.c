@@ -46,7 +46,8 @@ enum bm_status bm_sink_fail(struct bm_sink *s, int sys_errno, struct bm_error *e
 	return bm_io_fail(err, sys_errno, s->path, s->path_len, "%s", what);
 }
 
-void bm_sink_free(struct bm_sink *s)
+/* Closes; the temp has been renamed or removed */
+static void sink_free(struct bm_sink *s)
 {
 	if (s->owns_fd)
 		bm_io_close(s->fd);
@@ -67,7 +68,7 @@ void bm_sink_abort(struct bm_sink *s)
 		(void)unlinkat(s->dir->fd, s->temp, 0);
 		bm_sink_set_leave(s);
 	}
-	bm_sink_free(s);
+	sink_free(s);
 }
 
 /* ---- the target ---- */
@@ -452,7 +453,8 @@ uint64_t bm_sink_size(const struct bm_sink *s)
 	return s->offset;
 }
 
-bool bm_sink_is_zero(const uint8_t *data, size_t len)
+/* Is all of it zero? */
+static bool is_zero(const uint8_t *data, size_t len)
 {
 	/* Sixteen zero bytes, and every byte equal to the one sixteen before it. */
 	for (size_t i = 0; i < 16; i++) {
@@ -473,7 +475,7 @@ static enum bm_status write_holes(struct bm_sink *s, const uint8_t *data, size_t
 	size_t run = 0;
 	for (size_t i = 0; i < len && status == BM_OK;) {
 		size_t end = i + HOLE_BYTES - (i + phase) % HOLE_BYTES;
-		bool hole = end - i == HOLE_BYTES && end <= len && bm_sink_is_zero(data + i, HOLE_BYTES);
+		bool hole = end - i == HOLE_BYTES && end <= len && is_zero(data + i, HOLE_BYTES);
 		if (end > len)
 			end = len;
 		if (hole) {

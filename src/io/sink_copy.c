@@ -20,7 +20,6 @@
 
 #include "bm_error.h"
 #include "io_sys.h"
-#include "source_private.h"
 
 #define PIECE_BYTES ((uint64_t)64 << 20)
 #define SCRATCH_BYTES ((size_t)256 << 10)
@@ -101,9 +100,11 @@ static void next_data(int in, uint64_t from, uint64_t size, bool *sparse, uint64
 		*end = (uint64_t)stop;
 }
 
-enum bm_status bm_sink_copy_kernel(struct bm_sink *s, int in, uint64_t size, bool sparse, bool (*cancelled)(void *),
-                                   void *arg, uint64_t *bytes, uint64_t *done, const struct bm_blocker *b,
-                                   struct bm_error *err)
+/* Copies bytes *done .. size of in to the end of s. BM_OK with *done < size: not possible in the kernel,
+ * go on by reading from *done. */
+static enum bm_status copy_kernel(struct bm_sink *s, int in, uint64_t size, bool sparse, bool (*cancelled)(void *),
+                                  void *arg, uint64_t *bytes, uint64_t *done, const struct bm_blocker *b,
+                                  struct bm_error *err)
 {
 	enum bm_status status;
 	bool cloned;
@@ -152,7 +153,7 @@ enum bm_status bm_sink_copy_old(struct bm_sink *s, const struct bm_blocker *b, s
 	bool sparse = s->old_st.st_blocks < (s->old_st.st_size + 511) / 512;
 	bool make_holes = s->opt.make_holes;
 	s->opt.make_holes = false; /* the old part stays as it is */
-	enum bm_status status = bm_sink_copy_kernel(s, s->old_fd, size, sparse, NULL, NULL, NULL, &done, b, err);
+	enum bm_status status = copy_kernel(s, s->old_fd, size, sparse, NULL, NULL, NULL, &done, b, err);
 	uint8_t *scratch = NULL;
 	if (status == BM_OK && done < size) {
 		scratch = malloc(SCRATCH_BYTES);
@@ -191,8 +192,8 @@ enum bm_status bm_sink_copy_from(struct bm_sink *s, struct bm_source *src, uint8
 	const struct stat *st = bm_source_stat(src);
 	uint64_t done = 0, size = st->st_size > 0 ? (uint64_t)st->st_size : 0;
 	if (s->kind == SINK_TEMP && bm_source_is_regular(src) && size > 0) {
-		enum bm_status status = bm_sink_copy_kernel(s, bm_source_fd(src), size, bm_source_is_sparse(src),
-		                                            cancelled, arg, bytes, &done, b, err);
+		enum bm_status status = copy_kernel(s, bm_source_fd(src), size, bm_source_is_sparse(src), cancelled,
+		                                    arg, bytes, &done, b, err);
 		if (status == BM_OK && done == size)
 			status = bm_source_check_unchanged(src, err);
 		if (status != BM_OK || done == size) {

@@ -110,26 +110,18 @@ bool bm_sink_dir_join(struct bm_sink_set *set, struct sink_dir *d);
 void bm_sink_dir_part(struct bm_sink_set *set, struct sink_dir *d);
 
 /* sink.c */
-void bm_sink_free(struct bm_sink *s); /* closes; the temp has been renamed or removed */
 enum bm_status bm_sink_fail(struct bm_sink *s, int sys_errno, struct bm_error *err, const char *what);
 /* Writes at the end, in place; no holes looked for. */
 enum bm_status bm_sink_put(struct bm_sink *s, const uint8_t *data, size_t len, const struct bm_blocker *b,
                            struct bm_error *err);
 int bm_sink_sync_file(int fd); /* fsync; -1 and errno */
-/* Is all of it zero? */
-bool bm_sink_is_zero(const uint8_t *data, size_t len);
 
 /* sink_meta.c */
 enum bm_status bm_sink_copy_metadata(struct bm_sink *s, const struct stat *st, int src_fd, bool times,
                                      struct bm_buf *warnings, struct bm_error *err);
 mode_t bm_sink_read_umask(void);
 
-/* sink_copy.c: copies bytes *done .. size of in to the end of s. BM_OK with *done < size: not possible in the kernel,
- * go on by reading from *done. */
-enum bm_status bm_sink_copy_kernel(struct bm_sink *s, int in, uint64_t size, bool sparse, bool (*cancelled)(void *),
-                                   void *arg, uint64_t *bytes, uint64_t *done, const struct bm_blocker *b,
-                                   struct bm_error *err);
-/* The same for the old file of an append, by reading where the kernel cannot. */
+/* sink_copy.c: the old file of an append, to the start of s: in the kernel, or by reading where it cannot. */
 enum bm_status bm_sink_copy_old(struct bm_sink *s, const struct bm_blocker *b, struct bm_error *err);
 
 #endif

@@ -145,11 +145,6 @@ bool bm_source_has_times(const struct bm_source *s)
 	return s->mode == URL ? url_fetch_has_mtime(s->fetch) : s->mode != STREAM;
 }
 
-const char *bm_source_name(const struct bm_source *s)
-{
-	return s->name;
-}
-
 void bm_source_seek(struct bm_source *s, uint64_t offset)
 {
 	s->offset = offset;

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#include "source_private.h"
+#include "bm_source.h"
 
 struct bm_feed;
 struct url_fetch;

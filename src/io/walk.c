@@ -160,7 +160,8 @@ static bool frame_adopt(struct frame *f, int fd)
 	return true;
 }
 
-void bm_walk_shed(struct bm_walk *w)
+/* Gives up every descriptor of the stack but the top's. */
+static void shed(struct bm_walk *w)
 {
 	for (size_t i = 0; i + 1 < w->depth; i++)
 		frame_close(&w->frames[i]);
@@ -178,7 +179,7 @@ int bm_walk_open_dir(struct bm_walk *w, int at, const char *name, size_t len, bo
 		fd = bm_io_open(at, name, len, flags, 0);
 	}
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		bm_walk_shed(w);
+		shed(w);
 		fd = bm_io_open(at, name, len, flags, 0);
 	}
 	if (fd >= 0 && fstat(fd, st) != 0) {

@@ -121,8 +121,6 @@ void bm_walk_fill_stat(struct bm_entry *e, const struct stat *st);
 bool bm_walk_set_base(struct bm_walk *w, const char *disp, size_t disp_len, const char *path, size_t path_len);
 /* Size, time and device; counts what it leaves out. */
 bool bm_walk_wants_stat(struct bm_walk *w, const struct stat *st);
-/* Gives up every descriptor of the stack but the top's. */
-void bm_walk_shed(struct bm_walk *w);
 
 /* walk_read.c */
 /* Reads the top directory, whose first names are in dents already, into sorted items. 0, an errno (what was read before

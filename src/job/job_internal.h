@@ -96,8 +96,6 @@ void job_put_allowed(struct bm_buf *out, const struct bm_option *o);
 void job_put_list(struct bm_buf *out, const char *const *list, const char *word);
 /* Appends a size as it would be written in a job file: 64KiB. */
 void job_put_size(struct bm_buf *out, uint64_t bytes);
-/* Appends {path} {dir} ... of a mask of enum bm_placeholder. */
-void job_put_placeholders(struct bm_buf *out, unsigned mask);
 
 /* ---- reading one option (parse_value.c) ---- */
 
@@ -108,9 +106,6 @@ bool job_value_set(struct job_report *r, const struct bm_option *o, void *params
 bool job_value_default(const struct bm_option *o, void *params);
 /* Checks a field that a program has set: ranges, enums, patterns, templates. False on a fault, which was told. */
 bool job_value_check(struct job_report *r, const struct bm_option *o, const void *params);
-/* base + "/" + path in the way that the option's type needs; path itself where it is absolute, "-", or base is NULL or
- * "."; malloc'd, NULL on no memory. */
-char *job_path_join(const struct bm_option *o, const char *base, const char *path);
 
 /* ---- keys in the wrong place (secret.c) ---- */
 

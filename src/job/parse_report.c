@@ -278,7 +278,8 @@ void job_put_size(struct bm_buf *out, uint64_t bytes)
 	bm_buf_printf(out, "%" PRIu64 "%s", bytes, units[unit]);
 }
 
-void job_put_placeholders(struct bm_buf *out, unsigned mask)
+/* Appends {path} {dir} ... of a mask of enum bm_placeholder. */
+static void put_placeholders(struct bm_buf *out, unsigned mask)
 {
 	static const struct {
 		unsigned bit;
@@ -311,7 +312,7 @@ void job_put_allowed(struct bm_buf *out, const struct bm_option *o)
 	case BM_OPTION_TEMPLATE:
 	case BM_OPTION_NAME:
 		bm_buf_puts(out, o->type == BM_OPTION_NAME ? "a name; may hold " : "a path; may hold ");
-		job_put_placeholders(out, o->placeholders);
+		put_placeholders(out, o->placeholders);
 		break;
 	case BM_OPTION_PATHS:
 		bm_buf_puts(out, "a path or pattern, or an array of them");

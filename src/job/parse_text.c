@@ -170,7 +170,9 @@ static void put_literal_glob(struct bm_buf *out, const char *path)
 	}
 }
 
-char *job_path_join(const struct bm_option *o, const char *base, const char *path)
+/* base + "/" + path in the way that the option's type needs; path itself where it is absolute, "-", or base is NULL or
+ * "."; malloc'd, NULL on no memory. */
+static char *path_join(const struct bm_option *o, const char *base, const char *path)
 {
 	struct bm_buf out = {0};
 	bool is_glob = false;
@@ -211,7 +213,7 @@ static char *read_string(struct job_report *r, const struct bm_option *o, bool i
 		return NULL;
 	if (job_text_check(r, o, in_list, text, true)) {
 		if (is_path(o))
-			joined = job_path_join(o, base, text);
+			joined = path_join(o, base, text);
 		else
 			joined = bm_memdup0(text, strlen(text));
 		if (joined == NULL)

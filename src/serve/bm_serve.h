@@ -51,8 +51,6 @@ struct bm_serve_options {
 /* BM_ERR_USAGE: what was asked for cannot be; nothing was done. BM_ERR_SYSTEM, BM_ERR_NOMEM. */
 enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve **out, struct bm_error *err)
 	BM_NODISCARD;
-/* "http://127.0.0.1:8080", "unix:/run/x"; borrowed. */
-const char *bm_serve_address(const struct bm_serve *s);
 /* Blocks. BM_OK after a stop that left nothing undone; BM_ERR_CANCELLED: transfers or runs were cut off. */
 enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
 void bm_serve_stop(struct bm_serve *s);  /* any thread; again and again is fine */

@@ -345,11 +345,6 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	return status;
 }
 
-const char *bm_serve_address(const struct bm_serve *s)
-{
-	return s->address;
-}
-
 void bm_serve_stop(struct bm_serve *s)
 {
 	uint64_t one = 1;

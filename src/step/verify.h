@@ -91,9 +91,7 @@ struct verify_file {
 
 /* ---- the listing (verify_list.c) ---- */
 
-struct verify_cursor; /* goes through the manifest, lines of one name put together */
-enum bm_status verify_cursor_create(const struct verify_manifest *m, struct verify_cursor **out, struct bm_error *err)
-	BM_NODISCARD;
+struct verify_cursor;                                /* goes through the manifest, lines of one name put together */
 void verify_cursor_destroy(struct verify_cursor *c); /* NULL is fine */
 
 struct verify_shared {

@@ -32,7 +32,7 @@ struct verify_cursor {
 	struct bm_buf block_bytes; /* what file.blocks points to */
 };
 
-enum bm_status verify_cursor_create(const struct verify_manifest *m, struct verify_cursor **out, struct bm_error *err)
+static enum bm_status cursor_create(const struct verify_manifest *m, struct verify_cursor **out, struct bm_error *err)
 {
 	*out = calloc(1, sizeof(**out));
 	if (*out == NULL)
@@ -332,7 +332,7 @@ enum bm_expect verify_expect(void *shared, struct bm_entry *walked, struct bm_en
 	if (vs->p->known != NULL)
 		return verify_known_expect(vs, walked, extra, state, w, err);
 	if (vs->cursor == NULL) {
-		if (verify_cursor_create(vs->m, &vs->cursor, err) != BM_OK)
+		if (cursor_create(vs->m, &vs->cursor, err) != BM_OK)
 			return BM_EXPECT_FAILED;
 		if (vs->p->max_duration.is_set)
 			vs->deadline_ms = verify_now_ms() + vs->p->max_duration.ms;
