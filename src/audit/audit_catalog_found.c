@@ -5,7 +5,6 @@
 
 #include "audit_catalog.h"
 #include "bm_digest.h"
-#include "bm_error.h"
 
 bool audit_catalog_has_failed(struct bm_audit_catalog *a, struct bm_error *err)
 {

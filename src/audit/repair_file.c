@@ -21,7 +21,6 @@
 
 #include "block_digests.h"
 #include "bm_error.h"
-#include "bm_text.h"
 
 struct input {
 	int fd; /* -1: it is not there */

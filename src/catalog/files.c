@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "bm_catalog_files.h"
-#include "bm_error.h"
 #include "catalog_internal.h"
 
 #define PART 1024

@@ -3,8 +3,6 @@
 
 #include <inttypes.h>
 
-#include "bm_error.h"
-#include "bm_job.h"
 #include "console.h"
 
 #define SHOWN_BAD_LINES 20

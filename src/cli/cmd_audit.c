@@ -20,7 +20,6 @@
 #include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_audit_html.h"
-#include "bm_job.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"

@@ -21,7 +21,6 @@
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_job.h"
-#include "bm_template.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"

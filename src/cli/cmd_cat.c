@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "bm_age.h"
-#include "bm_error.h"
 #include "bm_job.h"
 #include "bm_mem.h"
 #include "bm_text.h"

@@ -12,7 +12,6 @@
 
 #include "audit_talk.h"
 #include "bm_audit.h"
-#include "bm_error.h"
 #include "bm_job.h"
 #include "bm_state.h"
 #include "console.h"

@@ -14,7 +14,6 @@
 #include "bm_html_page.h"
 #include "bm_sink.h"
 #include "bm_state.h"
-#include "bm_text.h"
 #include "commands.h"
 #include "console.h"
 #include "runs_show.h"

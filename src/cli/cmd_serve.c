@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bm_error.h"
-#include "bm_mem.h"
 #include "bm_state.h"
 #include "console.h"
 #include "guard.h"

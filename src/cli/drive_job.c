@@ -1,7 +1,6 @@
 /* drive_job.c - one job that a command has made of its options: checked, and run as any other. See drive.h. */
 #include "drive.h"
 
-#include "bm_error.h"
 #include "bm_glob.h"
 #include "bm_job.h"
 #include "console.h"

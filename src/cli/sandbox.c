@@ -32,7 +32,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bm_error.h"
 #include "bm_glob.h"
 #include "bm_job.h"
 #include "bm_state.h"

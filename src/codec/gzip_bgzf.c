@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "bm_digest.h"
-#include "bm_error.h"
 #include "bm_mem.h"
 #include "gzip_header.h"
 

@@ -13,7 +13,6 @@
 
 #include "bm_error.h"
 #include "bm_report.h"
-#include "bm_text.h"
 #include "history.h"
 #include "job_group.h"
 #include "job_remove.h"

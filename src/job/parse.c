@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bm_error.h"
 #include "bm_json.h"
 #include "bm_text.h"
 

@@ -18,7 +18,6 @@
 
 #include "bm_glob.h"
 #include "bm_template.h"
-#include "bm_text.h"
 #include "bm_url.h"
 
 /* A path that can only be a directory: the mistake of everyone who knows cp. */

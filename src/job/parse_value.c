@@ -13,10 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bm_glob.h"
-#include "bm_template.h"
 #include "bm_text.h"
-#include "bm_url.h"
 
 /* ---- messages ---- */
 

@@ -3,7 +3,6 @@
  */
 #include <string.h>
 
-#include "bm_error.h"
 #include "bm_text.h"
 #include "bm_url.h"
 #include "job_key.h"

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "bm_digest.h"
-#include "bm_error.h"
 #include "bm_sink.h"
 #include "history.h"
 #include "resume_internal.h"

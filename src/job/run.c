@@ -21,8 +21,6 @@
 #include "bm_error.h"
 #include "bm_mutex.h"
 #include "bm_pace.h"
-#include "bm_report.h"
-#include "bm_text.h"
 #include "bm_windows.h"
 #include "history.h"
 #include "job_group.h"

@@ -2,7 +2,6 @@
  * decompress.c - the step `decompress`: gzip and zstd of any maker, and age files for which it has a key, one inside the
  * other where depth says so. How a layer of these works is in decompress_layer.c.
  */
-#include "bm_error.h"
 #include "decompress_internal.h"
 
 static enum bm_status decompress_prepare(struct bm_plan *plan, const struct bm_step *step, void **shared,

@@ -16,8 +16,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "bm_error.h"
-
 static void begin(const struct hash_blocks *b, const struct bm_file *f, struct hash_file *hf)
 {
 	hf->is_begun = true;

@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bm_error.h"
 #include "step_internal.h"
 
 /* ---- the job's own keys ---- */

@@ -26,7 +26,6 @@
 #include <time.h>
 
 #include "bm_error.h"
-#include "bm_text.h"
 #include "step_internal.h"
 #include "verify.h"
 

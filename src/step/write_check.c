@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "bm_digest.h"
-#include "bm_error.h"
 #include "step_internal.h"
 
 bool bm_write_rereads(const struct bm_job *job, const struct bm_step *s)
