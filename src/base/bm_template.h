@@ -4,7 +4,7 @@
  *   {stem} name without its last extension   {ext} that extension without the dot   (".bashrc" has no ext)
  *   {job} {run} {date} {date:STRFTIME} {algorithm}        {{ and }} stand for the braces themselves
  * Leading dots belong to the stem, and a name that ends in a dot has no ext. {date} is %Y-%m-%d.
- * "{dir}/" with an empty dir gives nothing, not "/". ${NAME} is not this module's business (bm_job_subst).
+ * "{dir}/" with an empty dir gives nothing, not "/". ${NAME} is not this module's business (src/job/subst.c).
  * Values are bytes and are put in as they are, but a value of {job}, {run} or {algorithm} holds no '/'. A compiled
  * template is immutable: any thread.
  */

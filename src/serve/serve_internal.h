@@ -39,9 +39,9 @@ struct serve_route {
 	bool takes_dirs;     /* {path} may be empty or end in '/': request->is_dir */
 	/* The head is complete. May reply: what follows is then dropped. NULL: nothing to do yet. */
 	void (*begin)(struct serve_request *r);
-	/* A part of the body; takes it all, or as much as it can (*len: what is left) after serve_suspend. */
+	/* A part of the body; takes it all, or as much as it can (*len: what is left) after suspending the connection. */
 	void (*data)(struct serve_request *r, const char *data, size_t *len);
-	/* The request is complete. Replies, or waits (serve_suspend) and is called again. */
+	/* The request is complete. Replies, or suspends the connection and is called again. */
 	void (*end)(struct serve_request *r);
 	const char *summary;  /* for the OpenAPI document, as all below */
 	const char *statuses; /* "200 404": what it may answer besides 400, 401, 403 and 500 */
