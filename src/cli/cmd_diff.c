@@ -9,11 +9,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_job.h"
 #include "bm_state.h"
+#include "bm_text.h"
 #include "console.h"
 
 #define COMMAND "diff"
@@ -61,12 +63,21 @@ static void on_message(void *ctx, const char *text)
 static int check(const struct bm_cli_options *o, unsigned *only)
 {
 	unsigned all = BM_AUDIT_DIFFERENCES | BM_AUDIT_BIT(BM_VERDICT_NOT_CHECKED) | BM_AUDIT_BIT(BM_VERDICT_OK);
+	char shown[256];
+	struct stat st;
 
 	if (o->operand_count != 2)
 		return bm_usage_error(COMMAND, "wanted are two manifests; given %s",
 		                      o->operand_count == 0   ? "was nothing"
 		                      : o->operand_count == 1 ? "was one"
 		                                              : "were more");
+	for (size_t i = 0; i < 2; i++)
+		if (stat(o->operands[i], &st) == 0 && S_ISDIR(st.st_mode))
+			return bm_usage_error(
+				COMMAND,
+				"%s is a directory, and diff compares two manifests: \"bytemill audit MANIFEST DIR\" "
+				"compares one with a directory, and \"bytemill hash\" makes one of it",
+				bm_escape_display_buf(shown, sizeof(shown), o->operands[i], strlen(o->operands[i])));
 	if (strcmp(o->operands[0], "-") == 0 && strcmp(o->operands[1], "-") == 0)
 		return bm_usage_error(COMMAND, "standard input was given twice; allowed: once");
 	*only = all;

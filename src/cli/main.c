@@ -14,6 +14,7 @@
 #include <bytemill/bytemill.h>
 
 #include "bm_error.h"
+#include "bm_step.h"
 #include "bm_text.h"
 #include "commands.h"
 #include "console.h"
@@ -78,6 +79,12 @@ static int unknown_command(const char *word, bool is_last)
 	char shown[80];
 
 	bm_escape_display_buf(shown, sizeof(shown), word, strlen(word));
+	if (bm_step_find(word) != NULL)
+		return bm_usage_error(
+			NULL,
+			"%s is a step of a job, not a command: \"bytemill steps %s\" says what it takes, and "
+			"\"bytemill run\" runs a job file",
+			word, word);
 	if (word[0] == '-' && is_last)
 		return bm_usage_error(NULL, "\"%s\" is no command; options come after one", shown);
 	if (word[0] == '-')

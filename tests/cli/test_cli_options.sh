@@ -60,6 +60,8 @@ usage 'argument 2 is empty.*wanted is \[PATH\]' hash in ""
 usage 'argument 1 is empty.*wanted is JOB\.json' run "" job.json
 usage 'in is a directory: the manifest comes first' audit in
 usage 'in is a directory: the manifest comes first' audit in in/SHA256SUMS
+usage 'in is a directory, and diff compares two manifests' diff in/a in
+usage 'compress is a step of a job, not a command' compress in/a
 usage 'none: No such file or directory' bag none
 usage 'in/a is no directory' bag in/a
 usage 'unknown option "--\\x1b\[31m"' run $'--\e[31m' job.json
