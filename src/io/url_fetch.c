@@ -114,12 +114,18 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
 	if (s->reply != REPLY_BODY)
 		return 0;
 	f->moved = true;
-	if (f->is_direct)
-		return on_direct(s, data, len);
-	if (len > s->end - s->start - s->got) {
+	if (len > s->owed || (!f->is_direct && len > s->end - s->start - s->got)) {
 		s->reply = REPLY_NO_RANGES;
 		return 0;
 	}
+	if (f->is_direct) {
+		size_t taken = on_direct(s, data, len);
+		if (taken == len && s->owed != UINT64_MAX)
+			s->owed -= len;
+		return taken;
+	}
+	if (s->owed != UINT64_MAX)
+		s->owed -= len;
 	memcpy(s->buf->data + s->got, data, len);
 	s->got += len;
 	s->fresh += len;
@@ -168,6 +174,7 @@ static void start(struct url_slot *s)
 
 	s->reply = REPLY_UNKNOWN;
 	s->fresh = 0;
+	s->owed = UINT64_MAX;
 	s->ignored = 0;
 	s->error[0] = '\0';
 	s->last_ms = url_now_ms();
@@ -222,10 +229,14 @@ static void go_direct(struct url_fetch *f)
 	start(&f->slots[0]);
 }
 
-static void begin_anew(struct url_fetch *f, bool is_counted)
+static void begin_anew(struct url_fetch *f, bool is_counted, bool has_changed)
 {
 	if (is_counted && f->restarts++ >= f->c->retries) {
-		url_fetch_fail(f, BM_ERR_CHANGED, "changes on the server again and again while it is fetched");
+		if (has_changed)
+			url_fetch_fail(f, BM_ERR_CHANGED, "changes on the server again and again while it is fetched");
+		else
+			url_fetch_fail(f, BM_ERR_FAILED,
+			               "cannot fetch: the server's replies in parts (206) are not what was asked for");
 		return;
 	}
 	f->retried += is_counted;
@@ -324,7 +335,7 @@ static void on_other(struct url_slot *s, long status)
 
 	if (follow(s, status))
 		return;
-	if (status == 416 && !f->known) {
+	if (status == 416 && !f->known && !f->is_direct) {
 		range = url_reply_header(s->easy, "Content-Range");
 		if (range && strcmp(range, "bytes */0") == 0) {
 			f->known = f->has_total = f->is_direct = f->is_over = true;
@@ -334,10 +345,10 @@ static void on_other(struct url_slot *s, long status)
 				               "is empty on the server, and %" PRIu64 " bytes were expected",
 				               f->wanted_size);
 		} else {
-			begin_anew(f, false);
+			begin_anew(f, false, false);
 		}
 	} else if (f->known && (status == 412 || status == 416)) {
-		begin_anew(f, true);
+		begin_anew(f, true, true);
 	} else if (f->known && f->now != f->original && status >= 400 && status < 500 && !url_status_may_pass(status)) {
 		/* What a redirect led to may be good for a while only: ask again where it was from. */
 		free(f->now);
@@ -365,10 +376,10 @@ static void on_done(struct url_slot *s, CURLcode code)
 		return;
 	switch (s->reply) {
 	case REPLY_CHANGED:
-		begin_anew(f, true);
+		begin_anew(f, true, true);
 		return;
 	case REPLY_NO_RANGES:
-		begin_anew(f, f->is_direct);
+		begin_anew(f, f->is_direct, false);
 		return;
 	case REPLY_OTHER:
 		on_other(s, status);
@@ -386,6 +397,10 @@ static void on_done(struct url_slot *s, CURLcode code)
 			url_fetch_fail(
 				f, BM_ERR_CHANGED,
 				"changed on the server while it was fetched: it is shorter now than what had come");
+			return;
+		}
+		if (f->has_total && s->got < f->total) { /* a part, though all of it was asked for */
+			try_again(s, CURLE_PARTIAL_FILE, status);
 			return;
 		}
 		f->is_over = true;

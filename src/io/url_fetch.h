@@ -37,6 +37,7 @@ struct url_slot {
 	uint64_t got;        /* bytes from start that have come */
 	uint64_t handed;     /* ... and went on; with buf */
 	uint64_t fresh;      /* new bytes of this try */
+	uint64_t owed;       /* that its reply says come still; UINT64_MAX: all that come are right */
 	size_t ignored;      /* of a body that is none */
 	unsigned tries;      /* that brought nothing new */
 	uint64_t wait_until_ms, last_ms;

@@ -39,7 +39,7 @@ static bool read_content_range(const char *text, uint64_t *first, uint64_t *last
 	if (!read_number(&text, first) || *text++ != '-' || !read_number(&text, last) || *text++ != '/' ||
 	    !read_number(&text, total))
 		return false;
-	return *skip_blanks(text) == '\0' && *first <= *last && *last < *total;
+	return *skip_blanks(text) == '\0' && *first <= *last && *last < *total && *total <= INT64_MAX;
 }
 
 static char *copy_header(CURL *easy, const char *name)
@@ -96,10 +96,13 @@ static enum slot_reply read_part(struct url_slot *s)
 	if (!read_content_range(url_reply_header(s->easy, "Content-Range"), &first, &last, &total) || first != from ||
 	    (s->end != FETCH_TO_THE_END && last >= s->end))
 		return REPLY_NO_RANGES;
+	s->owed = last - first + 1;
 	if (f->known) {
-		/* Without its own validator the reply is as good as If-Range was. */
-		if (total != f->total || !f->has_total ||
-		    (f->etag && url_reply_header(s->easy, "ETag") && !is_same_header(s->easy, "ETag", f->etag)) ||
+		/* A partial reply has the ETag that the whole would have; a date it need not have, which leaves If-Range
+		 * alone to go by (RFC 9110, 15.3.7). */
+		if (f->etag && !url_reply_header(s->easy, "ETag"))
+			return REPLY_NO_RANGES;
+		if (total != f->total || !f->has_total || (f->etag && !is_same_header(s->easy, "ETag", f->etag)) ||
 		    (!f->etag && f->modified && url_reply_header(s->easy, "Last-Modified") &&
 		     !is_same_header(s->easy, "Last-Modified", f->modified)))
 			return REPLY_CHANGED;
@@ -115,6 +118,20 @@ static enum slot_reply read_part(struct url_slot *s)
 	return f->status == BM_OK ? REPLY_BODY : REPLY_FATAL;
 }
 
+/* Of several lengths, or one that is none, nobody knows where the body ends (RFC 9112, 6.3). */
+static bool is_length_clear(CURL *easy, curl_off_t length)
+{
+	struct curl_header *h;
+	const char *first = url_reply_header(easy, "Content-Length");
+
+	if (!first || url_reply_header(easy, "Transfer-Encoding"))
+		return true;
+	for (size_t i = 0; curl_easy_header(easy, "Content-Length", i, CURLH_HEADER, -1, &h) == CURLHE_OK; i++)
+		if (i > 0 && strcmp(h->value, first) != 0)
+			return false;
+	return length >= 0;
+}
+
 /* 200: all of it, from the start. */
 static enum slot_reply read_whole(struct url_slot *s)
 {
@@ -124,6 +141,10 @@ static enum slot_reply read_whole(struct url_slot *s)
 	if (f->known && !f->is_direct)
 		return REPLY_CHANGED;
 	(void)curl_easy_getinfo(s->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+	if (!is_length_clear(s->easy, length)) {
+		url_fetch_fail(f, BM_ERR_FAILED, "cannot fetch: the server's Content-Length is none, or there are two");
+		return REPLY_FATAL;
+	}
 	if (!f->is_direct) { /* the first reply, of a server that knows no ranges */
 		url_buffer_give(f->c, s->buf);
 		s->buf = NULL;

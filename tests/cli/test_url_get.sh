@@ -90,6 +90,22 @@ bad 'more than 10 redirects' loop
 bad 'after 3000000 of 3000010 bytes' short,norange
 [ "$(requests '^GET /loop/')" = 11 ] || fail "redirects"
 
+# Servers that send less than was asked for: the rest is asked for, too. More, or nobody knows how much: not taken.
+good part-700000
+[ "$(requests '^GET /part-700000/.* 206$')" = 5 ] || fail "requests"
+good part-700000,cutonce-100
+bad 'replies in parts \(206\) are not what was asked for' part-700000,bare
+bad 'replies in parts \(206\) are not what was asked for' part-700000,more-5
+bad 'Content-Length is none, or there are two' norange,length-5
+bad 'Content-Length is none, or there are two' norange,only-99999999999999999999999
+good norange,length-3000000
+# Nothing that a part could be compared with: not put to what has come.
+fetch plain,change-1,mute,cutonce-2000000
+expect_exit 0
+expect_same www/a.bin.new out/a.bin
+# No range was asked for, and this answer does not end by asking again and again.
+bad 'answered 416' status-416
+
 # Silence.
 good stallonce-500000 a.bin '"connections": 1, "http": {"timeout": "500ms"}'
 

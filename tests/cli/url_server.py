@@ -14,6 +14,10 @@ MODES, joined by commas:
   change-N       from the N+1st request on FILE.new is served   keeps        ... under the ETag of the old one
   onlyrange-N    from the N+1st request on ranges are ignored
   wrong          206 says another place          short    Content-Length is 10 more than what comes
+  part-N         each reply is a 206 of N bytes at most, also where no range is asked for
+  more-N         a 206 has N bytes more than it says
+  mute           206 whatever If-Range says, without an ETag of its own
+  length-N       has a second Content-Length, N            only-N   has no other one
   fail-N-S       the first N requests get status S              after-N      ... with Retry-After: N
   status-S       always status S                 empty416 a range of an empty file gets 416
   stall-N        sends N bytes and then nothing  stallonce-N  the first time
@@ -100,8 +104,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         if "norange" in modes or ("onlyrange" in modes and number > int(modes["onlyrange"])):
             wanted = None
-        if self.headers.get("If-Range") not in (None, validator):
+        if self.headers.get("If-Range") not in (None, validator) and "mute" not in modes:
             wanted = None
+        if "part" in modes:
+            wanted = wanted or "bytes=0-"
         if wanted and wanted.startswith("bytes="):
             a, _, b = wanted[6:].partition("-")
             if int(a) >= len(data):
@@ -109,9 +115,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             first, status = int(a), 206
             if b:
                 last = min(int(b), last)
+            if "part" in modes:
+                last = min(last, first + int(modes["part"]) - 1)
+            if "mute" in modes:
+                headers = []
             shown = first + 1 if "wrong" in modes else first
             headers.append(("Content-Range", "bytes %d-%d/%d" % (shown, last, len(data))))
         body = data[first:last + 1]
+        if "more" in modes and status == 206:
+            body += b"?" * int(modes["more"])
         self.note(status)
         self.send_response(status)
         for name, value in headers:
@@ -122,8 +134,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif "close" in modes:
             self.send_header("Connection", "close")
             self.close_connection = True
+        elif "only" in modes:
+            self.send_header("Content-Length", modes["only"])
         else:
             self.send_header("Content-Length", str(len(body) + (10 if "short" in modes else 0)))
+            if "length" in modes:
+                self.send_header("Content-Length", modes["length"])
         self.end_headers()
         most = len(body)
         is_cut = is_stalled = False
