@@ -38,6 +38,16 @@ static bool take_number(const char **p, uint64_t *out)
 	return true;
 }
 
+bool http_is_token(const char *text)
+{
+	const char *p = text;
+
+	while (((unsigned char)*p < 0x80 && isalnum((unsigned char)*p)) ||
+	       (*p != '\0' && strchr("!#$%&'*+-.^_`|~", *p) != NULL))
+		p++;
+	return p != text && *p == '\0';
+}
+
 bool http_number(const char *text, uint64_t *out)
 {
 	return take_number(&text, out) && *text == '\0';

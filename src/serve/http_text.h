@@ -18,6 +18,8 @@
 
 /* Digits and nothing else, in 64 bits. */
 bool http_number(const char *text, uint64_t *out);
+/* A name of a field as RFC 9110 5.6.2 has it. */
+bool http_is_token(const char *text);
 
 /* ---- ranges ---- */
 

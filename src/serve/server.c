@@ -31,6 +31,7 @@
 #include "bm_error.h"
 #include "bm_state.h"
 #include "bm_text.h"
+#include "http_text.h"
 #include "serve_internal.h"
 #include "runs.h"
 #include "upload.h"
@@ -86,35 +87,60 @@ static struct serve_request *request_create(struct bm_serve *s, struct MHD_Conne
 	return r;
 }
 
-struct header_counts {
-	unsigned length, encoding, host;
+struct framing {
+	unsigned lengths, encodings, hosts, status;
+	const char *fault; /* the first; NULL: none */
 };
 
-static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+static void set_fault(struct framing *f, unsigned status, const char *text)
 {
-	struct header_counts *h = cls;
+	if (f->fault != NULL)
+		return;
+	f->status = status;
+	f->fault = text;
+}
+
+static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	static const char length[] = "Content-Length", encoding[] = "Transfer-Encoding";
+	struct framing *f = cls;
+	uint64_t bytes;
 
 	(void)kind;
-	(void)value;
-	h->length += strcasecmp(name, "Content-Length") == 0;
-	h->encoding += strcasecmp(name, "Transfer-Encoding") == 0;
-	h->host += strcasecmp(name, "Host") == 0;
+	f->hosts += strcasecmp(name, "Host") == 0;
+	if (!http_is_token(name)) {
+		set_fault(f, 400, "the name of a header has a blank in it, or another character that none may have");
+	} else if (strcasecmp(name, length) == 0) {
+		f->lengths++;
+		if (!http_number(value, &bytes) || bytes > INT64_MAX)
+			set_fault(f, 413, "Content-Length is more than any file can have");
+	} else if (strcasecmp(name, encoding) == 0) {
+		f->encodings++;
+		if (strcasecmp(value, "chunked") != 0)
+			set_fault(f, 501, "Transfer-Encoding can be chunked, and nothing else");
+	} else if (strncasecmp(name, length, sizeof(length) - 1) == 0 ||
+	           strncasecmp(name, encoding, sizeof(encoding) - 1) == 0) {
+		/* Of a field that is folded libmicrohttpd puts the second line behind the name. */
+		set_fault(f, 400, "a header is folded, which is no longer allowed");
+	}
 	return MHD_YES;
 }
 
-/* What two servers could understand in two ways is not understood at all (RFC 9112 6.3, 3.2). */
+/* What two servers could understand in two ways is not understood at all (RFC 9112 3.2, 5.1, 5.2, 6.1, 6.3). */
 static bool is_unambiguous(struct serve_request *r)
 {
-	struct header_counts h = {0, 0, 0};
+	struct framing f = {0};
 
-	(void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, count_header, &h);
-	if (h.length + h.encoding <= 1 && h.host <= 1)
+	(void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, look_at_header, &f);
+	if (f.lengths + f.encodings > 1)
+		set_fault(&f, 400,
+		          "the length of the body is said twice: one Content-Length, or one Transfer-Encoding");
+	if (f.hosts > 1)
+		set_fault(&f, 400, "Host is there twice");
+	if (f.fault == NULL)
 		return true;
 	serve_add_header(r, "Connection", "close");
-	serve_problem(r, 400,
-	              h.host > 1
-	                      ? "Host is there twice"
-	                      : "the length of the body is said twice: one Content-Length, or one Transfer-Encoding");
+	serve_problem(r, f.status, "%s", f.fault);
 	return false;
 }
 
@@ -196,8 +222,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	}
 	if (r->is_replied)
 		return MHD_YES;
-	if (r->is_too_large)
+	if (r->is_too_large && r->route->has_body)
 		serve_problem(r, 413, "the body is too large; allowed: %zu bytes", SERVE_BODY_MAX);
+	else if (r->is_too_large)
+		serve_problem(r, 400, "there is a body, and nothing that it could be for");
 	else
 		r->route->end(r);
 	return MHD_YES;

@@ -65,6 +65,12 @@ for head in (b"Content-Length: -1\r\n", b"Content-Length: 99999999999999999999\r
              b"Content-Length: 5\r\nContent-Length: 6\r\n", b"Content-Length: 1000\r\nTransfer-Encoding: chunked\r\n",
              b"Content-Length: \r\n", b"Content-Length: 5 5\r\n"):
     expect(head, ask(PUT + head + b"\r\n" + BODY), 400, 413, None)
+for head in (b"Content-Length : 5\r\n", b"Content-Length\t: 5\r\n", b"Content-Length:\r\n 5\r\n", b"Content-Length: 5\r\n 6\r\n",
+             b"Transfer-Encoding:\r\n chunked\r\n", b"Transfer-Encoding : chunked\r\n", b"X(): y\r\n", b" X: y\r\n"):
+    expect(head, ask(PUT.replace(b"bad", b"good") + head + b"\r\n" + BODY), 400)
+for value in (b"gzip, chunked", b"identity", b"xchunked"):
+    expect(value, ask(PUT + b"Transfer-Encoding: " + value + b"\r\n\r\n0\r\n\r\n", False), 501)
+expect("body of a GET", ask(b"GET /v1/files/f HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"), 400)
 expect("too large", ask(PUT + b"Content-Length: 10000000000000000000\r\n\r\n" + BODY), 413)
 # Chunks.
 CH = PUT + b"Transfer-Encoding: chunked\r\n\r\n"
