@@ -28,7 +28,22 @@ struct form {
 	size_t count;
 	unsigned status; /* of the first that failed; 0: none */
 	struct bm_buf detail;
+	struct bm_buf names; /* a hash of 8 bytes of each path there was */
 };
+
+/* Was there a file of this path in the form? (FNV-1a: who finds two that are taken for one sends them in two forms.) */
+static bool is_twice(struct form *f, const struct bm_buf *path)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < path->len; i++)
+		hash = (hash ^ (unsigned char)path->data[i]) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < f->names.len; i += sizeof(hash))
+		if (memcmp(f->names.data + i, &hash, sizeof(hash)) == 0)
+			return true;
+	bm_buf_put(&f->names, &hash, sizeof(hash));
+	return false;
+}
 
 static void form_done(void *state, bool good)
 {
@@ -41,6 +56,7 @@ static void form_done(void *state, bool good)
 	bm_buf_fini(&f->job);
 	bm_buf_fini(&f->files);
 	bm_buf_fini(&f->detail);
+	bm_buf_fini(&f->names);
 	free(f);
 }
 
@@ -73,6 +89,8 @@ static bool on_begin(void *ctx, const struct bm_buf *name, const struct bm_buf *
 		refuse(f, 413, "there are too many files in one form");
 	} else if (http_path_check(path.data, path.len) != HTTP_PATH_GOOD) {
 		refuse(f, 400, "the name of a file in the form is none for the inbox");
+	} else if (is_twice(f, &path)) {
+		refuse(f, 409, "two files of the form have the same name, and one would replace the other");
 	} else {
 		f->upload = serve_upload_create(f->r, path.data, path.len, f->has_job ? f->job.data : NULL);
 		if (f->upload != NULL && !serve_upload_start(f->r, f->upload, NULL)) {

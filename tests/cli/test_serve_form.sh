@@ -36,6 +36,11 @@ req -F f=@traps -F f=@huge -F f=@empty "$url/v1/files?dir=part"
 expect_problem 413
 expect_json '.files | length == 1 and .[0].path == "part/traps"'
 [ "$(ls in/part)" = traps ] || fail "more than the first: $(ls in/part)"
+# Two of one name: the second does not replace the first.
+req -F "f=@traps" -F "f=@empty;filename=x/traps" "$url/v1/files?dir=twice"
+expect_problem 409
+expect_json '.files | length == 1'
+expect_same traps in/twice/traps
 for name in .. . .bytemill-x a/..; do
 	req -F "f=@traps;filename=\"$name\"" "$url/v1/files?dir=bad"
 	case $code in 400) ;; *) fail "filename $name: $code" ;; esac
