@@ -359,6 +359,15 @@ enum http_path http_path_check(const char *path, size_t len)
 	return HTTP_PATH_GOOD;
 }
 
+bool http_path_is_deep(const char *path, size_t len)
+{
+	size_t depth = 0;
+
+	for (size_t i = 0; i < len; i++)
+		depth += path[i] == '/';
+	return depth > HTTP_DEPTH_MAX;
+}
+
 enum http_path http_path_decode(const char *raw, size_t len, struct bm_buf *out)
 {
 	size_t before = out->len;

@@ -70,6 +70,7 @@ bool http_base64_decode(const char *text, size_t len, struct bm_buf *out);
 /* ---- paths ---- */
 
 #define HTTP_PATH_MAX 4095
+#define HTTP_DEPTH_MAX 100 /* of a file that is sent */
 
 enum http_path {
 	HTTP_PATH_GOOD,
@@ -81,6 +82,8 @@ enum http_path {
 enum http_path http_path_decode(const char *raw, size_t len, struct bm_buf *out);
 /* The same for a path that needs no decoding. */
 enum http_path http_path_check(const char *path, size_t len);
+/* Has it more directories than are made for one file? Each is written to the disk for itself, while others wait. */
+bool http_path_is_deep(const char *path, size_t len);
 /* Appends text with all percent-encoded but unreserved characters and '/'. */
 void http_path_encode(struct bm_buf *out, const char *path, size_t len);
 /* Decodes a part of a query: + is a blank; false: bad encoding, or a NUL. */

@@ -260,6 +260,10 @@ static bool open_target(struct serve_request *r, struct upload *u, struct bm_buf
 		serve_problem(r, 404, "this service takes no files: it was started without --inbox");
 		return false;
 	}
+	if (http_path_is_deep(u->path, strlen(u->path))) {
+		serve_problem(r, 414, "the path has too many directories; allowed: %d", HTTP_DEPTH_MAX);
+		return false;
+	}
 	u->dir_fd = serve_open_parent(r->srv->inbox_fd, u->path, &leaf);
 	if (u->dir_fd < 0) {
 		switch (errno) {

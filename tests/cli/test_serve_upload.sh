@@ -83,6 +83,12 @@ req -T f1 "$url/v1/files/link"
 expect_problem 409
 req -T f1 "$url/v1/files/a"
 expect_problem 409
+# More directories than are made for one file.
+req -T f1 "$url/v1/files/$(printf 'd/%.0s' {1..101})f"
+expect_problem 414
+[ ! -e in/d ] || fail "directories are made"
+req -T f1 "$url/v1/files/$(printf 'd/%.0s' {1..100})f"
+expect_code 201
 for path in ../x a/../../x %2e%2e/x a%2f..%2f..%2fx a//b a%00b .bytemill-x; do
 	req --path-as-is -X PUT --data-binary @f1 "$url/v1/files/$path"
 	expect_problem 400
@@ -104,7 +110,7 @@ expect_code 200
 $python - <<'END'
 from prometheus_client.parser import text_string_to_metric_families as parse
 m = {s.name: s.value for f in parse(open("body").read()) for s in f.samples}
-assert m["bytemill_serve_uploads_total"] == 18, m
+assert m["bytemill_serve_uploads_total"] == 19, m
 assert m["bytemill_serve_upload_memory_bytes"] == 0, m
 END
 serve_stop
