@@ -161,26 +161,85 @@ enum bm_status url_dav_prepare(struct bm_url_sink *s, const struct bm_blocker *b
 	return status;
 }
 
-enum bm_status url_dav_move(struct bm_url_sink *s, const struct bm_blocker *b, bool *skipped, struct bm_error *err)
+/* Of a reply to PROPFIND: is an element "collection", of whatever prefix, in it? */
+static bool has_collection(const struct bm_buf *xml)
+{
+	static const char name[] = "collection";
+	const size_t len = sizeof name - 1;
+
+	for (const char *p = xml->data ? strchr(xml->data, '<') : NULL; p; p = strchr(p, '<')) {
+		p++;
+		const char *end = p + strcspn(p, "<>/ \t\r\n");
+		const char *local = memrchr(p, ':', (size_t)(end - p));
+		local = local ? local + 1 : p;
+		if ((size_t)(end - local) == len && strncmp(local, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Refuses to go on where the target is a collection. */
+static enum bm_status check_no_collection(struct bm_url_sink *s, const struct bm_blocker *b, struct bm_error *err)
+{
+	static const char body[] = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
+				   "<propfind xmlns=\"DAV:\"><prop><resourcetype/></prop></propfind>\n";
+	struct url_ask ask = {.method = "PROPFIND",
+	                      .url = s->target,
+	                      .headers = {"Depth: 0", "Content-Type: application/xml; charset=utf-8"},
+	                      .has_body = true,
+	                      .body = body,
+	                      .body_len = sizeof body - 1,
+	                      .retries = s->c->retries};
+	struct url_call call;
+	enum bm_status status = url_sink_call(s, &ask, b, &call, err);
+
+	if (status == BM_OK && call.status == 207 && has_collection(&call.reply))
+		status = bm_io_refuse(
+			err, BM_ERR_EXISTS, s->shown, strlen(s->shown),
+			"is a collection on the server, with whatever is in it, and is not replaced by a file");
+	else if (status == BM_OK && call.status != 207 && call.status != 404 && call.status != 410)
+		status = url_call_fail(&call, s->shown, "cannot tell whether it is a collection", err);
+	url_call_fini(&call);
+	return status;
+}
+
+static enum bm_status move(struct bm_url_sink *s, bool overwrite, const struct bm_blocker *b, struct url_call *call,
+                           struct bm_error *err)
 {
 	struct bm_buf destination = {0};
-	struct url_call call;
 	struct url_ask ask = {.method = "MOVE", .url = s->temp, .retries = s->c->retries};
 
 	bm_buf_puts(&destination, "Destination: ");
 	url_put_sent(&destination, s->target);
-	if (destination.oom) {
-		bm_buf_fini(&destination);
-		return bm_error_set_nomem(err);
-	}
 	ask.headers[0] = destination.data;
-	ask.headers[1] = s->if_exists == BM_EXISTS_REPLACE ? "Overwrite: T" : "Overwrite: F";
-	enum bm_status status = url_sink_call(s, &ask, b, &call, err);
-	if (status == BM_OK && call.status == 412 && s->if_exists != BM_EXISTS_REPLACE)
+	ask.headers[1] = overwrite ? "Overwrite: T" : "Overwrite: F";
+	memset(call, 0, sizeof *call);
+	enum bm_status status = destination.oom ? bm_error_set_nomem(err) : url_sink_call(s, &ask, b, call, err);
+	bm_buf_fini(&destination);
+	return status;
+}
+
+/*
+ * A server that is told to overwrite removes what is at the target, with all that is in it where that is a collection
+ * (RFC 4918, 9.9.3). So it is told only where there is something, and that is no collection.
+ */
+enum bm_status url_dav_move(struct bm_url_sink *s, const struct bm_blocker *b, bool *skipped, struct bm_error *err)
+{
+	struct url_call call;
+	enum bm_status status = move(s, false, b, &call, err);
+	bool exists = status == BM_OK && call.status == 412;
+
+	if (exists && s->if_exists == BM_EXISTS_REPLACE) {
+		url_call_fini(&call);
+		status = check_no_collection(s, b, err);
+		if (status == BM_OK)
+			status = move(s, true, b, &call, err);
+	} else if (exists) {
 		status = url_sink_exists(s, skipped, err);
-	else if (status == BM_OK && (call.status < 200 || call.status > 299))
+	}
+	/* 207 tells of what could not be moved. */
+	if (status == BM_OK && !*skipped && (call.status < 200 || call.status > 299 || call.status == 207))
 		status = url_call_fail(&call, s->shown, "cannot move what was put to its name", err);
 	url_call_fini(&call);
-	bm_buf_fini(&destination);
 	return status;
 }

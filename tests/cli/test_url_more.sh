@@ -66,5 +66,15 @@ if command -v rclone >/dev/null; then
 		diff -r in dav/x || fail "not the same"
 	done
 	run_bm run -q <(sed 's/skip/fail/' dav.json)
+	# A collection is not replaced by a file: what is in it would go.
+	curl -sf -u me:word -X MKCOL "http://127.0.0.1:$dav/coll" && echo precious | curl -sf -u me:word -T - "http://127.0.0.1:$dav/coll/p"
+	for if_exists in replace fail; do
+		echo "{\"steps\": [{\"step\": \"read\", \"from\": \"in/a\"}, {\"step\": \"copy\", \"to\": \"http://127.0.0.1:$dav/coll\",
+			\"if_exists\": \"$if_exists\", \"http\": {\"netrc\": \"netrc\"}}]}" >coll.json
+		run_bm run -q coll.json
+		expect_exit 1
+		[ $if_exists = fail ] || expect_stderr_match '/coll: is a collection on the server'
+		[ "$(cat dav/coll/p)" = precious ] || fail "the collection is gone"
+	done
 	expect_no_temp dav
 fi

@@ -25,7 +25,7 @@ put 'dav/x/y/{path}'
 expect_exit 0
 same dav/x/y
 [ "$(requests '^PUT /dav/x/y/([^ ]*/)?\.bytemill-[^/]*\.tmp 201')" = 5 ] || fail "not by a temp"
-[ "$(requests '^MOVE /dav/x/y/([^ ]*/)?\.bytemill-[^/]*\.tmp 20[14] overwrite=T')" = 5 ] || fail "not moved"
+[ "$(requests '^MOVE /dav/x/y/([^ ]*/)?\.bytemill-[^/]*\.tmp 20[14] overwrite=F')" = 5 ] || fail "not moved"
 [ "$(requests '^MKCOL /dav/x/y/ 201')" = 1 ] || fail "collections"
 [ "$(requests '^PUT .* te=chunked')" = 2 ] || fail "chunked"
 [ "$(requests '^PUT .* te=- length=65536 ')" = 1 ] || fail "not with its length"
@@ -35,7 +35,8 @@ echo other >>in/edge
 put 'dav/x/y/{path}'
 expect_exit 0
 same dav/x/y
-[ "$(requests '^MOVE .* 20[14] overwrite=T')" = 10 ] || fail "not replaced"
+[ "$(requests '^PROPFIND .* 207')" = 5 ] || fail "not looked at"
+[ "$(requests '^MOVE .* 20[14] overwrite=T')" = 5 ] || fail "not replaced"
 
 # Servers that only know PUT: as it is.
 for place in put make; do
@@ -61,7 +62,7 @@ expect_no_temp www
 put 'dav/new/{path}' '"if_exists": "fail"'
 expect_exit 0
 same dav/new
-[ "$(requests '^MOVE .* 20[14] overwrite=F')" = 5 ] || fail "overwrite"
+[ "$(requests '^MOVE .* 20[14] overwrite=F')" = 10 ] || fail "overwrite"
 put 'put/new/{path}' '"if_exists": "fail"'
 expect_exit 0
 same put/new
