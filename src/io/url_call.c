@@ -32,6 +32,19 @@ static size_t on_send(char *to, size_t size, size_t count, void *arg)
 	return n;
 }
 
+/* A connection that was kept may be closed by the other side just when it is used again: libcurl then takes a new one, and
+ * wants to begin at the start. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct url_call *call = arg;
+
+	if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > call->all_len)
+		return CURL_SEEKFUNC_FAIL;
+	call->body = call->all + offset;
+	call->left = call->all_len - (size_t)offset;
+	return CURL_SEEKFUNC_OK;
+}
+
 static bool set_up(struct bm_url_client *c, const struct url_ask *ask, struct url_call *call)
 {
 	bool bad = false;
@@ -61,6 +74,8 @@ static bool set_up(struct bm_url_client *c, const struct url_ask *ask, struct ur
 			       CURLE_OK;
 			bad |= curl_easy_setopt(call->easy, CURLOPT_READFUNCTION, on_send) != CURLE_OK;
 			bad |= curl_easy_setopt(call->easy, CURLOPT_READDATA, call) != CURLE_OK;
+			bad |= curl_easy_setopt(call->easy, CURLOPT_SEEKFUNCTION, on_seek) != CURLE_OK;
+			bad |= curl_easy_setopt(call->easy, CURLOPT_SEEKDATA, call) != CURLE_OK;
 			bad |= curl_easy_setopt(call->easy, CURLOPT_UPLOAD_BUFFERSIZE, 256L << 10) != CURLE_OK;
 		}
 		bad |= curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, ask->method) != CURLE_OK;
@@ -78,8 +93,8 @@ static int try_once(struct bm_url_client *c, struct url_session *s, const struct
 	bm_buf_reset(&call->reply);
 	call->error[0] = '\0';
 	call->status = 0;
-	call->body = ask->body;
-	call->left = ask->body_len;
+	call->body = call->all = ask->body;
+	call->left = call->all_len = ask->body_len;
 	call->last_ms = url_now_ms();
 	if (!set_up(c, ask, call) || curl_multi_add_handle(s->multi, call->easy) != CURLM_OK) {
 		call->code = CURLE_OUT_OF_MEMORY;

@@ -26,8 +26,8 @@ struct url_call {
 	CURLcode code;
 	char error[CURL_ERROR_SIZE];
 	/* of the body that is sent */
-	const uint8_t *body;
-	size_t left;
+	const uint8_t *all, *body;
+	size_t all_len, left;
 	uint64_t last_ms;
 };
 

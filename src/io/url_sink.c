@@ -154,6 +154,8 @@ static enum bm_status begin(struct bm_url_sink *s, struct bm_error *err)
 	if (!s->temp && s->if_exists != BM_EXISTS_REPLACE && !url_header_add(&s->headers, "If-None-Match: *"))
 		return bm_error_set_nomem(err);
 	bad |= curl_easy_setopt(s->easy, CURLOPT_UPLOAD, 1L) != CURLE_OK;
+	/* A connection that was kept may be closed by the server just now, and what is gone cannot be sent again. */
+	bad |= curl_easy_setopt(s->easy, CURLOPT_FRESH_CONNECT, 1L) != CURLE_OK;
 	bad |= curl_easy_setopt(s->easy, CURLOPT_READFUNCTION, on_pull) != CURLE_OK;
 	bad |= curl_easy_setopt(s->easy, CURLOPT_READDATA, s) != CURLE_OK;
 	bad |= curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, on_page) != CURLE_OK;

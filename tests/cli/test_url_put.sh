@@ -105,6 +105,47 @@ expect_same in/large www/make/f/good
 [ ! -e www/dav/f/src ] && [ ! -e www/make/f/src ] || fail "published"
 wait_until eval '[ -z "$(find www -name ".bytemill-*")" ]'
 
+# A server that closes a connection just when it is used again: the upload takes another one.
+cat >closes.py <<'END'
+import http.server, threading, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    count = 0
+    def log_message(self, *args): pass
+    def do_OPTIONS(self):
+        self.count += 1
+        if self.command == "PUT" and self.count > 1:
+            self.rfile.read(1)
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        while self.headers.get("Transfer-Encoding") and (size := int(self.rfile.readline(), 16)) > 0:
+            body += self.rfile.read(size + 2)[:-2]
+        if self.headers.get("Transfer-Encoding"):
+            self.rfile.readline()
+        if self.command == "PUT":
+            open("put", "wb").write(body)
+        self.send_response(201 if self.command == "PUT" else 405)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    do_PUT = do_MKCOL = do_OPTIONS
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_address[1], flush=True)
+sys.stdin.read()
+END
+mkfifo hold
+$python closes.py <hold >closes.port &
+exec {hold}>hold
+wait_until test -s closes.port
+for file in edge1 small; do # as it comes, and kept
+	[ -e in/$file ] || echo small >in/$file
+	run_bm run -q <(echo "{\"steps\": [{\"step\": \"read\", \"from\": \"$tmp/in/$file\"}, {\"step\": \"copy\", \"to\": \"http://127.0.0.1:$(cat closes.port)/x/f\"}]}")
+	expect_exit 0
+	expect_same in/$file put
+done
+exec {hold}>&-
+
 # Job files that ask for what cannot be.
 wrong() {
 	echo "{\"steps\": [{\"step\": \"read\", \"from\": \"in\"}, {\"step\": \"copy\", $2}]}" >w.json
