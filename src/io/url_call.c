@@ -138,7 +138,7 @@ enum bm_status url_call(struct bm_url_client *c, struct url_session *s, const st
 		bool may_pass =
 			call->code == CURLE_OK ? url_status_may_pass(call->status) : url_code_may_pass(call->code);
 		uint64_t ms = may_pass && tries < ask->retries ? url_retry_wait(call->easy, tries + 1) : UINT64_MAX;
-		if (ms == UINT64_MAX)
+		if (ms == UINT64_MAX || (ask->timeout_ms > 0 && ms > ask->timeout_ms))
 			break;
 		tries++;
 		bm_io_block(b);

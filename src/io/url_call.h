@@ -15,7 +15,7 @@ struct url_ask {
 	size_t body_len;
 	bool has_body;
 	unsigned retries;
-	uint64_t timeout_ms; /* 0: as the client says */
+	uint64_t timeout_ms; /* 0: as the client says; else no pause before a retry is longer, either */
 };
 
 struct url_call {

@@ -299,7 +299,7 @@ static enum bm_status put_hold(struct bm_url_sink *s, const struct bm_blocker *b
 /* The temp of an upload that came to nothing. Neither an answer nor a cancel is waited for long. */
 static void remove_temp(struct bm_url_sink *s, const struct bm_blocker *b)
 {
-	struct url_ask ask = {.method = "DELETE", .url = s->temp, .timeout_ms = URL_ABORT_MS};
+	struct url_ask ask = {.method = "DELETE", .url = s->temp, .retries = 2, .timeout_ms = URL_ABORT_MS};
 	struct bm_blocker calm = b ? *b : (struct bm_blocker){0};
 	struct url_call call;
 	struct bm_error ignored = BM_ERROR_INIT;

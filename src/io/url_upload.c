@@ -257,6 +257,7 @@ void url_upload_abort(struct bm_url_sink *s, const struct bm_blocker *b)
 	struct url_ask ask = {.method = "DELETE",
 	                      .is_s3 = true,
 	                      .headers = {"x-amz-content-sha256: " URL_NO_BODY_SHA256},
+	                      .retries = 2,
 	                      .timeout_ms = URL_ABORT_MS};
 
 	calm.cancel_fd = 0;

@@ -4,7 +4,7 @@
 
 s3_server.py LOG PORTFILE: ends when its standard input does. The key is "AKIATEST" with the secret "very/secret+words".
 A line of LOG: "METHOD PATH STATUS". Objects whose key has "flaky" in it get 503 for the first part 2 of each upload,
-"denied" 403 for it, always; "late" exist only when the upload is completed."""
+"denied" 403 for it, always, and 503 to the first try to abort; "late" exist only when the upload is completed."""
 import email.utils, hashlib, hmac, http.server, os, re, sys, threading, urllib.parse
 
 log = open(sys.argv[1], "a", buffering=1)
@@ -122,6 +122,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.fault(200, "InternalError")
             return self.answer(200, b"<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
         if self.command == "DELETE":
+            if b"denied" in name and name not in failed:
+                failed.add(name)
+                return self.fault(503, "SlowDown")
             with lock:
                 uploads.pop(query.get("uploadId"), None)
             return self.answer(204)

@@ -65,7 +65,8 @@ expect_exit 0
 run_job '"from": "in/large"' 's3://bucket/denied'
 expect_exit 1
 expect_stderr_match 's3://bucket/denied: cannot put a part: the server answered 403'
-[ "$(requests '^DELETE /bucket/denied.uploadId=')" = 1 ] || fail "not given up"
+[ "$(requests '^DELETE /bucket/denied.uploadId=.* 503$')" = 1 ] || fail "not given up"
+[ "$(requests '^DELETE /bucket/denied.uploadId=.* 204$')" = 1 ] || fail "parts are left"
 run_job '"from": "in/large"' 's3://bucket/error200'
 expect_exit 1
 expect_stderr_match 'cannot complete the upload: the server says InternalError'
