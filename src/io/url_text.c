@@ -107,25 +107,26 @@ enum bm_status bm_url_check(const char *url, struct bm_error *err)
 
 /* ---- shown ---- */
 
-/* Parameters of signed URLs (S3, Google, Azure, CloudFront) and what else is secret by its name. */
+/* Parameters of signed URLs (S3, Google, Azure, CloudFront) and what else is secret by its name, or by its last word. */
 static bool is_secret_parameter(const char *name, size_t len)
 {
-	static const char *const names[] = {
-		"signature",     "sig",           "awsaccesskeyid",
-		"token",         "access_token",  "auth",
-		"authorization", "key",           "api_key",
-		"apikey",        "api-key",       "secret",
-		"password",      "passwd",        "pwd",
-		"policy",        "key-pair-id",   "credential",
-		"code",          "sas",           "hmac",
-		"client_secret", "refresh_token", "id_token",
-		"jwt",           "session",
+	static const char *const names[] = {"sig",  "key", "policy", "key-pair-id",
+	                                    "code", "sas", "hmac",   "authorization"};
+	static const char *const ends[] = {
+		"token",   "secret", "password", "passwd", "passphrase", "pwd",     "signature",   "credential",
+		"session", "jwt",    "auth",     "apikey", "api_key",    "api-key", "accesskeyid", "access_key",
 	};
+
 	if (len > 6 && (strncasecmp(name, "x-amz-", 6) == 0 || strncasecmp(name, "x-goog", 6) == 0))
 		return true;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (strlen(names[i]) == len && strncasecmp(names[i], name, len) == 0)
 			return true;
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		size_t n = strlen(ends[i]);
+		if (n <= len && strncasecmp(name + len - n, ends[i], n) == 0)
+			return true;
+	}
 	return false;
 }
 

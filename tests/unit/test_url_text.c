@@ -37,6 +37,8 @@ static void redacted(void **state)
 		{"http://h/a?sig=1", "http://h/a?sig=..."},
 		{"http://h?TOKEN=1&&token=#frag", "http://h?TOKEN=...&&token=..."},
 		{"http://h/a?tokens=1&sig", "http://h/a?tokens=1&sig"},
+		{"http://h/a?access-token=1&private_token=2&authToken=3&author=4",
+	         "http://h/a?access-token=...&private_token=...&authToken=...&author=4"},
 		{"http://h/a#secret", "http://h/a"},
 		{"s3://bucket/a?b#c@d", "s3://bucket/a?b#c@d"},
 		{"/plain/path?sig=1", "/plain/path?sig=1"},
