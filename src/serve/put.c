@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bm_error.h"
 #include "upload.h"
@@ -99,6 +100,22 @@ static bool take_digests(struct serve_request *r, struct upload_digests *d)
 	return false;
 }
 
+/* Is something asked for that would be lost if it were passed over in silence? True: replied. */
+static bool wants_more(struct serve_request *r)
+{
+	const char *none_match = serve_header(r, "If-None-Match"), *coding = serve_header(r, "Content-Encoding");
+
+	if (serve_header(r, "Content-Range") != NULL) {
+		serve_problem(r, 400, "parts of a file are not taken with Content-Range; resumable uploads go by tus");
+	} else if (serve_header(r, "If-Match") != NULL || serve_header(r, "If-Unmodified-Since") != NULL ||
+	           (none_match != NULL && strcmp(none_match, "*") != 0)) {
+		serve_problem(r, 501, "of conditions for a file that is sent only \"If-None-Match: *\" is kept");
+	} else if (coding != NULL && strcasecmp(coding, "identity") != 0) {
+		serve_problem(r, 415, "the body is stored as it comes: send it without Content-Encoding");
+	}
+	return r->is_replied;
+}
+
 void serve_upload_begin(struct serve_request *r)
 {
 	const char *length = serve_header(r, "Content-Length");
@@ -107,12 +124,8 @@ void serve_upload_begin(struct serve_request *r)
 	uint64_t bytes = 0, most = r->srv->opt.max_upload_bytes;
 	struct put *p = NULL;
 
-	if (r->is_replied)
+	if (r->is_replied || wants_more(r))
 		goto out;
-	if (serve_header(r, "Content-Range") != NULL) {
-		serve_problem(r, 400, "parts of a file are not taken with Content-Range; resumable uploads go by tus");
-		goto out;
-	}
 	if (length != NULL && http_number(length, &bytes) && most > 0 && bytes > most) {
 		serve_problem(r, 413, "the file is too large; allowed: %" PRIu64 " bytes", most);
 		goto out;

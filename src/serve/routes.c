@@ -90,7 +90,7 @@ const struct serve_route serve_routes[] = {
 		.data = serve_upload_data,
 		.end = serve_upload_end,
 		.summary = "A file for the inbox, through a job as it arrives",
-		.statuses = "201 404 409 412 413 414 422 503 507",
+		.statuses = "201 404 409 412 413 414 415 422 501 503 507",
 		.query = "job",
 	},
 	{
@@ -101,7 +101,7 @@ const struct serve_route serve_routes[] = {
 		.data = serve_upload_data,
 		.end = serve_upload_end,
 		.summary = "As PUT",
-		.statuses = "201 404 409 412 413 414 422 503 507",
+		.statuses = "201 404 409 412 413 414 415 422 501 503 507",
 		.query = "job",
 	},
 	{

@@ -104,6 +104,14 @@ expect_problem 413
 [ ! -e in/large ] || fail "too large, and there"
 req -H 'Content-Range: bytes 0-0/5' -T f1 "$url/v1/files/keep"
 expect_problem 400
+# What would be lost if it were passed over.
+for condition in 'If-Match: "x"' 'If-None-Match: "x"' 'If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT'; do
+	req -H "$condition" -T f1 "$url/v1/files/keep"
+	expect_problem 501
+done
+req -H 'Content-Encoding: gzip' -T f1 "$url/v1/files/keep"
+expect_problem 415
+expect_same old in/keep
 
 req "$url/metrics"
 expect_code 200
