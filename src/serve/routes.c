@@ -130,7 +130,7 @@ const struct serve_route serve_routes[] = {
 		.data = serve_tus_data,
 		.end = serve_tus_end,
 		.summary = "A new resumable upload; filename and job are in Upload-Metadata",
-		.statuses = "201 404 409 412 413 415 422 503 507",
+		.statuses = "201 404 409 412 413 415 422 501 503 507",
 	},
 	{
 		.method = "HEAD",

@@ -33,6 +33,7 @@
 #include "bm_error.h"
 #include "bm_json.h"
 #include "bm_text.h"
+#include "jobs_load.h"
 #include "upload.h"
 
 #define VERSION "1.0.0"
@@ -504,14 +505,29 @@ static bool take_metadata(struct serve_request *r, struct note *n)
 		serve_problem(r, 400, "Upload-Metadata is not as tus has it: KEY BASE64, KEY BASE64");
 	else if (!has_name)
 		serve_problem(r, 400, "Upload-Metadata has no filename: it says where the file goes in the inbox");
-	else if (n->path.oom || http_path_check(n->path.data, n->path.len) != HTTP_PATH_GOOD)
-		serve_problem(r, 400, "filename is no path of a file below the inbox");
+	else if (n->path.oom || http_path_check(n->path.data, n->path.len) != HTTP_PATH_GOOD ||
+	         http_path_is_deep(n->path.data, n->path.len))
+		serve_problem(r, 400, "filename is no path of a file below the inbox, or has more than %d directories",
+		              HTTP_DEPTH_MAX);
 	else
 		good = true;
 	if (good && has_job)
 		n->job = bm_buf_take(&job);
 	bm_buf_fini(&job);
 	return good;
+}
+
+/* Before gigabytes come for it: is there such a job? False: replied. */
+static bool has_its_job(struct serve_request *r, const char *job)
+{
+	struct serve_jobs jobs;
+
+	if (job == NULL)
+		return true;
+	if (!serve_jobs_load(r, job, NULL, 0, &jobs))
+		return false;
+	serve_jobs_fini(&jobs);
+	return true;
 }
 
 void serve_tus_create(struct serve_request *r)
@@ -526,6 +542,13 @@ void serve_tus_create(struct serve_request *r)
 	if (!speaks_tus(r) || (p = patch_create(r)) == NULL)
 		return;
 	p->is_created = true;
+	/* Who is not told would take the first piece of a file for the file. */
+	if (serve_header(r, "Upload-Concat") != NULL || serve_header(r, "Upload-Defer-Length") != NULL) {
+		serve_problem(
+			r, 501,
+			"this service has no concatenation and no deferred length: Tus-Extension lists what it has");
+		return;
+	}
 	if (length == NULL || !http_number(length, &p->note.length) || p->note.length > INT64_MAX) {
 		serve_problem(r, 400, "Upload-Length has to be there, and a number of bytes");
 		return;
@@ -535,6 +558,8 @@ void serve_tus_create(struct serve_request *r)
 		return;
 	}
 	if (!take_metadata(r, &p->note))
+		return;
+	if (!has_its_job(r, p->note.job))
 		return;
 	if (RAND_bytes(raw, sizeof(raw)) != 1) {
 		serve_problem(r, 500, "no random numbers can be had");

@@ -39,6 +39,17 @@ expect_head '^tus-version: 1.0.0'
 expect_head '^tus-extension: creation,creation-with-upload,checksum,termination,expiration'
 expect_head '^tus-max-size: 33554432'
 
+# What could not come to a good end is refused before it begins.
+for job in none "$(printf 'n%.0s' {1..15000})"; do
+	req -X POST "${tus[@]}" -H 'Upload-Length: 5' -H "$(meta x), job $(printf %s "$job" | base64 -w0)" "$url/v1/tus"
+	expect_problem 404
+done
+create 5 x -H 'Upload-Concat: partial'
+expect_problem 501
+create 5 "$(printf 'd/%.0s' {1..101})f"
+expect_problem 400
+[ -z "$(ls "$BYTEMILL_STATE/serve-tus")" ] || fail "something is kept"
+
 # In two parts, with checksums; a wrong one leaves the offset.
 create 3000000 'a/b {x} ü/data'
 expect_code 201
