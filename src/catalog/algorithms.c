@@ -1,7 +1,8 @@
 /*
  * algorithms.c - names of digest algorithms as small numbers. There are a handful, and every file has one: so the table
- * is kept in memory, by number, and a name once in there is never moved or freed before the catalog is closed. Two
- * threads, or two processes, that add one name at the same time get the same number, since the database decides.
+ * is kept in memory, by number, and a name once in there is never moved or freed before the catalog is closed, so that it
+ * is looked up without a lock. Two threads, or two processes, that add one name at the same time get the same number, since
+ * the database decides.
  */
 #include <stdlib.h>
 
@@ -12,12 +13,12 @@ static int64_t look_up(struct bm_catalog *c, const char *name)
 {
 	int64_t id = 0;
 
-	pthread_mutex_lock(&c->algorithms_lock);
 	for (int64_t i = 1; i < CATALOG_ALGORITHMS_MAX && id == 0; i++) {
-		if (c->algorithms[i] != NULL && strcmp(c->algorithms[i], name) == 0)
+		const char *known = atomic_load_explicit(&c->algorithms[i], memory_order_acquire);
+
+		if (known != NULL && strcmp(known, name) == 0)
 			id = i;
 	}
-	pthread_mutex_unlock(&c->algorithms_lock);
 	return id;
 }
 
@@ -39,9 +40,11 @@ static enum bm_status load(struct bm_catalog *c, struct bm_error *err)
 			                      "the catalog has digests of more than %d algorithms",
 			                      CATALOG_ALGORITHMS_MAX - 1);
 		} else if (c->algorithms[id] == NULL) {
-			c->algorithms[id] = bm_memdup0(v[0].bytes, v[0].len);
-			if (c->algorithms[id] == NULL)
+			char *copy = bm_memdup0(v[0].bytes, v[0].len);
+
+			if (copy == NULL)
 				status = bm_error_set_nomem(err);
+			atomic_store_explicit(&c->algorithms[id], copy, memory_order_release);
 		}
 	}
 	pthread_mutex_unlock(&c->algorithms_lock);
@@ -77,9 +80,7 @@ enum bm_status catalog_algorithm_name(struct bm_catalog *c, int64_t id, const ch
 	if (id < 1 || id >= CATALOG_ALGORITHMS_MAX)
 		return BM_OK;
 	for (int round = 0; round < 2 && status == BM_OK && *name == NULL; round++) {
-		pthread_mutex_lock(&c->algorithms_lock);
-		*name = c->algorithms[id];
-		pthread_mutex_unlock(&c->algorithms_lock);
+		*name = atomic_load_explicit(&c->algorithms[id], memory_order_acquire);
 		if (*name == NULL && round == 0)
 			status = load(c, err); /* another process may have added it */
 	}

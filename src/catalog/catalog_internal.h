@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -202,8 +203,8 @@ struct bm_catalog {
 	sqlite3_stmt *statements[SQL_COUNT]; /* prepared when first needed */
 	int version;                         /* of the schema, as this process knows it */
 
-	pthread_mutex_t algorithms_lock;          /* never while waiting for lock */
-	char *algorithms[CATALOG_ALGORITHMS_MAX]; /* by id; set once, then constant until close */
+	pthread_mutex_t algorithms_lock;                    /* of who adds to the next; never while waiting for lock */
+	_Atomic(char *) algorithms[CATALOG_ALGORITHMS_MAX]; /* by id; set once, then constant until close */
 };
 
 /* ---- the connection: statements.c ---- */

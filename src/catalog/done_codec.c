@@ -23,15 +23,17 @@
 
 /* ---- writing ---- */
 
+/* There are some twenty of these a file: one check of the room, and no call where there is enough. */
 void done_put_number(struct bm_buf *out, uint64_t v)
 {
-	char bytes[10];
-	size_t len = 0;
-
+	if (out->cap - out->len <= DONE_NUMBER_MAX && !bm_buf_reserve(out, DONE_NUMBER_MAX))
+		return;
+	char *at = out->data + out->len;
 	for (; v > 0x7f; v >>= 7)
-		bytes[len++] = (char)(v | 0x80);
-	bytes[len++] = (char)v;
-	bm_buf_put(out, bytes, len);
+		*at++ = (char)(v | 0x80);
+	*at++ = (char)v;
+	*at = '\0';
+	out->len = (size_t)(at - out->data);
 }
 
 void done_put_bytes(struct bm_buf *out, const void *bytes, size_t len)
@@ -48,6 +50,19 @@ uint64_t done_zigzag(int64_t v)
 int64_t done_unzigzag(uint64_t v)
 {
 	return (int64_t)((v >> 1) ^ ((v & 1) != 0 ? UINT64_MAX : 0));
+}
+
+size_t done_encoded_max(const struct bm_catalog_done *d)
+{
+	size_t max = 3 * DONE_NUMBER_MAX;
+
+	for (size_t i = 0; i < d->output_count; i++)
+		if (!bm_add_size(max, 6 * DONE_NUMBER_MAX, &max) || !bm_add_size(max, d->outputs[i].path_len, &max))
+			return SIZE_MAX;
+	for (size_t i = 0; i < d->digest_count; i++)
+		if (!bm_add_size(max, 4 * DONE_NUMBER_MAX, &max) || !bm_add_size(max, d->digests[i].len, &max))
+			return SIZE_MAX;
+	return max;
 }
 
 enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, struct bm_buf *out,

@@ -21,12 +21,16 @@ struct done_reader {
 	const uint8_t *at, *end;
 	bool bad;
 };
+#define DONE_NUMBER_MAX 10 /* bytes */
 void done_put_number(struct bm_buf *out, uint64_t v);
 void done_put_bytes(struct bm_buf *out, const void *bytes, size_t len); /* with their length */
 uint64_t done_get_number(struct done_reader *r);
 const char *done_get_bytes(struct done_reader *r, size_t *len);
 uint64_t done_zigzag(int64_t v);
 int64_t done_unzigzag(uint64_t v);
+
+/* What done_encode appends has at most so many bytes. SIZE_MAX: nothing in memory is that large. */
+size_t done_encoded_max(const struct bm_catalog_done *d);
 
 /* Appends. Numbers for algorithms come from c. Also fails by out->oom. */
 enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, struct bm_buf *out,

@@ -19,6 +19,7 @@
 
 #define ROW_BYTES ((size_t)64 << 10)
 #define ROWS_AT_ONCE 32
+#define ROOM_BYTES ((size_t)1024) /* for a record on the stack; nearly all have less */
 
 /* ---- putting ---- */
 
@@ -32,10 +33,13 @@ static enum bm_status put(struct bm_catalog *c, int64_t job, const struct bm_buf
 enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
                                    struct bm_error *err)
 {
-	struct bm_buf body = {0};
+	char room[ROOM_BYTES];
+	const size_t most = done_encoded_max(d), head = 8 * DONE_NUMBER_MAX + 1;
+	bool fits = most < ROOM_BYTES - head && d->path_len < ROOM_BYTES - head - most;
+	/* What fits never grows, and is not the heap's. */
+	struct bm_buf body = {.data = fits ? room : NULL, .cap = fits ? sizeof(room) : 0};
 	enum bm_status status;
 
-	bm_buf_reserve(&body, 448 + d->path_len); /* nearly always enough: one allocation */
 	done_put_number(&body, 1);
 	done_put_number(&body, (uint64_t)root);
 	done_put_bytes(&body, d->path, d->path_len);
@@ -47,7 +51,8 @@ enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t ro
 	status = done_encode(c, d, &body, err);
 	if (status == BM_OK)
 		status = put(c, job, &body, err);
-	bm_buf_fini(&body);
+	if (!fits)
+		bm_buf_fini(&body);
 	return status;
 }
 
