@@ -54,7 +54,7 @@ struct bm_catalog_step {
 	const char *kind; /* "compress" */
 	uint64_t files;
 	uint64_t bytes_in, bytes_out;
-	uint64_t busy_ns; /* of all threads together; 0: not measured */
+	uint64_t busy_ns; /* of all threads together, waits included; 0: not measured */
 };
 /* Queued. */
 enum bm_status bm_catalog_run_end_job(struct bm_catalog_run *r, unsigned job, enum bm_catalog_run_state state,

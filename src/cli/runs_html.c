@@ -120,17 +120,21 @@ struct page {
 static bool put_step(void *ctx, unsigned step, const struct bm_catalog_step *row)
 {
 	struct page *p = ctx;
-	char in[16], out[16];
+	char in[16], out[16], busy[24] = "-"; /* a run before it was measured */
 
+	if (row->busy_ns > 0)
+		(void)bm_duration_format(row->busy_ns / 1000000, busy);
 	if (p->count++ == 0)
 		bm_buf_puts(p->out, "<table class=\"steps\">\n<thead><tr><th scope=\"col\">Step</th>"
 		                    "<th scope=\"col\" class=\"n\">Files</th><th scope=\"col\" class=\"n\">In</th>"
-		                    "<th scope=\"col\" class=\"n\">Out</th></tr></thead>\n<tbody>\n");
+		                    "<th scope=\"col\" class=\"n\">Out</th><th scope=\"col\" class=\"n\">Busy</th>"
+		                    "</tr></thead>\n<tbody>\n");
 	bm_buf_printf(p->out, "<tr><th scope=\"row\">%u ", step);
 	bm_html_put_text(p->out, row->kind);
 	bm_buf_printf(p->out,
-	              "</th><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n",
-	              row->files, bm_size_format(row->bytes_in, in), bm_size_format(row->bytes_out, out));
+	              "</th><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"
+	              "<td class=\"n\">%s</td></tr>\n",
+	              row->files, bm_size_format(row->bytes_in, in), bm_size_format(row->bytes_out, out), busy);
 	return true;
 }
 

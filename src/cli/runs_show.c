@@ -104,12 +104,15 @@ static void put_counts(struct bm_buf *out, const struct bm_catalog_counts *n, ui
 static bool put_step(void *ctx, unsigned step, const struct bm_catalog_step *row)
 {
 	struct put *p = ctx;
-	char in[16], out[16];
+	char in[16], out[16], busy[24] = "-"; /* a run before it was measured */
 
 	if (p->count++ == 0)
-		bm_buf_printf(p->out, "  %-4s  %-10s  %10s  %10s  %10s\n", "step", "", "files", "in", "out");
-	bm_buf_printf(p->out, "  %-4u  %-10s  %10" PRIu64 "  %10s  %10s\n", step, row->kind, row->files,
-	              bm_size_format(row->bytes_in, in), bm_size_format(row->bytes_out, out));
+		bm_buf_printf(p->out, "  %-4s  %-10s  %10s  %10s  %10s  %10s\n", "step", "", "files", "in", "out",
+		              "busy");
+	if (row->busy_ns > 0)
+		(void)bm_duration_format(row->busy_ns / 1000000, busy);
+	bm_buf_printf(p->out, "  %-4u  %-10s  %10" PRIu64 "  %10s  %10s  %10s\n", step, row->kind, row->files,
+	              bm_size_format(row->bytes_in, in), bm_size_format(row->bytes_out, out), busy);
 	return true;
 }
 
@@ -218,8 +221,11 @@ static bool json_step(void *ctx, unsigned step, const struct bm_catalog_step *ro
 
 	bm_buf_printf(p->out, "%s{\"step\":%u", p->count++ > 0 ? "," : "", step);
 	json_text(p->out, "kind", row->kind);
-	bm_buf_printf(p->out, ",\"files\":%" PRIu64 ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 "}", row->files,
+	bm_buf_printf(p->out, ",\"files\":%" PRIu64 ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64, row->files,
 	              row->bytes_in, row->bytes_out);
+	if (row->busy_ns > 0)
+		bm_buf_printf(p->out, ",\"busy_ms\":%" PRIu64, row->busy_ns / 1000000);
+	bm_buf_putc(p->out, '}');
 	return true;
 }
 

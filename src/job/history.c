@@ -10,7 +10,7 @@
  *
  * The figures of the steps are made from what each file's result says anyway: a hash step has seen as many bytes as it
  * digested, an output has as many as were written, and a step that changes the bytes took what was known before it and gave
- * what is known behind it. How long a step took is not measured.
+ * what is known behind it. How long it took is src/step/clock.c's to say.
  */
 #include "history.h"
 
@@ -272,8 +272,9 @@ void history_job_end(struct job_run *j, enum job_state state)
 	if (steps == NULL)
 		return;
 	for (size_t i = 0; i < j->job->step_count; i++)
-		steps[i] = (struct bm_catalog_step){j->job->steps[i].kind->name, j->figures[i].files,
-		                                    j->figures[i].bytes_in, j->figures[i].bytes_out, 0};
+		steps[i] = (struct bm_catalog_step){
+			j->job->steps[i].kind->name, j->figures[i].files, j->figures[i].bytes_in,
+			j->figures[i].bytes_out, j->plan != NULL ? bm_plan_busy_ns(j->plan, i, j->scratch_count) : 0};
 	if (bm_catalog_run_end_job(run->history->r, (unsigned)(j - run->job_runs), on_record, &counts,
 	                           at_ms(run, j->start_ms), at_ms(run, run_elapsed_ms(run)), steps, j->job->step_count,
 	                           &err) != BM_OK)

@@ -150,8 +150,24 @@ static void group_remove(struct job_run *j, struct group *g)
 		group_fail(g, &err);
 }
 
+/* The step that the time is put down to: the first that makes files wait, else the last that writes any. */
+static size_t step_that_waits(const struct bm_job *job)
+{
+	size_t found = 0;
+
+	for (size_t i = 1; i < job->step_count; i++) {
+		if (job->steps[i].kind->ops != &bm_write_ops)
+			continue;
+		found = i;
+		if (job->steps[i].p.write.durability == BM_DURABLE_BATCH)
+			break;
+	}
+	return found;
+}
+
 static void group_finish(struct job_run *j, struct group *g)
 {
+	const uint64_t start = bm_plan_clock_start(j->plan);
 	struct bm_error err = BM_ERROR_INIT;
 	enum bm_status status = BM_OK;
 
@@ -168,6 +184,7 @@ static void group_finish(struct job_run *j, struct group *g)
 		group_fail(g, &err);
 	else if (j->removal != NULL)
 		group_remove(j, g);
+	bm_plan_clock_stop(j->plan, step_that_waits(j->job), start);
 }
 
 /* Ends it: without a worker by the job's last callback. */

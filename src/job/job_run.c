@@ -405,9 +405,13 @@ enum bm_status job_run_start(struct job_run *j, struct bm_error *err)
 		status = load_late(j, err);
 	if (status != BM_OK)
 		return status;
+	j->scratch_count = j->run->permits + j->run->io_depth;
+	if (j->run->history != NULL)
+		status = bm_plan_time(j->plan, j->scratch_count, err);
+	if (status != BM_OK)
+		return status;
 	pl.segments = j->plan->segments;
 	pl.segment_count = j->plan->segment_count;
-	j->scratch_count = j->run->permits + j->run->io_depth;
 	j->scratch = bm_calloc_array(j->scratch_count, sizeof(*j->scratch));
 	if (j->scratch == NULL)
 		return bm_error_set_nomem(err);

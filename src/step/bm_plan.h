@@ -23,6 +23,7 @@
 struct bm_plan;
 struct bm_file;
 struct bm_windows;
+struct bm_step_clock;
 
 /* What the steps of a running job may use. Constant while it runs, but for the counters. */
 struct bm_job_context {
@@ -209,6 +210,9 @@ struct bm_plan {
 	size_t step_count;
 	size_t verifier;    /* the step that has expect and hold; 0: none */
 	bool holds_nothing; /* ... and of a file that is NEW there is no more to find out */
+	/* Whose segment and stage each is. */
+	uint8_t segment_step[BM_FLOW_MAX_SEGMENTS], stage_step[BM_FLOW_MAX_STAGES];
+	struct bm_step_clock *clock; /* owned; NULL: nobody wants to know how long the steps take */
 };
 
 /* Wipes and frees a job's keys. After its plan is gone. NULL is fine. */
@@ -225,6 +229,14 @@ bool bm_plan_takes_name(const struct bm_plan *p, const char *path, size_t len);
 /* Builds the plan for ctx->job. Touches nothing but memory. */
 enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, struct bm_error *err) BM_NODISCARD;
 void bm_plan_destroy(struct bm_plan *p); /* NULL is fine */
+/* Has the time measured that each step takes, by a pool of so many threads (clock.c). Before the plan is run. */
+enum bm_status bm_plan_time(struct bm_plan *p, unsigned threads, struct bm_error *err) BM_NODISCARD;
+/* What threads have spent in a step so far, waits included, all added up; threads as above. When the job is over. 0:
+ * not measured. */
+uint64_t bm_plan_busy_ns(const struct bm_plan *p, size_t step, unsigned threads);
+/* What a step takes outside its callbacks for chunks: stop takes what start gave. Any thread. */
+uint64_t bm_plan_clock_start(const struct bm_plan *p);
+void bm_plan_clock_stop(const struct bm_plan *p, size_t step, uint64_t start);
 /* Opens nothing; the walk's options for the job's read step. The caller destroys the walk. skip lists come from it. */
 enum bm_status bm_plan_walk(const struct bm_plan *p, const char *const *skip_paths, size_t skip_count, bool need_stat,
                             struct bm_walk **out, struct bm_error *err) BM_NODISCARD;

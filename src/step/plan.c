@@ -126,7 +126,13 @@ enum bm_status bm_plan_create(struct bm_job_context *ctx, struct bm_plan **out, 
 	if (p->shared == NULL || p->broken == NULL)
 		status = bm_error_set_nomem(err);
 	for (size_t i = 0; i < job->step_count && status == BM_OK; i++) {
+		size_t segments = p->segment_count, stages = p->stage_count;
+
 		status = job->steps[i].kind->ops->prepare(p, &job->steps[i], &p->shared[i], err);
+		while (segments < p->segment_count)
+			p->segment_step[segments++] = (uint8_t)i;
+		while (stages < p->stage_count)
+			p->stage_step[stages++] = (uint8_t)i;
 		if (job->steps[i].kind->ops->expect != NULL)
 			p->verifier = i;
 	}
@@ -146,6 +152,7 @@ void bm_plan_destroy(struct bm_plan *p)
 		p->job->steps[i].kind->ops->destroy(p->shared[i]);
 	free(p->shared);
 	free(p->broken);
+	bm_step_clock_destroy(p->clock);
 	free(p);
 }
 
@@ -255,8 +262,15 @@ enum bm_status bm_plan_close_file(const struct bm_plan *p, struct bm_file *f, st
 	for (size_t i = 0; i < p->step_count; i++) {
 		const struct bm_step_ops *ops = p->job->steps[i].kind->ops;
 
-		if (ops->close != NULL && ops->close(p->shared[i], f, good, w, out) != BM_OK)
+		if (ops->close == NULL)
+			continue;
+		/* What others do here takes no time worth a look at the clock. */
+		bool is_timed = ops == &bm_write_ops;
+		uint64_t start = is_timed ? bm_plan_clock_start(p) : 0;
+		if (ops->close(p->shared[i], f, good, w, out) != BM_OK)
 			good = false;
+		if (is_timed)
+			bm_plan_clock_stop(p, i, start);
 	}
 	if (!good && out->status == BM_OK)
 		(void)bm_error_set(out, BM_ERR_FAILED, NULL, "failed");
@@ -324,10 +338,12 @@ bool bm_plan_finish(const struct bm_plan *p, bool good)
 		if (ops->finish == NULL)
 			continue;
 		bm_error_clear(&err);
-		if (ops->finish(p->shared[i], good, &err) == BM_OK)
-			continue;
-		p->ctx->tell(p->ctx->tell_arg, &err);
-		all = false;
+		uint64_t start = bm_plan_clock_start(p);
+		if (ops->finish(p->shared[i], good, &err) != BM_OK) {
+			p->ctx->tell(p->ctx->tell_arg, &err);
+			all = false;
+		}
+		bm_plan_clock_stop(p, i, start);
 	}
 	return all;
 }

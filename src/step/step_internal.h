@@ -19,6 +19,9 @@ unsigned bm_step_placeholders(const char *text, unsigned allowed);
 /* bm_chunk.tag in the first segment: the chunk is empty and stands for the whole file, which the write step copies. */
 #define BM_TAG_KERNEL_COPY 1
 
+/* clock.c; NULL is fine. */
+void bm_step_clock_destroy(struct bm_step_clock *k);
+
 /* Chunks are cut anew from this step on. */
 bool bm_step_begins_segment(const struct bm_step *s);
 /* The chunk size of the segment that begins with job->steps[first]: the job's own, or what suits its steps best. */

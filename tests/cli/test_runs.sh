@@ -62,7 +62,7 @@ expect_stdout_match '^job third \(two.json\): done$'
 expect_stdout_match '^  in/n\\x1b<none>: .*No such file'
 ! grep "$(printf '\033')" "$stdout" || fail "a raw escape"
 run_bm runs "${good%??}"
-expect_stdout_match '^  0 +read +3 +2.03 KiB +2.03 KiB$'
+expect_stdout_match '^  0 +read +3 +2.03 KiB +2.03 KiB +[0-9.]+ s$'
 expect_stdout_match '^  2 +compress +3 +2.03 KiB +[0-9.]+ '
 run_bm runs --json "$failed"
 cp "$stdout" one.json
@@ -73,6 +73,20 @@ assert [j["state"] for j in r["jobs"]] == ["failed", "skipped", "done"]
 assert [f["input"] for f in r["failures"]] == ["in/n\x1b<none>"] and r["failures"][0]["errno"] == 2
 s = r["jobs"][0]["steps"]
 assert [x["kind"] for x in s] == ["read", "hash"] and s[1]["files"] == 3 and s[1]["bytes_in"] == 2076, s
+END
+
+# What the time went into: half a second of sleep at 4 KiB/s is the read step's.
+run_bm run -q --limit-rate 4KiB job.json
+expect_exit 0
+run_bm runs -n 1 --json
+slow=$($python -c 'import json,sys; print(json.load(sys.stdin)["run"])' <"$stdout")
+run_bm runs --json "$slow"
+cp "$stdout" slow.json
+$python - <<'END' || fail "the time of the steps"
+import json
+s = json.load(open("slow.json"))["jobs"][0]["steps"]
+assert [x["kind"] for x in s if "busy_ms" in x] == ["read", "hash", "compress", "write"], s
+assert s[0]["busy_ms"] >= 200 and s[0]["busy_ms"] > s[1]["busy_ms"], s
 END
 run_bm runs 2
 expect_exit 2
@@ -92,6 +106,7 @@ run_bm runs --html list.html
 expect_exit 0
 run_bm runs --html one.html "$failed"
 expect_exit 0
+grep -q '>Busy</th>' one.html || fail "no time of the steps on the page"
 $python - <<'END' || fail "the pages"
 import base64, hashlib, html.parser, re
 for name in "list.html", "one.html":
@@ -125,10 +140,10 @@ run_bm runs -n 1
 expect_stdout_match ' interrupted .* wait$'
 run_bm run -q --no-history job.json
 run_bm runs
-[ "$(wc -l <"$stdout")" = 4 ] || fail "--no-history is on record"
+[ "$(wc -l <"$stdout")" = 5 ] || fail "--no-history is on record"
 run_bm run -q -n job.json
 run_bm runs
-[ "$(wc -l <"$stdout")" = 4 ] || fail "a dry run is on record"
+[ "$(wc -l <"$stdout")" = 5 ] || fail "a dry run is on record"
 
 # What is old goes: asked for, and by itself after a year.
 age() { # ID DAYS
