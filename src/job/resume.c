@@ -25,8 +25,9 @@
  * walk. Whether all is still as it was, is asked by the worker that would open the file, so that many files are looked at
  * at once. For the engine such a file is one whose first chunk failed: it passes all steps by.
  *
- * TEMPORARY FILES of the run that was killed are removed from the directories that this run writes to, when it first comes
- * to one: those whose names have the id of a run of this job that is on record as interrupted. Others' are not touched.
+ * TEMPORARY FILES of runs that were killed are removed (resume_sweep.c) from the directories that this run writes to and
+ * that those wrote to, when it first comes to one: those whose names have the id of a run of this job that is on record as
+ * interrupted. A job is known by its name for that. Others' are not touched.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -41,7 +42,6 @@
 /* File systems stamp by the kernel's tick (1 to 10 ms), or by the second, or (FAT) by two. */
 #define FINE_NS 25000000
 #define COARSE_NS (INT64_C(2) * NS_PER_S)
-#define DEAD_MAX 16
 #define RUNS_SEEN 64
 #define SWEPT_BYTES ((uint64_t)4 << 20)
 
@@ -79,6 +79,7 @@ static bool is_lazy(const struct bm_job *job)
 struct past {
 	const char *own_id;
 	struct bm_strings *dead;
+	struct tm *dates;
 	bool is_alive; /* another run of a job of this name */
 	bool oom;
 };
@@ -96,6 +97,9 @@ static bool see_run(void *ctx, const struct bm_catalog_run_row *row)
 	}
 	if (row->state != BM_CATALOG_RUN_INTERRUPTED || p->dead->count == DEAD_MAX)
 		return false;
+	time_t began = (time_t)(row->started_ns / NS_PER_S);
+	if (localtime_r(&began, &p->dates[p->dead->count]) == NULL)
+		return true; /* no path has such a date */
 	p->oom = !bm_strings_add(p->dead, row->id) || p->oom;
 	return !p->oom;
 }
@@ -163,7 +167,7 @@ static enum bm_status begin(struct job_run *j, struct bm_catalog *c, struct resu
 	struct bm_buf fault = {0};
 	uint8_t boot[64];
 	const struct bm_catalog_beginning how = {boot, boot_id(run, boot), run->opt.all, is_lazy(j->job)};
-	struct past past = {.own_id = run->id, .dead = &r->dead};
+	struct past past = {.own_id = run->id, .dead = &r->dead, .dates = r->dead_date};
 	enum bm_status status = path_set_init(&r->swept, SWEPT_BYTES, err);
 	const char *real;
 	bool goes_on;
@@ -173,7 +177,8 @@ static enum bm_status begin(struct job_run *j, struct bm_catalog *c, struct resu
 	if (status == BM_OK)
 		status = bm_catalog_job_begin(c, history_job_key(j), JOB_KEY_BYTES, j->job->p.name, &how,
 		                              bm_catalog_now(), &r->job, err);
-	if (status == BM_OK && r->job.cut_ns != 0)
+	/* Also where the job was changed since, and so has not been cut: what it has left is still its own. */
+	if (status == BM_OK)
 		status = bm_catalog_run_list(c, j->job->p.name, RUNS_SEEN, see_run, &past, err);
 	if (status == BM_OK && past.oom)
 		status = bm_error_set_nomem(err);
@@ -225,7 +230,7 @@ void resume_begin(struct job_run *j)
 	j->ctx.begin_arg = j;
 	tell(j);
 	if (j->resume->dead.count > 0)
-		resume_sweep_fixed(j);
+		resume_sweep_begin(j);
 }
 
 /* ---- looking records up ---- */
@@ -450,7 +455,7 @@ void resume_destroy(struct resume *r)
 	for (size_t i = 0; i < r->dead.count; i++)
 		free(r->dead.items[i]);
 	free(r->dead.items);
-	path_set_fini(&r->swept);
+	resume_sweep_end(r);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }

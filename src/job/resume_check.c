@@ -1,6 +1,5 @@
 /*
- * resume_check.c - is an input complete and unchanged? And where it is not: what a killed run left where it goes to. See
- * resume.c. By the worker that would open the file, many at once.
+ * resume_check.c - is an input complete and unchanged? See resume.c. By the worker that would open the file, many at once.
  *
  * A stat(2) of what the kernel has in memory takes a microsecond, and giving the CPU permit away for that would cost more;
  * one that goes to a disk takes a thousand times as long. There is no way to ask beforehand. So the permit is given away
@@ -10,6 +9,7 @@
 #include <string.h>
 
 #include "bm_digest.h"
+#include "bm_error.h"
 #include "bm_sink.h"
 #include "history.h"
 #include "resume_internal.h"
@@ -127,60 +127,6 @@ static bool is_unchanged(struct job_run *j, struct bm_file *f, const struct know
 	return outputs_are_same(j, f, k);
 }
 
-/* ---- temporary files of killed runs ---- */
-
-static void sweep_dir_of(struct job_run *j, const char *path)
-{
-	struct resume *r = j->resume;
-	const char *slash = strrchr(path, '/');
-	size_t len = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
-	char *dir = bm_memdup0(len > 0 ? path : ".", len > 0 ? len : 1);
-	struct bm_error err = BM_ERROR_INIT;
-	bool was_in = true;
-	uint64_t removed = 0;
-
-	if (dir == NULL)
-		return;
-	pthread_mutex_lock(&r->lock);
-	if (path_set_add(&r->swept, path_set_key(&r->swept, dir, strlen(dir), 0), &was_in, &err) != BM_OK)
-		was_in = false; /* more directories than there is room for: then again */
-	pthread_mutex_unlock(&r->lock);
-	if (!was_in &&
-	    bm_sink_sweep_runs(dir, (const char *const *)r->dead.items, r->dead.count, &removed, NULL) == BM_OK) {
-		pthread_mutex_lock(&r->lock);
-		r->removed += removed;
-		pthread_mutex_unlock(&r->lock);
-	}
-	free(dir);
-}
-
-static void sweep(struct job_run *j, const struct bm_file *f)
-{
-	struct bm_buf path = {0};
-
-	for (unsigned i = 1; i < j->job->step_count; i++) {
-		const struct bm_step_ops *ops = j->job->steps[i].kind->ops;
-
-		bm_buf_reset(&path);
-		if (ops->target != NULL && ops->target(j->plan->shared[i], f->entry->path, f->entry->path_len, &path) &&
-		    !path.oom)
-			sweep_dir_of(j, path.data);
-	}
-	bm_buf_fini(&path);
-}
-
-void resume_sweep_fixed(struct job_run *j)
-{
-	for (size_t i = 1; i < j->job->step_count; i++) {
-		const struct bm_step_ops *ops = j->job->steps[i].kind->ops;
-		const char *path;
-
-		for (size_t n = 0;
-		     ops->fixed_output != NULL && (path = ops->fixed_output(j->plan->shared[i], n)) != NULL; n++)
-			sweep_dir_of(j, path);
-	}
-}
-
 /* ---- a file's beginning ---- */
 
 bool resume_is_complete(void *arg, struct bm_file *f, uint8_t *buf, size_t cap, const struct bm_blocker *b)
@@ -213,7 +159,7 @@ bool resume_is_complete(void *arg, struct bm_file *f, uint8_t *buf, size_t cap, 
 	}
 	if (!same && r->dead.count > 0) {
 		b->block(b->arg);
-		sweep(j, f);
+		resume_sweep(j, f);
 		b->unblock(b->arg);
 	}
 	f->is_complete = same;

@@ -10,6 +10,7 @@
 #include "resume.h"
 
 #define NS_PER_S 1000000000
+#define DEAD_MAX 16
 
 struct resume_root {
 	char *path; /* real */
@@ -26,9 +27,12 @@ struct resume {
 	size_t root_count, last_root;
 	atomic_uint slow; /* files that are looked at without a permit */
 
-	struct bm_strings dead; /* ids of killed runs, whose temporary files go */
-	pthread_mutex_t lock;   /* for the two below */
-	struct path_set swept;  /* directories */
+	struct bm_strings dead;        /* ids of killed runs, whose temporary files go */
+	struct tm dead_date[DEAD_MAX]; /* when they began, in local time */
+	struct bm_template **then;     /* one a step: its output's path where that was another one then; NULL: none */
+	size_t then_count;
+	pthread_mutex_t lock;  /* for the two below */
+	struct path_set swept; /* directories */
 	uint64_t removed;
 };
 
@@ -57,7 +61,12 @@ static inline int64_t resume_now(clockid_t clock)
 
 /* ---- resume_check.c ---- */
 
-/* Removes the temporary files of killed runs from where manifests and joined outputs go. */
-void resume_sweep_fixed(struct job_run *j);
+/* ---- resume_sweep.c: temporary files of killed runs, where there are such runs ---- */
+
+/* Removes those where manifests and joined outputs go, and makes ready for the files. */
+void resume_sweep_begin(struct job_run *j);
+/* Those where a file's outputs go. Any thread. */
+void resume_sweep(struct job_run *j, const struct bm_file *f);
+void resume_sweep_end(struct resume *r);
 
 #endif

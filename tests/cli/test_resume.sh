@@ -111,9 +111,13 @@ expect_stderr_match "$((files + 1)) files done, 0 failed, 0 skipped"
 expect_stderr_match 'all is done again, as was asked for'
 expect_whole
 cut
+last_id() { "$BYTEMILL" runs -n 1 | awk 'NR == 2 { print $1 }'; }
+left=out/d1/.bytemill-$(last_id)-77.tmp
+touch "$left"
 job nightly "${steps/level\": 1/level\": 9}" >other.json
 feed run other.json
 expect_stderr_match "$((files + 1)) files done, 0 failed, 0 skipped"
+[ ! -e "$left" ] || fail "what the job has left was forgotten when it was changed"
 feed run job.json # the first one is still not at its end; but its outputs are not its own any more
 expect_stderr_match "$((files + 1)) files done, 0 failed, 0 skipped"
 expect_whole
@@ -127,6 +131,23 @@ feed run -v --paranoid job.json
 expect_stderr_match "2 files done, 0 failed, $((files - 1)) skipped"
 expect_stderr_match 'done: in/d0/f10 '
 make_inputs
+
+# Nobody writes to the directories of a killed run again, where its id or day is in their names.
+job dated '{"step": "hash", "manifest": "lists/{run}/{algorithm}/SUMS"}, {"step": "copy", "to": "dated/{run}/{path}"}' >dated.json
+"$BYTEMILL" run -q dated.json &
+pid=$!
+wait_until eval '[ "$(find dated -name "f*" 2>/dev/null | wc -l)" = "$files" ]'
+kill -9 $pid
+wait $pid 2>/dev/null || true
+id=$(last_id)
+mkdir -p "lists/$id/sha256"
+left=("lists/$id/sha256/.bytemill-$id-76.tmp" "dated/$id/.bytemill-$id-77.tmp" "dated/$id/d3/.bytemill-$id-78.tmp")
+touch "${left[@]}" "dated/$id/d3/$(basename "$other")"
+feed run dated.json
+expect_exit 0
+for temp in "${left[@]}"; do [ ! -e "$temp" ] || fail "$temp was left"; done
+[ -e "dated/$id/d3/$(basename "$other")" ] || fail "another's temporary file is gone"
+rm -r dated lists
 
 # A signal is no end either.
 rm -rf out SUMS
