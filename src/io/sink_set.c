@@ -126,7 +126,7 @@ static void sync_dir(struct bm_sink_set *set, struct sink_dir *d)
 	if (r != 0 && errno != EINVAL) {
 		int e = errno;
 		lock(set);
-		(void)bm_io_fail(&set->sync_error, e, d->key, d->key_len,
+		(void)bm_io_fail(&set->sync_error, e, d->key_len > 0 ? d->key : ".", d->key_len > 0 ? d->key_len : 1,
 		                 "fsync of this directory failed, so new files in it may be lost in a crash");
 		unlock(set);
 	}
@@ -287,7 +287,8 @@ static void mark_parent(struct bm_sink_set *set, int fd, const char *path, size_
 			int e = errno;
 			bm_io_close(own);
 			lock(set);
-			(void)bm_io_fail(&set->sync_error, e, path, len, "cannot open this directory to sync it");
+			(void)bm_io_fail(&set->sync_error, e, len > 0 ? path : ".", len > 0 ? len : 1,
+			                 "cannot open this directory to sync it");
 			unlock(set);
 			return;
 		}

@@ -60,6 +60,8 @@ for durability in batch file; do
 			if [ "$call" = syncfs ]; then
 				expect_stderr_match 'not put in place, nor is any file that was written with it'
 				[ -z "$(find out/1 out/2 -type f)" ] || fail "outputs took their names though syncfs failed"
+			else # out/ was made in it
+				expect_stderr_match '^bytemill: (error: )?\.: fsync of this directory failed'
 			fi
 		done
 		fresh
