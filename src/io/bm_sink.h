@@ -67,6 +67,8 @@ struct bm_sink;
 enum bm_status bm_sink_open(struct bm_sink_set *set, const char *path, const struct bm_sink_options *opt,
                             const struct bm_blocker *b, struct bm_sink **out, bool *skipped, struct bm_error *err)
 	BM_NODISCARD;
+/* How often opening it was tried again, as the blocker's retries say, and after which error the last time. */
+unsigned bm_sink_retried(const struct bm_sink *s, int *sys_errno);
 /* Appends. hole: data is all zero and stands for a hole. A pipe may block (block/unblock around it); EPIPE is
  * BM_ERR_SYSTEM with sys_errno EPIPE (SIGPIPE is the program's business: pool threads block it). */
 enum bm_status bm_sink_write(struct bm_sink *s, const void *data, size_t len, bool hole, const struct bm_blocker *b,

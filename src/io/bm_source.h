@@ -36,7 +36,7 @@ struct bm_blocker {
 	void (*block_disk)(void *arg);
 	/* What is read is paid for here (bm_pace.h); NULL: it costs nothing. */
 	struct bm_pace *pace;
-	/* How often an open or a read is tried again after an error that may pass: EIO, EAGAIN, ESTALE, ETIMEDOUT. */
+	/* How often an open, or a read, is tried again after an error that may pass: EIO, EAGAIN, ESTALE, ETIMEDOUT. */
 	unsigned retries;
 };
 

@@ -32,6 +32,8 @@
 #include "bm_text.h"
 
 #define FIFO_POLL_MS 50
+#define RETRY_FIRST_MS 100
+#define RETRY_MOST_MS 10000
 
 void bm_io_block(const struct bm_blocker *b)
 {
@@ -103,6 +105,19 @@ int bm_io_sleep(uint64_t ms, const struct bm_blocker *b)
 		}
 	}
 	return 0;
+}
+
+bool bm_io_may_pass(int sys_errno)
+{
+	return sys_errno == EIO || sys_errno == EAGAIN || sys_errno == ESTALE || sys_errno == ETIMEDOUT;
+}
+
+uint64_t bm_io_back_off_ms(unsigned tries)
+{
+	uint64_t ms = RETRY_FIRST_MS;
+	for (unsigned i = 0; i < tries && ms < RETRY_MOST_MS; i++)
+		ms *= 2;
+	return ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS;
 }
 
 int bm_io_open_fifo_writer(int dir, const char *path, int flags, const struct bm_blocker *b)

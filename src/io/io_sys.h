@@ -25,6 +25,11 @@ void bm_io_unblock(const struct bm_blocker *b);
 int bm_io_wait(int fd, short events, const struct bm_blocker *b);
 /* Sleeps for ms; 0, or -1 and ECANCELED where the blocker's cancel_fd ends it. Call it between block() and unblock(). */
 int bm_io_sleep(uint64_t ms, const struct bm_blocker *b);
+/* Is it an error that may pass by itself, as those of a network do: EIO, EAGAIN, ESTALE, ETIMEDOUT? */
+bool bm_io_may_pass(int sys_errno);
+/* How long to wait before a call is made again that was tried so often before: 100 ms, then twice as long each time, up to
+ * 10 s. */
+uint64_t bm_io_back_off_ms(unsigned tries);
 /* Opens a FIFO or device for writing; sleeps until a FIFO has a reader; ECANCELED as bm_io_wait. Any device too. */
 int bm_io_open_fifo_writer(int dir, const char *path, int flags, const struct bm_blocker *b);
 

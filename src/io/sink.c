@@ -302,6 +302,47 @@ static enum bm_status open_target(struct bm_sink *s, bool *skipped, const struct
 	return BM_OK;
 }
 
+/* Until its temp file is there nothing was written that could be lost, so that what may pass can be waited out: a server
+ * that is gone for a moment, and has forgotten the directory that was open. Of writes and all that follows the first error is
+ * final. */
+static enum bm_status open_patiently(struct bm_sink *s, bool *skipped, const struct bm_blocker *b, struct bm_error *err)
+{
+	for (;;) {
+		struct bm_error own = BM_ERROR_INIT;
+		enum bm_status status = open_target(s, skipped, b, &own);
+		if (status == BM_OK)
+			return status;
+		if (status != BM_ERR_SYSTEM || s->kind != SINK_TEMP || !b || s->retried >= b->retries ||
+		    !bm_io_may_pass(own.sys_errno)) {
+			size_t used = strlen(own.text);
+			if (s->retried > 0 && used + 1 < sizeof own.text)
+				(void)snprintf(own.text + used, sizeof own.text - used, " (tried %u times)",
+				               s->retried + 1);
+			if (err && err->status == BM_OK)
+				*err = own;
+			return status;
+		}
+		if (bm_io_sleep(bm_io_back_off_ms(s->retried), b) != 0)
+			return bm_io_refuse(err, BM_ERR_CANCELLED, s->path, s->path_len, "cancelled");
+		s->retried++;
+		s->retry_errno = own.sys_errno;
+		s->failed = false;
+		if (s->owns_fd)
+			bm_io_close(s->fd);
+		bm_io_close(s->old_fd);
+		s->owns_fd = false;
+		s->fd = s->old_fd = -1;
+		if (s->dir)
+			bm_sink_dir_forget(s->set, s->dir);
+	}
+}
+
+unsigned bm_sink_retried(const struct bm_sink *s, int *sys_errno)
+{
+	*sys_errno = s->retry_errno;
+	return s->retried;
+}
+
 enum bm_status bm_sink_open(struct bm_sink_set *set, const char *path, const struct bm_sink_options *opt,
                             const struct bm_blocker *b, struct bm_sink **out, bool *skipped, struct bm_error *err)
 {
@@ -327,7 +368,7 @@ enum bm_status bm_sink_open(struct bm_sink_set *set, const char *path, const str
 		s->fd = STDOUT_FILENO;
 	} else {
 		bm_io_block(b);
-		status = open_target(s, skipped, b, err);
+		status = open_patiently(s, skipped, b, err);
 		bm_io_unblock(b);
 	}
 	if (status == BM_OK && s->old_fd >= 0)

@@ -66,6 +66,8 @@ struct bm_sink {
 	bool is_complete; /* bm_sink_complete was fine */
 	bool waits;       /* ... but for the fsync, which its group does */
 	bool in_group;    /* ... and its descriptor is closed */
+	unsigned retried; /* how often opening it was tried again */
+	int retry_errno;  /* ... after which error the last time */
 	struct bm_sink_options opt;
 	uint64_t offset;     /* bytes appended, holes counted; with APPEND the old ones too */
 	uint64_t data_end;   /* the file's size so far; less than offset: a hole at the end */

@@ -48,29 +48,18 @@
 #include "io_sys.h"
 #include "url_source.h"
 
-#define RETRY_FIRST_MS 100
-#define RETRY_MOST_MS 10000
-
 /* ---- again ---- */
-
-static bool may_pass(int code)
-{
-	return code == EIO || code == EAGAIN || code == ESTALE || code == ETIMEDOUT;
-}
 
 bool source_try_again(struct bm_source *s, unsigned *tries, bool *blocked, const struct bm_blocker *b)
 {
-	uint64_t ms = RETRY_FIRST_MS;
 	s->attempts = *tries + 1;
-	if (!b || *tries >= b->retries || !may_pass(errno))
+	if (!b || *tries >= b->retries || !bm_io_may_pass(errno))
 		return false;
 	s->retry_errno = errno;
-	for (unsigned i = 0; i < *tries && ms < RETRY_MOST_MS; i++)
-		ms *= 2;
 	if (!*blocked)
 		bm_io_block(b);
 	*blocked = true;
-	if (bm_io_sleep(ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS, b) != 0)
+	if (bm_io_sleep(bm_io_back_off_ms(*tries), b) != 0)
 		return false;
 	(*tries)++;
 	s->retried++;

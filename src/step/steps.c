@@ -129,8 +129,8 @@ static const struct bm_option job_options[] = {
 		.default_json = "0",
 		.min = 0,
 		.max = 20,
-		.help = "how often opening or reading an input is tried again after an error that may pass (EIO, EAGAIN, ESTALE, "
-			"ETIMEDOUT), as of a network: after 100 ms, then twice as long each time, up to 10 s; with URLs 3 times at "
+		.help = "how often opening or reading an input, or opening an output, is tried again after an error that may pass (EIO, "
+			"EAGAIN, ESTALE, ETIMEDOUT), as of a network: after 100 ms, then twice as long each time, up to 10 s; with URLs 3 times at "
 			"the least",
 	},
 	{

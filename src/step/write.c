@@ -70,6 +70,22 @@ static char *expand_path(struct write_shared *ws, const struct bm_entry *e, stru
 
 /* ---- one output an input ---- */
 
+/* As read.c says it of the input. */
+static void warn_of_retries(struct bm_file *f, const struct write_file *wf)
+{
+	int code;
+	unsigned count = bm_sink_retried(wf->sink, &code);
+	struct bm_error err = BM_ERROR_INIT;
+	char shown[512];
+
+	if (count == 0)
+		return;
+	(void)bm_error_set_errno(&err, code, NULL, "%s: could be opened for writing only after %u %s",
+	                         bm_escape_display_buf(shown, sizeof(shown), wf->path, strlen(wf->path)), count,
+	                         count == 1 ? "failure" : "failures");
+	bm_file_warn(f, "%s", err.text);
+}
+
 static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, const struct bm_blocker *b,
                                 struct bm_error *err)
 {
@@ -97,6 +113,8 @@ static enum bm_status file_open(struct write_shared *ws, struct bm_file *f, cons
 		return bm_url_sink_open(ws->ctx->loaded[ws->index], wf->path, o.if_exists, ws->ctx->values.run, b,
 		                        &wf->url_sink, &wf->skipped, err);
 	status = bm_sink_open(ws->ctx->sinks[ws->p->durability], wf->path, &o, b, &wf->sink, &wf->skipped, err);
+	if (status == BM_OK && !wf->skipped)
+		warn_of_retries(f, wf);
 	if (status == BM_OK && ws->rereads && !wf->skipped && bm_sink_is_file(wf->sink))
 		status = bm_digest_create(bm_digest_find("xxh128"), &wf->digest, err);
 	if (status == BM_OK && ws->p->index && !wf->skipped)

@@ -7,7 +7,7 @@ need_cmd "${BM_CC:=cc}" jq
 
 cat >flaky.c <<'END'
 /* open, preadv2 and preadv of files called "flaky..." fail, each FAIL_COUNT times a name, with FAIL_ERRNO; FAIL_CALL is
- * "open" or "read". Each failure is a line in FAIL_LOG: milliseconds. */
+ * "open" or "read"; or "temp": then the first FAIL_COUNT openings of temporary files do. Each failure is a line in FAIL_LOG: milliseconds. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,7 +31,11 @@ static int fails(const char *call, const char *name)
 	int is_failing = 0;
 
 	base = base != NULL ? base + 1 : name;
-	if (strncmp(base, "flaky", 5) != 0 || strcmp(getenv("FAIL_CALL"), call) != 0)
+	if (strcmp(call, "open") == 0 && strncmp(base, ".bytemill-", 10) == 0)
+		call = base = "temp"; /* each has a name of its own */
+	else if (strncmp(base, "flaky", 5) != 0)
+		return 0;
+	if (strcmp(getenv("FAIL_CALL"), call) != 0)
 		return 0;
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < 64; i++) {
@@ -196,6 +200,34 @@ flaky read $EIO 4 4
 expect_exit 0
 awk 'NR > 1 && $1 - last < want { exit 1 } { want = NR == 1 ? 100 : 2 * want; last = $1 } END { if (NR != 4) exit 1 }' times ||
 	fail "the waits: $(cat times)"
+
+# An output that cannot be opened is waited for, too.
+echo small >in/flaky.small
+flaky_temp() { # ERRNO COUNT RETRIES
+	last="temp with $*"
+	rm -rf out times
+	jq -n --argjson n "$3" '{name: "t", retries: $n, steps: [{step: "read", from: "in/other"}, {step: "hash"},
+		{step: "copy", to: "out/{path}"}]}' >t.json
+	status=0
+	FAIL_CALL=temp FAIL_ERRNO=$1 FAIL_COUNT=$2 FAIL_LOG=$PWD/times LD_PRELOAD=$PWD/flaky.so \
+		"$BYTEMILL" run t.json >"$stdout" 2>"$stderr" || status=$?
+	expect_no_temp .
+}
+flaky_temp $ESTALE 2 2
+expect_exit 0
+expect_stderr_match '^bytemill: warning: in/other: out/other: could be opened for writing only after 2 failures: Stale file handle'
+expect_same in/other out/other
+flaky_temp $EIO 3 2
+expect_exit 1
+expect_stderr_match 'out/other: cannot create a temporary file beside it: Input/output error.*tried 3 times'
+[ ! -e out/other ] || fail "there is an output"
+for case in "$EIO 1 0" "$EACCES 1 5"; do
+	# shellcheck disable=SC2086
+	flaky_temp $case
+	expect_exit 1
+	expect_stderr_no_match tried
+	[ "$(wc -l <times)" = 1 ] || fail "$(wc -l <times) calls failed"
+done
 
 # A cancel ends the wait. The next one would be of 6.4 s.
 jq '.retries = 20' r.json >c.json
