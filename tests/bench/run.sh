@@ -27,6 +27,7 @@
 #   start    one job on one file of 1 KiB, from the start of the process to its end
 #   durable  20,000 files of 1 to 3 KiB copied to the disk with durability none, batch and file
 #   sandbox  50,000 such files, warm, with --sandbox auto, on and off
+#   history  a job with a manifest of them, on record and not
 #
 # Without CASE: all. The programs that are compared take turns (A B A B ...), so that what else the machine does hits
 # them alike; a time is the median of BM_BENCH_RUNS rounds (5). Before anything is timed the outputs are compared: a fast
@@ -46,7 +47,7 @@ unset NO_COLOR
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox serve url)
+readonly cases=(tree cold audit catalog diff digests gzip6 gzip1 bgzf gunzip zstd unzstd age pass range engine memory start durable sandbox history serve url)
 readonly mib=1048576
 linux_source=/usr/src/linux-source-6.1.tar.xz
 bytemill=${BYTEMILL:-$root/build/release/src/cli/bytemill}
@@ -888,6 +889,23 @@ case_sandbox() {
 			"$(quotient "${median[sandbox_on]}" "${median[sandbox_off]}")" - ""
 	fi
 	rm -rf small
+}
+
+history_on() { "$bytemill" run -q --state state history.json; }
+history_off() { "$bytemill" run -q --state state --no-history history.json; }
+case_history() {
+	local count=50000
+	have "the history" python3 || return 0
+	[ -z "$quick" ] || count=5000
+	small_tree "$count"
+	echo '{"steps": [{"step": "read", "from": "small"}, {"step": "hash", "manifest": "sums"}]}' >history.json
+	history_on
+	mv sums sums.on
+	history_off
+	cmp -s sums sums.on || die "the manifests differ"
+	race $((4 * runs)) history_on history_off
+	compare "sha256 of $count small files, warm, on record: not" history_on history_off 1.03
+	rm -rf small state history.json sums sums.on
 }
 
 # ---- the HTTP service ----
