@@ -157,6 +157,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	check_ranges(text, 1000);
 	check_ranges(text, UINT64_MAX >> 1);
 	check_fields(text);
+	(void)http_is_token(text);
+	(void)http_path_is_deep(text, len);
 	check_form("multipart/form-data; boundary=X", data, len);
 	/* The first line as Content-Type. */
 	if (line != NULL) {
