@@ -200,8 +200,10 @@ static int serve(const struct bm_cli_options *o)
 	if (o->operand_count > 0)
 		return bm_usage_error(COMMAND, "serve takes no operands");
 	if (o->openapi) {
-		bm_serve_print_openapi(stdout);
-		return BM_EXIT_DONE;
+		if (bm_serve_print_openapi(stdout, &err) == BM_OK)
+			return BM_EXIT_DONE;
+		bm_console_say_error(&err);
+		return BM_EXIT_FAILED;
 	}
 	if (o->jobs_dir == NULL && o->inbox == NULL && o->outbox == NULL && o->submit_roots.count == 0)
 		return bm_usage_error(COMMAND,

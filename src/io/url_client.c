@@ -10,8 +10,8 @@
  * needs none. So nobody ever waits for a buffer, and the engine's argument that every chunk can finish stays as it is.
  *
  * libcurl's global state: since 7.84 curl_global_init may be called by any thread at any time (CURL_VERSION_THREADSAFE);
- * it is called once, when the first client is made, and never undone, since others in the process may use libcurl too.
- * What is older is not taken by the build.
+ * it is called once, when the first client is made (url_curl.c), and never undone, since others in the process may use
+ * libcurl too. What is older is not taken by the build.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -144,17 +144,14 @@ static enum bm_status read_headers(struct bm_url_client *c, const char *path, st
 
 /* ---- the client ---- */
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static CURLcode global_code;
-
-static void init_global(void)
-{
-	global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 void bm_url_about(struct bm_buf *out)
 {
-	bm_buf_printf(out, "URLs: libcurl %s.", curl_version_info(CURLVERSION_NOW)->version);
+	struct bm_error why = BM_ERROR_INIT;
+
+	if (url_curl_load(&why) == BM_OK)
+		bm_buf_printf(out, "URLs: libcurl %s.", curl_version_info(CURLVERSION_NOW)->version);
+	else
+		bm_buf_printf(out, "URLs: none: %s.", why.text);
 }
 
 static bool copy_text(char **to, const char *from)
@@ -179,10 +176,8 @@ enum bm_status bm_url_client_create(const struct bm_url_options *o, struct bm_ur
 	c->places = url_places_create();
 	if (!c->places)
 		status = bm_error_set_nomem(err);
-	(void)pthread_once(&once, init_global);
-	if (status == BM_OK && global_code != CURLE_OK)
-		status = bm_error_set(err, BM_ERR_FAILED, NULL, "libcurl does not start: %s",
-		                      curl_easy_strerror(global_code));
+	if (status == BM_OK)
+		status = url_curl_load(err);
 	c->connections = o->connections > 0 ? o->connections : 1;
 	c->retries = o->retries > BM_URL_LEAST_RETRIES ? o->retries : BM_URL_LEAST_RETRIES;
 	c->timeout_ms = o->timeout_ms;

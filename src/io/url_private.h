@@ -6,12 +6,12 @@
 #ifndef URL_PRIVATE_H
 #define URL_PRIVATE_H
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <time.h>
 
 #include "bm_url.h"
 #include "io_sys.h"
+#include "url_curl.h"
 #include "url_text.h"
 
 #define URL_CONNECT_MS 30000   /* at the most */

@@ -57,6 +57,6 @@ void bm_serve_stop(struct bm_serve *s);  /* any thread; again and again is fine 
 void bm_serve_close(struct bm_serve *s); /* after bm_serve_run, or instead; NULL is fine */
 
 /* The OpenAPI document. */
-void bm_serve_print_openapi(FILE *out);
+enum bm_status bm_serve_print_openapi(FILE *out, struct bm_error *err) BM_NODISCARD;
 
 #endif

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bm_error.h"
 #include "bm_text.h"
 #include "runs.h"
 #include "serve_internal.h"
@@ -156,12 +157,18 @@ void serve_get_openapi(struct serve_request *r)
 	serve_reply_json(r, 200, &b);
 }
 
-void bm_serve_print_openapi(FILE *out)
+enum bm_status bm_serve_print_openapi(FILE *out, struct bm_error *err)
 {
 	struct bm_buf b = {0};
+	enum bm_status status = serve_mhd_load(err); /* it knows the names of the statuses */
 
+	if (status != BM_OK)
+		return status;
 	put_openapi(&b);
-	if (!b.oom)
+	if (b.oom)
+		status = bm_error_set_nomem(err);
+	else
 		fputs(b.data, out);
 	bm_buf_fini(&b);
+	return status;
 }

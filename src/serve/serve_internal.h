@@ -15,12 +15,11 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include <microhttpd.h>
-
 #include <bytemill/bytemill.h>
 
 #include "bm_mem.h"
 #include "bm_serve.h"
+#include "mhd.h"
 
 struct serve_request;
 struct serve_runs;    /* runs.h */

@@ -342,7 +342,9 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	pthread_mutex_init(&s->uploads_lock, NULL);
 	s->start_ms = serve_now_ms();
 	s->has_tls = opt->tls_cert != NULL;
-	status = serve_load_token(s, err);
+	status = serve_mhd_load(err);
+	if (status == BM_OK)
+		status = serve_load_token(s, err);
 	if (status == BM_OK)
 		status = load_identities(s, err);
 	if (status == BM_OK && RAND_bytes(s->session_key, sizeof(s->session_key)) != 1)
