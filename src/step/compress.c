@@ -9,6 +9,14 @@
  * Layout single: one member. Three stages: `prime` (serial) hands each chunk the 32 KiB before it as dictionary,
  * `deflate` (parallel) makes its piece, `seal` (serial) puts the header in front of the first, combines the CRC-32s, and
  * puts the trailer behind the last. The dictionary waits behind the output's place in the spare buffer.
+ *
+ * What is copied. Of the samples of a run that compresses 256 MiB of source text (perf, 2 threads), memcpy, memmove, malloc
+ * and free of this process have 0.1 % at most with layouts indexed and bgzf and with zstd: the chunk that was read is
+ * compressed from its buffer into another, which is written. Layout single has 0.5 % at level 6 and 0.9 to 1.3 % at level 1.
+ * That is zlib's: it copies all input into its window, and the window down when it is full, since a stream's input need
+ * not stay; the 64 KiB that `prime` copies for each MiB are a thirtieth of it. No other engine makes this layout. Apart from
+ * that the kernel's copy for read(2) has 1 % at level 6 and 5 % at level 1; mapping the input would save it, and turn a
+ * file that is cut off meanwhile into a SIGBUS.
  */
 #include <inttypes.h>
 #include <stdio.h>
