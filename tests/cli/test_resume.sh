@@ -31,16 +31,24 @@ feed() { # runs it with something in the FIFO
 }
 count_outputs() { find out -name '*.gz' ! -name SUMS.gz | wc -l; }
 all_are_there() { [ "$(count_outputs)" = "$files" ]; }
-is_recorded() { [ "$BYTEMILL_STATE/catalog.db" -nt mark ]; }
-# Started, and killed with everything done but the FIFO. The catalog has it half a second later at the latest.
+# In the log of records a path stands behind its length.
+is_recorded() {
+	$python - "$BYTEMILL_STATE/catalog.db" "$files" <<'END'
+import sqlite3, sys
+rows = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, timeout=20).execute("SELECT records FROM done_log")
+log = b"".join(r[0] for r in rows)
+paths = [b"d%d/f%d" % (i % 5, i) for i in range(1, int(sys.argv[2]) + 1)]
+sys.exit(not all(bytes([len(p)]) + p in log for p in paths))
+END
+}
+# Started, and killed with everything done, and on record, but the FIFO.
 cut() {
 	rm -rf out SUMS
 	mkdir out
 	"$BYTEMILL" run -q "${1:-job.json}" &
 	pid=$!
 	wait_until all_are_there
-	touch mark
-	for _ in $(seq 50); do is_recorded && break || sleep 0.02; done
+	wait_until is_recorded
 	kill -9 $pid
 	wait $pid 2>/dev/null || true
 }
