@@ -216,24 +216,32 @@ static void check_fetch(const char *dir, struct bm_bag_check *c, char *line)
 /* ---- manifests ---- */
 
 /* "sha3256": as RFC 8493, 2.4, has algorithms' names. */
+static bool is_named(const struct bm_digest_algorithm *a, const char *name, size_t len)
+{
+	size_t n = 0;
+
+	for (const char *p = a->name; *p != '\0'; p++) {
+		if (!isalnum((unsigned char)*p))
+			continue;
+		if (n >= len || tolower((unsigned char)name[n]) != *p)
+			return false;
+		n++;
+	}
+	return n == len;
+}
+
 static const struct bm_digest_algorithm *find_algorithm(const char *name, size_t len)
 {
 	const struct bm_digest_algorithm *a = bm_digest_algorithms(NULL);
+	size_t bytes = 0;
 
-	for (; a->name != NULL; a++) {
-		size_t n = 0;
-
-		for (const char *p = a->name; *p != '\0'; p++) {
-			if (!isalnum((unsigned char)*p))
-				continue;
-			if (n >= len || tolower((unsigned char)name[n]) != *p)
-				n = len; /* never equal again */
-			n++;
-		}
-		if (n == len)
+	for (; a->name != NULL; a++)
+		if (is_named(a, name, len))
 			return a;
-	}
-	return NULL;
+	do
+		a = bm_digest_blake2b(++bytes);
+	while (a != NULL && !is_named(a, name, len));
+	return a;
 }
 
 static bool is_of_kind(const char *name, bool is_tag)

@@ -376,7 +376,7 @@ static int add_algorithm(struct bag *b, const char *text, size_t len)
 
 	snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : 0, text);
 	a = bm_digest_find(name);
-	if (a == NULL)
+	if (bm_digest_index(a) < 0)
 		return bm_usage_error(COMMAND, "--algorithm: %s is none; \"bytemill hash --help\" names them",
 		                      bm_escape_display_buf(shown, sizeof(shown), text, len));
 	for (size_t i = 0; i < b->count; i++)
@@ -385,7 +385,7 @@ static int add_algorithm(struct bag *b, const char *text, size_t len)
 	if (b->count == BM_BAG_ALGORITHMS_MAX)
 		return bm_usage_error(COMMAND, "--algorithm: at most %d", BM_BAG_ALGORITHMS_MAX);
 	b->algorithms[b->count++] = a;
-	b->list.items[b->list.count++] = (int)(a - bm_digest_algorithms(NULL));
+	b->list.items[b->list.count++] = bm_digest_index(a);
 	return 0;
 }
 

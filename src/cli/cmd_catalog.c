@@ -20,6 +20,7 @@
 #include "bm_error.h"
 #include "bm_manifest.h"
 #include "bm_state.h"
+#include "bm_step.h"
 #include "bm_text.h"
 #include "console.h"
 
@@ -41,8 +42,8 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_CHOICE,
 		.offset = AT(format),
 		.arg = "FORMAT",
-		.values = bm_cli_formats,
-		.help = "of --export: gnu (default), bsd, json",
+		.values = bm_manifest_formats,
+		.help = "of --export: gnu (default), bsd, json, hashdeep, bagit, sfv, rclone, xxhsum",
 	},
 	{
 		.name = "json",
@@ -277,15 +278,29 @@ static bool put_line(struct show *s, const struct bm_manifest_style *style, cons
 
 static int export_root(struct show *s)
 {
-	static const enum bm_manifest_kind kinds[] = {BM_MANIFEST_KIND_GNU, BM_MANIFEST_KIND_BSD,
-	                                              BM_MANIFEST_KIND_JSON};
-	struct bm_manifest_style style = {.kind = kinds[s->o->json ? 2 : s->o->format < 0 ? 0 : s->o->format]};
+	struct bm_manifest_style style = {.kind = BM_MANIFEST_KIND_GNU};
+	const char *names[BM_MANIFEST_DIGESTS_MAX];
 	struct bm_catalog_files *files = NULL;
 	const struct bm_catalog_file *f = NULL;
 	uint64_t bare = 0;
 	int rc = BM_EXIT_DONE;
 
-	s->status = bm_catalog_files_open(s->c, s->first, NULL, 0, &files, s->err);
+	if (s->o->json || s->o->format >= 0)
+		(void)bm_manifest_kind_find(bm_manifest_formats[s->o->json ? BM_MANIFEST_JSON : s->o->format],
+		                            &style.kind);
+	s->status =
+		bm_catalog_root_algorithms(s->c, s->first, names, BM_CLI_COUNT(names), &style.algorithm_count, s->err);
+	if (s->status == BM_OK && style.kind != BM_MANIFEST_KIND_JSON) {
+		style.algorithms = names;
+		s->status = bm_manifest_put_head(&s->line, &style, s->err);
+		if (s->status != BM_OK)
+			return BM_EXIT_FAILED;
+	}
+	/* hashdeep has the names of the algorithms in its head, which all lines must have; other lines have what there is. */
+	if (style.kind != BM_MANIFEST_KIND_HASHDEEP)
+		style.algorithm_count = 0;
+	if (s->status == BM_OK)
+		s->status = bm_catalog_files_open(s->c, s->first, NULL, 0, &files, s->err);
 	while (s->status == BM_OK) {
 		s->status = bm_catalog_files_next(files, &f, s->err);
 		if (s->status != BM_OK || f == NULL)
@@ -334,7 +349,9 @@ static int show_all(struct show *s)
 		rc = export_root(s);
 	else if (s->bad > 0)
 		rc = BM_EXIT_DIFFERENT;
-	return s->status == BM_OK ? rc : BM_EXIT_FAILED;
+	if (s->status == BM_OK)
+		return rc;
+	return s->status == BM_ERR_USAGE ? BM_EXIT_USAGE : BM_EXIT_FAILED;
 }
 
 static int catalog(const struct bm_cli_options *o)

@@ -15,6 +15,7 @@
 
 #include "bm_digest.h"
 #include "bm_job.h"
+#include "bm_manifest.h"
 #include "bm_mem.h"
 #include "bm_template.h"
 #include "bm_text.h"
@@ -39,8 +40,8 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_CHOICE,
 		.offset = AT(format),
 		.arg = "FORMAT",
-		.values = bm_cli_formats,
-		.help = "gnu (default), bsd (default with several algorithms), or json lines",
+		.values = bm_manifest_formats,
+		.help = "gnu (default), bsd (for several algorithms), json, hashdeep, bagit, sfv, rclone, xxhsum",
 	},
 	{
 		.name = "tag",
@@ -166,8 +167,8 @@ static int add_algorithm(struct bm_enum_list *list, const char *text, size_t len
 	bm_escape_display_buf(shown, sizeof(shown), text, len);
 	snprintf(name, sizeof(name), "%.*s", len < sizeof(name) ? (int)len : 0, text);
 	a = bm_digest_find(name);
-	if (a != NULL) {
-		int index = (int)(a - all);
+	if (bm_digest_index(a) >= 0) {
+		int index = bm_digest_index(a);
 
 		for (size_t i = 0; i < list->count; i++)
 			if (list->items[i] == index)
@@ -190,9 +191,16 @@ static int add_algorithm(struct bm_enum_list *list, const char *text, size_t len
 	return rc;
 }
 
-static int fill_algorithms(struct bm_enum_list *list, const struct bm_cli_texts *given)
+/* Those given, or what the programs compute whose format it is. */
+static int fill_algorithms(struct bm_enum_list *list, const struct bm_cli_texts *given, int format)
 {
 	list->count = 0;
+	if (given->count == 0 && format == BM_MANIFEST_SFV)
+		return add_algorithm(list, "crc32", strlen("crc32"));
+	if (given->count == 0 && format == BM_MANIFEST_XXHSUM)
+		return add_algorithm(list, "xxh64", strlen("xxh64"));
+	if (given->count == 0 && format == BM_MANIFEST_HASHDEEP && add_algorithm(list, "md5", strlen("md5")) != 0)
+		return BM_EXIT_USAGE;
 	if (given->count == 0)
 		return add_algorithm(list, "sha256", strlen("sha256"));
 	for (size_t i = 0; i < given->count; i++) {
@@ -212,6 +220,23 @@ static int fill_algorithms(struct bm_enum_list *list, const struct bm_cli_texts 
 	return 0;
 }
 
+/* Can lines of that format hold digests of these? 0, or BM_EXIT_USAGE after it was told. */
+static int check_format(const struct bm_enum_list *algorithms, int format)
+{
+	struct bm_manifest_style style = {.nul = false};
+	const char *names[BM_CLI_COUNT(algorithms->items)];
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_buf head = {0};
+
+	for (size_t i = 0; i < algorithms->count; i++)
+		names[style.algorithm_count++] = bm_digest_algorithms(NULL)[algorithms->items[i]].name;
+	style.algorithms = names;
+	(void)bm_manifest_kind_find(bm_manifest_formats[format], &style.kind);
+	(void)!bm_manifest_put_head(&head, &style, &err);
+	bm_buf_fini(&head);
+	return err.status == BM_OK ? 0 : bm_usage_error(COMMAND, "--format: %s", err.text);
+}
+
 /* What the options say against each other; 0, or BM_EXIT_USAGE after it was told. Sets *format. */
 static int check(const struct bm_cli_options *o, const struct bm_enum_list *algorithms, int *format)
 {
@@ -220,7 +245,7 @@ static int check(const struct bm_cli_options *o, const struct bm_enum_list *algo
 	*format = o->format;
 	if (o->tag && *format >= 0 && *format != BM_MANIFEST_BSD)
 		return bm_usage_error(COMMAND, "--tag means --format bsd, but --format is \"%s\"",
-		                      bm_cli_formats[*format]);
+		                      bm_manifest_formats[*format]);
 	if (o->tag)
 		*format = BM_MANIFEST_BSD;
 	if (*format < 0)
@@ -232,13 +257,13 @@ static int check(const struct bm_cli_options *o, const struct bm_enum_list *algo
 		                      algorithms->count);
 	if (o->blocks_bytes > 0 && *format != BM_MANIFEST_JSON)
 		return bm_usage_error(COMMAND, "--blocks goes with --format json only; the format here is \"%s\"",
-		                      bm_cli_formats[*format]);
+		                      bm_manifest_formats[*format]);
 	if (o->blocks_bytes > 0 && (o->blocks_bytes < BM_HASH_BLOCKS_MIN || o->blocks_bytes > BM_HASH_BLOCKS_SIZE_MAX))
 		return bm_usage_error(COMMAND, "--blocks is %" PRIu64 " bytes; allowed: 4KiB to 1GiB", o->blocks_bytes);
 	if (o->zero && *format != BM_MANIFEST_GNU)
 		return bm_usage_error(COMMAND,
 		                      "--zero goes with GNU lines and one algorithm only; the format here is \"%s\"",
-		                      bm_cli_formats[*format]);
+		                      bm_manifest_formats[*format]);
 	if (o->from0 && o->files_from == NULL)
 		return bm_usage_error(COMMAND, "--from0 says how --files-from is written, which was not given");
 	if (o->files_from != NULL && strcmp(o->files_from, "-") == 0)
@@ -247,6 +272,8 @@ static int check(const struct bm_cli_options *o, const struct bm_enum_list *algo
 		stdin_count += strcmp(o->operands[i], "-") == 0;
 	if (stdin_count > 1)
 		return bm_usage_error(COMMAND, "standard input was given %u times; allowed: once", stdin_count);
+	if (check_format(algorithms, *format) != 0)
+		return BM_EXIT_USAGE;
 	return bm_cli_check_globs(COMMAND, o);
 }
 
@@ -316,7 +343,7 @@ static int hash(const struct bm_cli_options *o)
 		                      : o->status       ? "status"
 		                      : o->strict       ? "strict"
 		                                        : "warn");
-	rc = fill_algorithms(&algorithms, &o->algorithms);
+	rc = fill_algorithms(&algorithms, &o->algorithms, o->format);
 	if (rc == 0)
 		rc = check(o, &algorithms, &format);
 	if (rc != 0)
@@ -342,20 +369,21 @@ const struct bm_cli_command bm_cmd_hash = {
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),
 	.groups = BM_CLI_RESOURCES | BM_CLI_GENTLE | BM_CLI_RUNNING | BM_CLI_REPORT | BM_CLI_TALK | BM_CLI_FENCE,
-	.epilog = "Algorithms:\n"
-		  "  md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512\n"
-		  "  blake2b blake2s crc32 xxh64 xxh3 xxh128\n"
-		  "\n"
-		  "Examples:\n"
-		  "  bytemill hash /srv/photos > SHA256SUMS\n"
-		  "  bytemill hash -o SHA256SUMS --exclude '*.tmp' .\n"
-		  "  bytemill hash -a md5,sha256 image.iso        both in one read\n"
-		  "  bytemill hash -c --quiet SHA256SUMS\n"
-		  "  find . -newer stamp -print0 | bytemill hash --files-from - --from0\n"
-		  "\n"
-		  "Exit codes:\n"
-		  "  0 all done; 1 some files could not be read (each is named on standard error), or with --check\n"
-		  "  are not as the list says; 2 usage;\n"
-		  "  128+N ended by signal N\n",
+	.epilog =
+		"Algorithms:\n"
+		"  md5 sha1 sha224 sha256 sha384 sha512 sha512-224 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512\n"
+		"  blake2b blake2b-128 blake2b-160 blake2b-256 blake2b-384 blake2s sm3 crc32 xxh32 xxh64 xxh3 xxh128\n"
+		"\n"
+		"Examples:\n"
+		"  bytemill hash /srv/photos > SHA256SUMS\n"
+		"  bytemill hash -o SHA256SUMS --exclude '*.tmp' .\n"
+		"  bytemill hash -a md5,sha256 image.iso        both in one read\n"
+		"  bytemill hash -c --quiet SHA256SUMS\n"
+		"  find . -newer stamp -print0 | bytemill hash --files-from - --from0\n"
+		"\n"
+		"Exit codes:\n"
+		"  0 all done; 1 some files could not be read (each is named on standard error), or with --check\n"
+		"  are not as the list says; 2 usage;\n"
+		"  128+N ended by signal N\n",
 	.run = hash,
 };

@@ -27,7 +27,6 @@
 #define AT(field) offsetof(struct bm_cli_options, field)
 
 static const char *const progress_modes[] = {"auto", "always", "never", NULL};
-const char *const bm_cli_formats[] = {"gnu", "bsd", "json", NULL};
 
 static const struct bm_cli_option common[] = {
 	{

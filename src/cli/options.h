@@ -164,7 +164,4 @@ void bm_options_print_help(FILE *out, const struct bm_cli_command *c);
 /* "text: hint at --help" on stderr; returns BM_EXIT_USAGE. */
 int bm_usage_error(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Names of choices; the index is the value. */
-extern const char *const bm_cli_formats[];
-
 #endif

@@ -1,10 +1,11 @@
 /*
  * bm_digest.h - message digests and checksums behind one interface.
  *
- * md5 sha1 sha224 sha256 sha384 sha512 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512 blake2b blake2s: OpenSSL EVP,
- * each EVP_MD fetched once a process. crc32 (ISO-HDLC, as gzip, zip, SFV; 8 hex digits big endian): zlib. xxh64 xxh3
- * xxh128: libxxhash (canonical big-endian form, as xxhsum prints; xxh3 is the 64-bit one). Two messages at once, where
- * the CPU can: bm_digest_lanes.h.
+ * md5 sha1 sha224 sha256 sha384 sha512 sha512-224 sha512-256 sha3-224 sha3-256 sha3-384 sha3-512 blake2b blake2s sm3:
+ * OpenSSL EVP, each EVP_MD fetched once a process. blake2b-128 -160 -256 -384, as b2sum -l makes them, and those of all
+ * other lengths, which are found by name but not listed: blake2b.h. crc32 (ISO-HDLC, as gzip, zip, SFV; 8 hex digits big
+ * endian): zlib. xxh32 xxh64 xxh3 xxh128: libxxhash (canonical big-endian form, as xxhsum prints; xxh3 is the 64-bit
+ * one). Two messages at once, where the CPU can: bm_digest_lanes.h.
  *
  * An algorithm is a static descriptor, for any thread; a state is one computation: one thread at a time per state.
  * Nothing here blocks. In a process the first state of an OpenSSL algorithm costs about 0.5 ms, the first of each
@@ -27,7 +28,7 @@
 struct bm_digest_algorithm {
 	const char *name; /* "sha256": in options, reports, {algorithm} */
 	/* In BSD lines, as cksum -a, b2sum, xxhsum, shasum and rhash print them with --tag or --bsd, and check them:
-	 * "SHA256", "SHA512/256" (it holds a '/'), "SHA3-256", "BLAKE2b", "BLAKE2s", "CRC32", "XXH64", "XXH3",
+	 * "SHA256", "SHA512/256" (it holds a '/'), "SHA3-256", "BLAKE2b", "BLAKE2s", "SM3", "CRC32", "XXH32", "XXH64", "XXH3",
 	 * "XXH128". */
 	const char *bsd_name;
 	size_t size_bytes; /* of the digest */
@@ -35,13 +36,17 @@ struct bm_digest_algorithm {
 	int id;            /* private */
 };
 
-/* All of them, in the order of the list above; count may be NULL. After the last one stands an entry whose name is
+/* All that are listed, in the order of algorithm_values in src/step/hash.c; count may be NULL. After the last one stands an entry whose name is
  * NULL. Static. */
 const struct bm_digest_algorithm *bm_digest_algorithms(size_t *count);
 /* By name or bsd_name, case-insensitive, or by one of the other spellings in use ("sha-256", "sha2-256", "blake2b-512",
  * "sha512-256", "sha512t256", "crc-32"). NULL when unknown; name may be NULL. A digest of another length is another
- * algorithm: "BLAKE2b-256" is not found. */
+ * algorithm: "BLAKE2b-256" is not the beginning of a BLAKE2b. */
 const struct bm_digest_algorithm *bm_digest_find(const char *name);
+/* Its place in the list; -1: it is not listed (or NULL). */
+int bm_digest_index(const struct bm_digest_algorithm *a);
+/* BLAKE2b with a digest of so many bytes; NULL: there is none. */
+const struct bm_digest_algorithm *bm_digest_blake2b(size_t size_bytes);
 
 struct bm_digest;
 /* A new state, ready for update; the caller destroys it. BM_ERR_UNSUPPORTED: this OpenSSL does not offer the algorithm

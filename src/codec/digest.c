@@ -2,7 +2,8 @@
  * digest.c - see bm_digest.h.
  *
  * One table has a row for each algorithm: its public descriptor, the other spellings by which it is found, and the name
- * by which OpenSSL knows it, or NULL where zlib or libxxhash does the work.
+ * by which OpenSSL knows it, or NULL where zlib or libxxhash does the work. Short BLAKE2b are
+ * blake2b.c's; those of unusual length are found by name, but are in no list of what there is.
  *
  * What is to be saved here is time per file, for trees of small files, and time at start-up, for small jobs:
  * - EVP_MD_fetch takes locks and searches the providers by name (EVP_sha256() and its kin do so at every init), so each
@@ -40,6 +41,7 @@
 #include <xxhash.h>
 #include <zlib.h>
 
+#include "blake2b.h"
 #include "bm_error.h"
 #ifdef BM_HAVE_ISAL
 #include "isal_leave.h"
@@ -52,18 +54,26 @@ enum digest_id {
 	ID_SHA256,
 	ID_SHA384,
 	ID_SHA512,
+	ID_SHA512_224,
 	ID_SHA512_256,
 	ID_SHA3_224,
 	ID_SHA3_256,
 	ID_SHA3_384,
 	ID_SHA3_512,
 	ID_BLAKE2B,
+	ID_BLAKE2B_128,
+	ID_BLAKE2B_160,
+	ID_BLAKE2B_256,
+	ID_BLAKE2B_384,
 	ID_BLAKE2S,
+	ID_SM3,
 	ID_CRC32,
+	ID_XXH32,
 	ID_XXH64,
 	ID_XXH3,
 	ID_XXH128,
-	ID_COUNT
+	ID_COUNT,
+	ID_BLAKE2B_RARE /* of any other length: in no list */
 };
 
 static const struct bm_digest_algorithm algorithms[ID_COUNT + 1] = {
@@ -73,19 +83,45 @@ static const struct bm_digest_algorithm algorithms[ID_COUNT + 1] = {
 	{"sha256", "SHA256", 32, false, ID_SHA256},
 	{"sha384", "SHA384", 48, false, ID_SHA384},
 	{"sha512", "SHA512", 64, false, ID_SHA512},
+	{"sha512-224", "SHA512/224", 28, false, ID_SHA512_224},
 	{"sha512-256", "SHA512/256", 32, false, ID_SHA512_256},
 	{"sha3-224", "SHA3-224", 28, false, ID_SHA3_224},
 	{"sha3-256", "SHA3-256", 32, false, ID_SHA3_256},
 	{"sha3-384", "SHA3-384", 48, false, ID_SHA3_384},
 	{"sha3-512", "SHA3-512", 64, false, ID_SHA3_512},
 	{"blake2b", "BLAKE2b", 64, false, ID_BLAKE2B},
+	{"blake2b-128", "BLAKE2b-128", 16, false, ID_BLAKE2B_128},
+	{"blake2b-160", "BLAKE2b-160", 20, false, ID_BLAKE2B_160},
+	{"blake2b-256", "BLAKE2b-256", 32, false, ID_BLAKE2B_256},
+	{"blake2b-384", "BLAKE2b-384", 48, false, ID_BLAKE2B_384},
 	{"blake2s", "BLAKE2s", 32, false, ID_BLAKE2S},
+	{"sm3", "SM3", 32, false, ID_SM3},
 	{"crc32", "CRC32", 4, true, ID_CRC32},
+	{"xxh32", "XXH32", 4, false, ID_XXH32},
 	{"xxh64", "XXH64", 8, false, ID_XXH64},
 	{"xxh3", "XXH3", 8, false, ID_XXH3},
 	{"xxh128", "XXH128", 16, false, ID_XXH128},
 	{NULL, NULL, 0, false, ID_COUNT},
 };
+
+/* Those that b2sum -l makes besides, by their bytes. */
+#define B(bits)                                                                                                        \
+	{                                                                                                              \
+		"blake2b-" #bits, "BLAKE2b-" #bits, (bits) / 8, false, ID_BLAKE2B_RARE                                 \
+	}
+#define NONE                                                                                                           \
+	{                                                                                                              \
+		NULL, NULL, 0, false, ID_COUNT                                                                         \
+	}
+static const struct bm_digest_algorithm rare[64] = {
+	NONE,   B(8),   B(16),  B(24),  B(32),  B(40),  B(48),  B(56),  B(64),  B(72),  B(80),  B(88),  B(96),
+	B(104), B(112), B(120), NONE,   B(136), B(144), B(152), NONE,   B(168), B(176), B(184), B(192), B(200),
+	B(208), B(216), B(224), B(232), B(240), B(248), NONE,   B(264), B(272), B(280), B(288), B(296), B(304),
+	B(312), B(320), B(328), B(336), B(344), B(352), B(360), B(368), B(376), NONE,   B(392), B(400), B(408),
+	B(416), B(424), B(432), B(440), B(448), B(456), B(464), B(472), B(480), B(488), B(496), B(504),
+};
+#undef NONE
+#undef B
 
 #define ALIASES_MAX 4
 
@@ -100,14 +136,21 @@ static const struct {
 	[ID_SHA256] = {"SHA2-256", {"sha-256", "sha2-256"}},
 	[ID_SHA384] = {"SHA2-384", {"sha-384", "sha2-384"}},
 	[ID_SHA512] = {"SHA2-512", {"sha-512", "sha2-512"}},
+	[ID_SHA512_224] = {"SHA2-512/224", {"sha-512/224", "sha2-512/224", "sha512t224"}},
 	[ID_SHA512_256] = {"SHA2-512/256", {"sha-512/256", "sha2-512/256", "sha512t256"}},
 	[ID_SHA3_224] = {"SHA3-224", {NULL}},
 	[ID_SHA3_256] = {"SHA3-256", {NULL}},
 	[ID_SHA3_384] = {"SHA3-384", {NULL}},
 	[ID_SHA3_512] = {"SHA3-512", {NULL}},
 	[ID_BLAKE2B] = {"BLAKE2B-512", {"blake2b-512", "blake2b512"}},
+	[ID_BLAKE2B_128] = {NULL, {"blake2b128"}},
+	[ID_BLAKE2B_160] = {NULL, {"blake2b160"}},
+	[ID_BLAKE2B_256] = {NULL, {"blake2b256"}},
+	[ID_BLAKE2B_384] = {NULL, {"blake2b384"}},
 	[ID_BLAKE2S] = {"BLAKE2S-256", {"blake2s-256", "blake2s256"}},
+	[ID_SM3] = {"SM3", {NULL}},
 	[ID_CRC32] = {NULL, {"crc-32"}},
+	[ID_XXH32] = {NULL, {"xxhash32"}},
 	[ID_XXH64] = {NULL, {"xxhash64"}},
 	[ID_XXH3] = {NULL, {"xxh3-64", "xxh3_64"}},
 	[ID_XXH128] = {NULL, {"xxh3-128", "xxh3_128"}},
@@ -119,6 +162,8 @@ struct bm_digest {
 	union {
 		EVP_MD_CTX *evp;
 		uint32_t crc;
+		struct blake2b *blake2b;
+		XXH32_state_t *xxh32;
 		XXH64_state_t *xxh64;
 		XXH3_state_t *xxh3; /* XXH3 and XXH128; wants 64-byte alignment, so never embedded */
 	} u;
@@ -202,7 +247,23 @@ const struct bm_digest_algorithm *bm_digest_find(const char *name)
 			if (strcasecmp(name, details[i].aliases[k]) == 0)
 				return &algorithms[i];
 	}
+	for (size_t i = 0; i < sizeof(rare) / sizeof(rare[0]); i++)
+		if (rare[i].name != NULL && strcasecmp(name, rare[i].name) == 0)
+			return &rare[i];
 	return NULL;
+}
+
+int bm_digest_index(const struct bm_digest_algorithm *a)
+{
+	return a != NULL && a->id < ID_COUNT && a == &algorithms[a->id] ? a->id : -1;
+}
+
+const struct bm_digest_algorithm *bm_digest_blake2b(size_t size_bytes)
+{
+	for (size_t i = ID_BLAKE2B; i <= ID_BLAKE2B_384; i++)
+		if (algorithms[i].size_bytes == size_bytes)
+			return &algorithms[i];
+	return size_bytes > 0 && size_bytes < sizeof(rare) / sizeof(rare[0]) ? &rare[size_bytes] : NULL;
 }
 
 static enum bm_status openssl_failed(const struct bm_digest *d, const char *what, struct bm_error *err)
@@ -224,6 +285,20 @@ enum bm_status bm_digest_create(const struct bm_digest_algorithm *a, struct bm_d
 	d->algorithm = a;
 	switch (a->id) {
 	case ID_CRC32:
+		break;
+	case ID_BLAKE2B_128:
+	case ID_BLAKE2B_160:
+	case ID_BLAKE2B_256:
+	case ID_BLAKE2B_384:
+	case ID_BLAKE2B_RARE:
+		d->u.blake2b = malloc(sizeof(*d->u.blake2b));
+		if (d->u.blake2b == NULL)
+			status = bm_error_set_nomem(err);
+		break;
+	case ID_XXH32:
+		d->u.xxh32 = XXH32_createState();
+		if (d->u.xxh32 == NULL)
+			status = bm_error_set_nomem(err);
 		break;
 	case ID_XXH64:
 		d->u.xxh64 = XXH64_createState();
@@ -269,6 +344,16 @@ void bm_digest_destroy(struct bm_digest *d)
 	switch (d->algorithm->id) {
 	case ID_CRC32:
 		break;
+	case ID_BLAKE2B_128:
+	case ID_BLAKE2B_160:
+	case ID_BLAKE2B_256:
+	case ID_BLAKE2B_384:
+	case ID_BLAKE2B_RARE:
+		free(d->u.blake2b);
+		break;
+	case ID_XXH32:
+		(void)XXH32_freeState(d->u.xxh32);
+		break;
 	case ID_XXH64:
 		(void)XXH64_freeState(d->u.xxh64);
 		break;
@@ -290,6 +375,16 @@ enum bm_status bm_digest_reset(struct bm_digest *d, struct bm_error *err)
 	switch (d->algorithm->id) {
 	case ID_CRC32:
 		d->u.crc = 0;
+		break;
+	case ID_BLAKE2B_128:
+	case ID_BLAKE2B_160:
+	case ID_BLAKE2B_256:
+	case ID_BLAKE2B_384:
+	case ID_BLAKE2B_RARE:
+		blake2b_start(d->u.blake2b, d->algorithm->size_bytes);
+		break;
+	case ID_XXH32:
+		ok = XXH32_reset(d->u.xxh32, 0) == XXH_OK;
 		break;
 	case ID_XXH64:
 		ok = XXH64_reset(d->u.xxh64, 0) == XXH_OK;
@@ -329,6 +424,16 @@ enum bm_status bm_digest_update(struct bm_digest *d, const void *data, size_t le
 	case ID_CRC32:
 		d->u.crc = bm_crc32(d->u.crc, data, len);
 		break;
+	case ID_BLAKE2B_128:
+	case ID_BLAKE2B_160:
+	case ID_BLAKE2B_256:
+	case ID_BLAKE2B_384:
+	case ID_BLAKE2B_RARE:
+		blake2b_update(d->u.blake2b, data, len);
+		break;
+	case ID_XXH32:
+		ok = XXH32_update(d->u.xxh32, data, len) == XXH_OK;
+		break;
 	case ID_XXH64:
 		ok = XXH64_update(d->u.xxh64, data, len) == XXH_OK;
 		break;
@@ -350,6 +455,7 @@ enum bm_status bm_digest_update(struct bm_digest *d, const void *data, size_t le
 
 enum bm_status bm_digest_finish(struct bm_digest *d, uint8_t out[static BM_DIGEST_MAX_BYTES], struct bm_error *err)
 {
+	XXH32_canonical_t canonical32;
 	XXH64_canonical_t canonical64;
 	XXH128_canonical_t canonical128;
 
@@ -360,6 +466,17 @@ enum bm_status bm_digest_finish(struct bm_digest *d, uint8_t out[static BM_DIGES
 	case ID_CRC32:
 		for (unsigned i = 0; i < 4; i++)
 			out[i] = (uint8_t)(d->u.crc >> (24 - 8 * i));
+		break;
+	case ID_BLAKE2B_128:
+	case ID_BLAKE2B_160:
+	case ID_BLAKE2B_256:
+	case ID_BLAKE2B_384:
+	case ID_BLAKE2B_RARE:
+		blake2b_finish(d->u.blake2b, out);
+		break;
+	case ID_XXH32:
+		XXH32_canonicalFromHash(&canonical32, XXH32_digest(d->u.xxh32));
+		memcpy(out, canonical32.digest, sizeof(canonical32.digest));
 		break;
 	case ID_XXH64:
 		XXH64_canonicalFromHash(&canonical64, XXH64_digest(d->u.xxh64));

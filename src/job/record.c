@@ -69,7 +69,7 @@ static uint64_t algorithm_number(const char *name)
 		if (all[i].name == name)
 			return i + 1;
 	a = bm_digest_find(name);
-	return a != NULL && strcmp(a->name, name) == 0 ? (uint64_t)(a - all) + 1 : 0;
+	return a != NULL && strcmp(a->name, name) == 0 ? (uint64_t)(bm_digest_index(a) + 1) : 0;
 }
 
 static void put_algorithm(struct bm_buf *out, const char *name)

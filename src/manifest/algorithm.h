@@ -13,7 +13,7 @@
 
 struct algorithm {
 	const char *name;                         /* "sha256" "blake2b-128" "tiger" */
-	const char *bsd_name;                     /* NULL for "blake2b-128" and its kin: "BLAKE2b-128" */
+	const char *bsd_name;
 	size_t len;                               /* of a digest, in bytes */
 	const struct bm_digest_algorithm *digest; /* NULL: not in bm_digest.h */
 };

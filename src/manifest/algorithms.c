@@ -23,7 +23,6 @@ static const struct {
 	size_t len;
 	const char *alias; /* letters and digits, or NULL */
 } foreign[] = {
-	{"xxh32", "XXH32", 4, NULL},
 	{"crc32c", "CRC32C", 4, NULL},
 	{"adler32", "ADLER32", 4, NULL},
 	{"md2", "MD2", 16, NULL},
@@ -34,8 +33,6 @@ static const struct {
 	{"ripemd160", "RIPEMD160", 20, "rmd160"},
 	{"has160", "HAS-160", 20, NULL},
 	{"tiger", "TIGER", 24, NULL},
-	{"sha512-224", "SHA512/224", 28, "sha2512224"},
-	{"sm3", "SM3", 32, NULL},
 	{"blake3", "BLAKE3", 32, "b3"},
 	{"snefru256", "SNEFRU-256", 32, NULL},
 	{"shake256", "SHAKE-256", 32, NULL},
@@ -46,17 +43,6 @@ static const struct {
 	{"edonr512", "EDON-R512", 64, NULL},
 	{"whirlpool", "WHIRLPOOL", 64, NULL},
 };
-
-#define B(bits) "blake2b-" #bits
-static const char *const blake2b_names[64] = {
-	/* by bytes; 0 is not used */
-	"",     B(8),   B(16),  B(24),  B(32),  B(40),  B(48),  B(56),  B(64),  B(72),  B(80),  B(88),  B(96),
-	B(104), B(112), B(120), B(128), B(136), B(144), B(152), B(160), B(168), B(176), B(184), B(192), B(200),
-	B(208), B(216), B(224), B(232), B(240), B(248), B(256), B(264), B(272), B(280), B(288), B(296), B(304),
-	B(312), B(320), B(328), B(336), B(344), B(352), B(360), B(368), B(376), B(384), B(392), B(400), B(408),
-	B(416), B(424), B(432), B(440), B(448), B(456), B(464), B(472), B(480), B(488), B(496), B(504),
-};
-#undef B
 
 #define WORD_MAX 16 /* letters and digits of the longest name, and a few */
 
@@ -84,12 +70,15 @@ struct algorithm algorithm_get(unsigned code)
 	if (i < COUNT(foreign))
 		return (struct algorithm){foreign[i].name, foreign[i].bsd_name, foreign[i].len, NULL};
 	i -= COUNT(foreign);
-	return (struct algorithm){blake2b_names[i], NULL, i, NULL};
+	const struct bm_digest_algorithm *b = bm_digest_blake2b(i);
+	return (struct algorithm){b->name, b->bsd_name, b->size_bytes, b};
 }
 
 static unsigned code_of_blake2b(size_t bytes)
 {
-	return (unsigned)(digests().count + COUNT(foreign) + bytes);
+	int listed = bm_digest_index(bm_digest_blake2b(bytes));
+
+	return listed >= 0 ? (unsigned)listed : (unsigned)(digests().count + COUNT(foreign) + bytes);
 }
 
 static bool is_digit(char c)

@@ -240,16 +240,11 @@ static void put_name(struct bm_buf *out, const struct bm_manifest_entry *e, bool
 
 static void put_tag(struct bm_buf *out, const struct bm_manifest_digest *d)
 {
-	unsigned code = ALGORITHM_NONE;
+	unsigned code = d->algorithm == NULL ? algorithm_find(d->name, strlen(d->name)) : ALGORITHM_NONE;
 
-	if (d->algorithm == NULL)
-		code = algorithm_find(d->name, strlen(d->name));
-	if (d->algorithm != NULL)
-		bm_buf_puts(out, d->algorithm->bsd_name);
-	else if (code != ALGORITHM_NONE && algorithm_get(code).bsd_name != NULL)
-		bm_buf_puts(out, algorithm_get(code).bsd_name);
-	else
-		bm_buf_printf(out, "BLAKE2b-%zu", 8 * d->len);
+	bm_buf_puts(out, d->algorithm != NULL     ? d->algorithm->bsd_name
+	                 : code != ALGORITHM_NONE ? algorithm_get(code).bsd_name
+	                                          : d->name);
 }
 
 static void put_sum(struct bm_buf *out, const struct bm_manifest_style *s, const struct bm_manifest_entry *e,

@@ -111,7 +111,18 @@ struct bm_read_params {
 #define BM_HASH_BLOCKS_SIZE_MAX (INT64_C(1) << 30)
 /* Of one file: more blocks than these are larger ones, so that its line in a manifest stays one that can be read. */
 #define BM_HASH_BLOCKS_COUNT_MAX 65536
-enum bm_manifest_format { BM_MANIFEST_GNU, BM_MANIFEST_BSD, BM_MANIFEST_JSON };
+/* In this order in options and in bm_manifest_formats; each is the kind of that name, see bm_manifest_kind_find. */
+enum bm_manifest_format {
+	BM_MANIFEST_GNU,
+	BM_MANIFEST_BSD,
+	BM_MANIFEST_JSON,
+	BM_MANIFEST_HASHDEEP,
+	BM_MANIFEST_BAGIT,
+	BM_MANIFEST_SFV,
+	BM_MANIFEST_RCLONE,
+	BM_MANIFEST_XXHSUM
+};
+extern const char *const bm_manifest_formats[]; /* their names; NULL-terminated */
 struct bm_hash_params {
 	struct bm_enum_list algorithms; /* indices into bm_digest_algorithms() */
 	char *manifest;                 /* template, "-", or NULL: only in the report */

@@ -7,6 +7,9 @@
  * The name in a line is, where the job does not say: the output that the next copy or write (before any further change of
  * the bytes) makes, relative to the manifest's directory, where it lies below that; else {path}. So "sha256sum -c"
  * beside the manifest just works.
+ *
+ * Some kinds of lines cannot hold every name (hashdeep has no way to write a line feed). Such a file is told and is not in
+ * the manifest; all others are, and the job has failed.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -34,6 +37,9 @@ struct hash_shared {
 	char *manifest_path[DIGEST_SET_MAX];
 	struct bm_sink *manifest[DIGEST_SET_MAX];
 	struct bm_buf lines[DIGEST_SET_MAX]; /* not written yet */
+	enum bm_manifest_kind kind;          /* of p->format */
+	const char *names[DIGEST_SET_MAX];   /* of the algorithms */
+	uint64_t refused;                    /* files that their lines cannot hold */
 	bool has_mtime;                      /* the file that a name stands for has the input's */
 	bool is_live;                        /* a person watches: each line is written at once */
 	struct bm_template *name;            /* NULL: {path}, or as given */
@@ -130,6 +136,20 @@ static enum bm_status manifest_path(struct hash_shared *hs, size_t i, bool *each
 	return status;
 }
 
+/* What lines of manifest m are like. hashdeep has the names of the algorithms in its head; other lines have what there is,
+ * and it is not looked for. */
+static struct bm_manifest_style style_of(const struct hash_shared *hs, size_t m)
+{
+	bool each = hs->manifest_count > 1;
+	struct bm_manifest_style s = {.kind = hs->kind, .nul = hs->p->null};
+
+	if (s.kind != BM_MANIFEST_KIND_HASHDEEP)
+		return s;
+	s.algorithms = hs->names + (each ? m : 0);
+	s.algorithm_count = each ? 1 : hs->set.count;
+	return s;
+}
+
 static enum bm_status prepare_manifests(struct hash_shared *hs, struct bm_error *err)
 {
 	enum bm_status status = BM_OK;
@@ -142,6 +162,14 @@ static enum bm_status prepare_manifests(struct hash_shared *hs, struct bm_error 
 	for (size_t i = 0; i < (each ? hs->set.count : 1) && status == BM_OK; i++) {
 		status = manifest_path(hs, i, &each, err);
 		hs->manifest_count = i + 1;
+	}
+	(void)bm_manifest_kind_find(bm_manifest_formats[hs->p->format], &hs->kind);
+	for (size_t i = 0; i < hs->set.count; i++)
+		hs->names[i] = hs->set.algorithms[i]->name;
+	for (size_t i = 0; i < hs->manifest_count && status == BM_OK; i++) {
+		struct bm_manifest_style s = style_of(hs, i);
+
+		status = bm_manifest_put_head(&hs->lines[i], &s, err);
 	}
 	return status;
 }
@@ -231,6 +259,17 @@ static enum bm_status manifest_flush(struct hash_shared *hs, size_t i, struct bm
 	return status;
 }
 
+/* A name that lines of manifest m cannot hold: told once, and counted. */
+static enum bm_status refuse(struct hash_shared *hs, size_t m, struct bm_error *err)
+{
+	if (m == 0) {
+		hs->ctx->tell(hs->ctx->tell_arg, err);
+		hs->refused++;
+	}
+	bm_error_clear(err);
+	return BM_OK;
+}
+
 static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, struct bm_error *err)
 {
 	struct hash_shared *hs = shared;
@@ -249,8 +288,11 @@ static enum bm_status hash_emit(void *shared, const struct bm_file_result *r, st
 	for (size_t m = 0; m < hs->manifest_count && status == BM_OK; m++) {
 		const struct bm_digest_algorithm *only = hs->manifest_count > 1 ? hs->set.algorithms[m] : NULL;
 
-		status = bm_step_put_manifest(&hs->lines[m], hs->p->format, hs->p->null, r, hs->set.index, only, name,
-		                              hs->has_mtime, err);
+		struct bm_manifest_style style = style_of(hs, m);
+
+		status = bm_step_put_manifest(&hs->lines[m], &style, r, hs->set.index, only, name, hs->has_mtime, err);
+		if (status == BM_ERR_UNSUPPORTED)
+			status = refuse(hs, m, err);
 		if (status == BM_OK && (hs->is_live || hs->lines[m].len >= MANIFEST_BUFFER))
 			status = manifest_flush(hs, m, err);
 	}
@@ -283,6 +325,10 @@ static enum bm_status hash_finish(void *shared, bool good, struct bm_error *err)
 		*err = own;
 		failed = status;
 	}
+	if (failed == BM_OK && good && hs->refused > 0)
+		failed = bm_error_set(err, BM_ERR_FAILED, NULL,
+		                      "the manifest is without %" PRIu64 " file%s, whose name%s it cannot hold",
+		                      hs->refused, hs->refused == 1 ? "" : "s", hs->refused == 1 ? "" : "s");
 	return failed;
 }
 
@@ -338,22 +384,45 @@ const struct bm_step_ops bm_hash_ops = {
 
 /* As bm_digest_algorithms(), in that order: tests/unit/test_jobs.c compares them. */
 static const char *const algorithm_values[] = {
-	"md5",      "sha1",     "sha224",  "sha256",  "sha384", "sha512", "sha512-256", "sha3-224", "sha3-256",
-	"sha3-384", "sha3-512", "blake2b", "blake2s", "crc32",  "xxh64",  "xxh3",       "xxh128",   NULL,
+	"md5",         "sha1",        "sha224",      "sha256",   "sha384",   "sha512",  "sha512-224",
+	"sha512-256",  "sha3-224",    "sha3-256",    "sha3-384", "sha3-512", "blake2b", "blake2b-128",
+	"blake2b-160", "blake2b-256", "blake2b-384", "blake2s",  "sm3",      "crc32",   "xxh32",
+	"xxh64",       "xxh3",        "xxh128",      NULL,
 };
 _Static_assert(BM_LENGTH(algorithm_values) - 1 <= BM_LENGTH(((struct bm_enum_list *)NULL)->items),
                "every algorithm at once must fit in a list");
 
-static const char *const manifest_format_values[] = {
-	[BM_MANIFEST_GNU] = "gnu",
-	[BM_MANIFEST_BSD] = "bsd",
-	[BM_MANIFEST_JSON] = "json",
-	NULL,
-};
+/* What the kind of manifest says against the algorithms. */
+static void check_format(const struct bm_hash_params *h, bool each, bm_step_report_fn *report, void *ctx)
+{
+	struct bm_manifest_style s = {.nul = h->null};
+	const char *names[DIGEST_SET_MAX];
+	enum bm_status status = BM_OK;
+	struct bm_error err;
+	struct bm_buf head = {0};
+
+	for (size_t i = 0; i < h->algorithms.count && i < DIGEST_SET_MAX; i++)
+		names[s.algorithm_count++] = bm_digest_algorithms(NULL)[h->algorithms.items[i]].name;
+	bm_error_clear(&err);
+	(void)bm_manifest_kind_find(bm_manifest_formats[h->format], &s.kind);
+	s.algorithms = names;
+	for (size_t i = 0; each && i < h->algorithms.count && status == BM_OK; i++) {
+		s.algorithms = &names[i];
+		s.algorithm_count = 1;
+		status = bm_manifest_put_head(&head, &s, &err);
+	}
+	if (!each)
+		status = bm_manifest_put_head(&head, &s, &err);
+	if (status != BM_OK)
+		report(ctx, "format", err.text, NULL);
+	bm_buf_fini(&head);
+}
 
 static void check_hash(const union bm_step_params *p, bm_step_report_fn *report, void *ctx)
 {
 	const struct bm_hash_params *h = &p->hash;
+	bool each = h->manifest != NULL &&
+	            (bm_step_placeholders(h->manifest, BM_STEP_MANIFEST_PLACEHOLDERS) & BM_PH_ALGORITHM) != 0;
 
 	if (h->null && h->format != BM_MANIFEST_GNU)
 		report(ctx, "null",
@@ -366,13 +435,14 @@ static void check_hash(const union bm_step_params *p, bm_step_report_fn *report,
 		               : "only lines in json format can hold the digests of blocks: set format to \"json\"",
 		       NULL);
 	/* A GNU line does not say which algorithm made it: mixed in one file, no checker can tell them apart. */
-	if (h->manifest != NULL && h->format == BM_MANIFEST_GNU && h->algorithms.count > 1 &&
-	    !(bm_step_placeholders(h->manifest, BM_STEP_MANIFEST_PLACEHOLDERS) & BM_PH_ALGORITHM))
+	if (h->manifest != NULL && h->format == BM_MANIFEST_GNU && h->algorithms.count > 1 && !each)
 		report(ctx, "manifest",
 		       "lines in gnu format do not name their algorithm, so several algorithms cannot share a "
 		       "manifest: put "
 		       "{algorithm} in its path, or set format to \"bsd\" or \"json\"",
 		       NULL);
+	if (h->manifest != NULL && !h->null)
+		check_format(h, each, report, ctx);
 }
 
 static const struct bm_option hash_options[] = {
@@ -398,10 +468,11 @@ static const struct bm_option hash_options[] = {
 		.type = BM_OPTION_ENUM,
 		.offset = offsetof(struct bm_hash_params, format),
 		.default_json = "\"gnu\"",
-		.values = manifest_format_values,
+		.values = bm_manifest_formats,
 		.help = "gnu: as sha256sum writes; bsd: as cksum and sha256sum --tag write, names the algorithm; "
 			"json: an object "
-			"a line",
+			"a line; hashdeep, bagit, sfv, rclone, xxhsum: as these write and check them; hashdeep takes "
+			"md5, sha1 and sha256, sfv crc32, xxhsum its own, bagit and rclone any one",
 	},
 	{
 		.name = "name",

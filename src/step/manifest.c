@@ -10,19 +10,19 @@
 #include "bm_manifest.h"
 #include "bm_step.h"
 
-static const enum bm_manifest_kind kinds[] = {
-	[BM_MANIFEST_GNU] = BM_MANIFEST_KIND_GNU,
-	[BM_MANIFEST_BSD] = BM_MANIFEST_KIND_BSD,
-	[BM_MANIFEST_JSON] = BM_MANIFEST_KIND_JSON,
+const char *const bm_manifest_formats[] = {
+	[BM_MANIFEST_GNU] = "gnu",           [BM_MANIFEST_BSD] = "bsd",       [BM_MANIFEST_JSON] = "json",
+	[BM_MANIFEST_HASHDEEP] = "hashdeep", [BM_MANIFEST_BAGIT] = "bagit",   [BM_MANIFEST_SFV] = "sfv",
+	[BM_MANIFEST_RCLONE] = "rclone",     [BM_MANIFEST_XXHSUM] = "xxhsum", NULL,
 };
 
-enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, const struct bm_file_result *r,
-                                    unsigned step, const struct bm_digest_algorithm *only, const char *name,
-                                    bool with_mtime, struct bm_error *err)
+enum bm_status bm_step_put_manifest(struct bm_buf *out, const struct bm_manifest_style *style,
+                                    const struct bm_file_result *r, unsigned step,
+                                    const struct bm_digest_algorithm *only, const char *name, bool with_mtime,
+                                    struct bm_error *err)
 {
 	struct bm_manifest_digest digests[BM_MANIFEST_DIGESTS_MAX];
 	struct bm_manifest_entry e = {.name = name, .name_len = strlen(name), .digests = digests};
-	struct bm_manifest_style style = {.kind = kinds[format], .nul = nul};
 
 	for (size_t i = 0; i < r->digest_count && e.digest_count < BM_MANIFEST_DIGESTS_MAX; i++) {
 		const struct bm_file_digest *d = &r->digests[i];
@@ -36,7 +36,7 @@ enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, co
 		e.has_size = true;
 		e.size_bytes = d->length;
 	}
-	for (size_t i = 0; i < r->blocks_count && format == BM_MANIFEST_JSON; i++) {
+	for (size_t i = 0; i < r->blocks_count && style->kind == BM_MANIFEST_KIND_JSON; i++) {
 		const struct bm_file_blocks *b = &r->blocks[i];
 
 		if (b->step != step)
@@ -51,5 +51,5 @@ enum bm_status bm_step_put_manifest(struct bm_buf *out, int format, bool nul, co
 	}
 	e.has_mtime = with_mtime && r->has_mtime;
 	e.mtime_ns = r->mtime_ns;
-	return bm_manifest_put_entry(out, &style, &e, err);
+	return bm_manifest_put_entry(out, style, &e, err);
 }

@@ -80,7 +80,7 @@ static inline void check_full(const struct bm_jobs *jobs)
 	assert_false(a->steps[0].p.read.newer_than.is_set);
 
 	assert_int_equal(a->steps[1].p.hash.algorithms.count, 2);
-	assert_int_equal(a->steps[1].p.hash.algorithms.items[0], 13);
+	assert_int_equal(a->steps[1].p.hash.algorithms.items[0], 19);
 	assert_int_equal(a->steps[1].p.hash.algorithms.items[1], 0);
 	assert_string_equal(a->steps[1].p.hash.manifest, "/base/s/{algorithm}");
 	assert_string_equal(a->steps[1].p.hash.name, "{path}");

@@ -54,6 +54,10 @@ static const struct known {
           "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
           "cfe6a48622e2f5e1affc7b15326e014872e0a6674d9855a0e2ba3db447b8a7d9"
           "eff55866fb47359db88b9976d576a4cfe5d0438918f605a3c944c051eeb0d13a"}},
+	{"sha512-224",
+         {"6ed0dd02806fa89e25de060c19d3ac86cabb87d6a0ddd05c333b84f4",
+          "4634270f707b6a54daae7530460842e20e37ed265ceee9a43e8924aa",
+          "7cc498276cc6a3c85bc41eaaf51ceec5c5e8e97f3a9bfd2c7ced408f"}},
 	{"sha512-256",
          {"c672b8d1ef56ed28ab87c3622c5114069bdd3ad7b8f9737498d0c01ecef0967a",
           "53048e2681941ef99b2e29b76b4c7dabe4c2d0c634fc6d46e0e2f13107e7af23",
@@ -87,11 +91,29 @@ static const struct known {
           "7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923",
           "561d4ad34fb8881adfb048483aec5588236f9a95c171df728c51f62b33245ce9"
           "45223804689e7597494aa2f9792b9d9c2fe7a000f966635e84041c453a75639f"}},
+	{"blake2b-128",
+         {"cae66941d9efbd404e4d88758ea67670", "cf4ab791c62b8d2b2109c90275287816", "4dc159a1644041f8f2bf67e2e6981932"}},
+	{"blake2b-160",
+         {"3345524abf6bbe1809449224b5972c41790b6cf2", "384264f676f39536840523f284921cdc68b6846b",
+          "3ecf7a0c155097623fcafd3cabc53141538f32c7"}},
+	{"blake2b-256",
+         {"0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8",
+          "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319",
+          "79ecb86e8a181ddcc78fc884409b9cc22444cc6aca5f3883de4bbdcff5b8d59a"}},
+	{"blake2b-384",
+         {"b32811423377f52d7862286ee1a72ee540524380fda1724a6f25d7978c6fd3244a6caf0498812673c5e05ef583825100",
+          "6f56a82c8e7ef526dfe182eb5212f7db9df1317e57815dbda46083fc30f54ee6c66ba83be64b302d7cba6ce15bb556f4",
+          "03ccabdd04cf12a01822357ee865acdfb262066422c258e51bd7031f67d7f193f1ee78bca70d091c2618f74934826381"}},
 	{"blake2s",
          {"69217a3079908094e11121d042354a7c1f55b6482ca1a51e1b250dfd1ed0eef9",
           "508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982",
           "8fe0a7dc5d6c98a7d34287104c6cd8446737cdbda6a7e676228ff2729ed2f9e4"}},
+	{"sm3",
+         {"1ab21d8355cfa17f8e61194831e81a8f22bec8c728fefb747ed035eb5082aa2b",
+          "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0",
+          "0854d15b93cf5fb36200a4944c651716f85df058d674d41c377b7599b5016f08"}},
 	{"crc32", {"00000000", "352441c2", "93f5988c"}},
+	{"xxh32", {"02cc5d05", "32d153ff", "e247979d"}},
 	{"xxh64", {"ef46db3751d8e999", "44bc2cf5ad770999", "8b0aa76231600c40"}},
 	{"xxh3", {"2d06800538d394c2", "78af5f94892f3950", "34b8c95aba0c0fa3"}},
 	{"xxh128",
@@ -258,6 +280,10 @@ static void test_find(void **state)
 		{"SHA2-512/256", "sha512-256"},
 		{"SHA-512/256", "sha512-256"},
 		{"BLAKE2B-512", "blake2b"},
+		{"BLAKE2b-256", "blake2b-256"},
+		{"blake2b-504", "blake2b-504"},
+		{"sha512-224", "sha512-224"},
+		{"XXH32", "xxh32"},
 		{"BLAKE2s", "blake2s"},
 		{"BLAKE2S-256", "blake2s"},
 		{"CRC-32", "crc32"},
@@ -265,9 +291,8 @@ static void test_find(void **state)
 		{"XXH128", "xxh128"},
 		{"SHA3-512", "sha3-512"},
 	};
-	static const char *const unknown[] = {"",           "sha",     "sha25",       "sha2567",
-	                                      "sha 256",    " sha256", "blake2b-256", "blake3",
-	                                      "sha512-224", "crc32c",  "xxh32",       "sha3"};
+	static const char *const unknown[] = {"",           "sha",         "sha25",  "sha2567",   "sha 256", " sha256",
+	                                      "blake2b-12", "blake2b-520", "blake3", "blake2b-0", "crc32c",  "sha3"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -280,6 +305,37 @@ static void test_find(void **state)
 		if (bm_digest_find(unknown[i]) != NULL)
 			fail_msg("\"%s\" is found", unknown[i]);
 	assert_null(bm_digest_find(NULL));
+	assert_int_equal(bm_digest_index(bm_digest_find("sha1")), 1);
+	assert_int_equal(bm_digest_index(bm_digest_find("blake2b-504")), -1);
+	assert_int_equal(bm_digest_index(NULL), -1);
+}
+
+/* Each length is a function of its own, listed or not, and the longest one is OpenSSL's. */
+static void test_blake2b(void **state)
+{
+	uint8_t data[PATTERN_BYTES];
+	char hex[HEX_BYTES];
+
+	(void)state;
+	fill_pattern(data, sizeof(data));
+	assert_null(bm_digest_blake2b(0));
+	assert_null(bm_digest_blake2b(65));
+	assert_ptr_equal(bm_digest_blake2b(64), bm_digest_find("blake2b"));
+	for (size_t bytes = 1; bytes <= 64; bytes++) {
+		const struct bm_digest_algorithm *a = bm_digest_blake2b(bytes);
+		struct bm_digest *d = create(a);
+
+		assert_int_equal(a->size_bytes, bytes);
+		assert_ptr_equal(bm_digest_find(a->name), a);
+		assert_ptr_equal(bm_digest_find(a->bsd_name), a);
+		if (bytes == 1) /* b2sum -l 8 */
+			assert_string_equal(digest_hex(a, d, data, sizeof(data), hex), "33");
+		if (bytes == 63) /* b2sum -l 504 */
+			assert_string_equal(
+				digest_hex(a, d, data, sizeof(data), hex),
+				"c0d3c30db9df101ea86a7c51452b646af424b249359273a49a543207c66d8e6132d47d3d3ff6aafabb2a4e41fb572797bb3f36d48221ba026e5791abf33ea3");
+		bm_digest_destroy(d);
+	}
 }
 
 /* ---- values ---- */
@@ -378,13 +434,13 @@ static void test_size_written(void **state)
 static void test_crc32_combine(void **state)
 {
 	uint8_t data[PATTERN_BYTES];
-	const uint32_t whole = 0x00000000u + (uint32_t)strtoul(known[13].hex[2], NULL, 16);
+	const uint32_t whole = 0x00000000u + (uint32_t)strtoul(known[19].hex[2], NULL, 16);
 	const uint64_t period = 0xffffffffu;
 	const uint32_t a = 0xcbf43926u;
 	const uint32_t b = 0x352441c2u;
 
 	(void)state;
-	assert_string_equal(known[13].name, "crc32");
+	assert_string_equal(known[19].name, "crc32");
 	fill_pattern(data, sizeof(data));
 	assert_int_equal(bm_crc32(0, "123456789", 9), 0xcbf43926); /* the catalogue's check value */
 	assert_int_equal(bm_crc32(0x1234, NULL, 0), 0x1234);
@@ -429,16 +485,23 @@ static struct program programs[] = {
 	{"sha256", "sha256sum", "sha256sum", "cksum --strict -c", "cksum"},
 	{"sha384", "sha384sum", "sha384sum", "sha384sum --strict -c", "sha384sum"},
 	{"sha512", "sha512sum", "sha512sum", "cksum --strict -c", "cksum"},
+	{"sha512-224", "openssl", "openssl dgst -r -sha512-224", "shasum --strict -c", "shasum"},
 	{"sha512-256", "openssl", "openssl dgst -r -sha512-256", "shasum --strict -c", "shasum"},
 	{"sha3-224", "openssl", "openssl dgst -r -sha3-224", "rhash -c", "rhash"},
 	{"sha3-256", "openssl", "openssl dgst -r -sha3-256", "rhash -c", "rhash"},
 	{"sha3-384", "openssl", "openssl dgst -r -sha3-384", "rhash -c", "rhash"},
 	{"sha3-512", "openssl", "openssl dgst -r -sha3-512", "rhash -c", "rhash"},
 	{"blake2b", "b2sum", "b2sum", "b2sum --strict -c", "b2sum"},
+	{"blake2b-128", "b2sum", "b2sum -l 128", "b2sum --strict -c", "b2sum"},
+	{"blake2b-160", "b2sum", "b2sum -l 160", "b2sum --strict -c", "b2sum"},
+	{"blake2b-256", "b2sum", "b2sum -l 256", "b2sum --strict -c", "b2sum"},
+	{"blake2b-384", "b2sum", "b2sum -l 384", "b2sum --strict -c", "b2sum"},
 	{"blake2s", "openssl", "openssl dgst -r -blake2s256", "rhash -c", "rhash"},
+	{"sm3", "openssl", "openssl dgst -r -sm3", "cksum --strict -c", "cksum"},
 	{"crc32", "python3",
          "python3 -c 'import sys,zlib\nfor n in sys.argv[1:]: print(\"%08x\" % zlib.crc32(open(n, \"rb\").read()))'",
          "rhash -c", "rhash"},
+	{"xxh32", "xxhsum", "xxhsum -q -H0", "xxhsum --strict -c", "xxhsum"},
 	{"xxh64", "xxhsum", "xxhsum -q -H1", "xxhsum --strict -c", "xxhsum"},
 	{"xxh3", "xxhsum", "xxhsum -q -H3", "xxhsum --strict -c", "xxhsum"},
 	{"xxh128", "xxhsum", "xxhsum -q -H2", "xxhsum --strict -c", "xxhsum"},
@@ -568,15 +631,11 @@ static void test_program_checks_bsd_lines(void **state)
 int main(void)
 {
 	static const struct CMUnitTest own[] = {
-		cmocka_unit_test(test_fips),
-		cmocka_unit_test(test_first_use_in_threads),
-		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_find),
-		cmocka_unit_test(test_known_answers),
-		cmocka_unit_test(test_cuts_and_reuse),
-		cmocka_unit_test(test_finished_wants_reset),
-		cmocka_unit_test(test_size_written),
-		cmocka_unit_test(test_crc32_combine),
+		cmocka_unit_test(test_fips),           cmocka_unit_test(test_first_use_in_threads),
+		cmocka_unit_test(test_table),          cmocka_unit_test(test_find),
+		cmocka_unit_test(test_blake2b),        cmocka_unit_test(test_known_answers),
+		cmocka_unit_test(test_cuts_and_reuse), cmocka_unit_test(test_finished_wants_reset),
+		cmocka_unit_test(test_size_written),   cmocka_unit_test(test_crc32_combine),
 	};
 	struct CMUnitTest others[2 * PROGRAM_COUNT];
 	char names[2 * PROGRAM_COUNT][48];
