@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_text.h"
 
@@ -123,6 +124,22 @@ static enum bm_status find_root(struct bm_audit_catalog *a, struct bm_error *err
 	return status == BM_OK ? look_at_place(a, shown, err) : status;
 }
 
+/* Those of the files on record, which are compared by what they have, besides the one for new files. */
+static enum bm_status find_algorithms(struct bm_audit_catalog *a, struct bm_error *err)
+{
+	const char *names[AUDIT_CATALOG_ALGORITHMS - 1];
+	size_t count = 0;
+	enum bm_status status =
+		bm_catalog_root_algorithms(a->c, a->root.id, names, AUDIT_CATALOG_ALGORITHMS - 1, &count, err);
+
+	if (status == BM_OK && count == 1 && a->o.algorithm == NULL && bm_digest_find(names[0]) != NULL)
+		a->algorithms[0] = names[0];
+	for (size_t i = 0; status == BM_OK && i < count; i++)
+		if (strcmp(names[i], a->algorithms[0]) != 0 && bm_digest_find(names[i]) != NULL)
+			a->algorithms[a->source.algorithm_count++] = names[i];
+	return status;
+}
+
 static enum bm_status find_limits(struct bm_audit_catalog *a, struct bm_error *err)
 {
 	const struct bm_audit_catalog_options *o = &a->o;
@@ -161,12 +178,11 @@ enum bm_status bm_audit_catalog_create(const struct bm_audit_catalog_options *o,
 	bm_error_clear(&a->error);
 	(void)pthread_mutex_init(&a->lock, NULL);
 	a->algorithms[0] = o->algorithm != NULL ? o->algorithm : DEFAULT_ALGORITHM;
-	a->algorithms[1] = DEFAULT_ALGORITHM;
 	a->source = (struct bm_known_source){
 		.ctx = a,
 		.name = "the catalog",
 		.algorithms = a->algorithms,
-		.algorithm_count = strcmp(a->algorithms[0], DEFAULT_ALGORITHM) == 0 ? 1 : 2,
+		.algorithm_count = 1,
 		.next = audit_catalog_next,
 		.found = audit_catalog_found,
 		.settled = audit_catalog_settled,
@@ -179,6 +195,8 @@ enum bm_status bm_audit_catalog_create(const struct bm_audit_catalog_options *o,
 	status = bm_catalog_open(&co, &a->c, err);
 	if (status == BM_OK)
 		status = find_root(a, err);
+	if (status == BM_OK)
+		status = find_algorithms(a, err);
 	if (status == BM_OK)
 		status = find_limits(a, err);
 	if (status == BM_OK)

@@ -23,12 +23,14 @@ struct part {
 	struct bm_catalog_progress p;
 };
 
+#define AUDIT_CATALOG_ALGORITHMS 8
+
 struct bm_audit_catalog {
 	struct bm_audit_catalog_options o;
 	struct bm_catalog *c;
 	struct bm_catalog_root root;
 	struct bm_known_source source;
-	const char *algorithms[2];
+	const char *algorithms[AUDIT_CATALOG_ALGORITHMS]; /* that may occur; the first one is for new files */
 	char gone[256];
 	int64_t started_ns, before_ns;
 	uint64_t deadline_ms; /* 0: none */

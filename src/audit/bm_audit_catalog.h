@@ -28,7 +28,7 @@ struct bm_audit_catalog;
 struct bm_audit_catalog_options {
 	const char *dir;       /* of the catalog: absolute */
 	const char *root;      /* the directory as given */
-	const char *algorithm; /* of new files; NULL: sha256 */
+	const char *algorithm; /* of new files; NULL: the one that all others are of, else sha256 */
 	bool follow;
 	bool is_partial; /* not all of the root is looked at: patterns */
 	bool new_place;  /* the root may be on another file system than before, and belongs there from now on */

@@ -12,7 +12,7 @@
 #define ALGORITHM_NONE 0xffu /* no code is that large; 7 bits hold a code */
 
 struct algorithm {
-	const char *name;                         /* "sha256" "blake2b-128" "tiger" */
+	const char *name; /* "sha256" "blake2b-128" "tiger" */
 	const char *bsd_name;
 	size_t len;                               /* of a digest, in bytes */
 	const struct bm_digest_algorithm *digest; /* NULL: not in bm_digest.h */

@@ -417,8 +417,26 @@ run_bm audit --catalog tree -a blake2b --older-than 0
 expect_exit 0
 expect_count ok 9
 run_bm audit --catalog tree --older-than 0
-expect_exit 1
-expect_listed <<<'not-checked  more: its digest is blake2b: --algorithm blake2b'
+expect_exit 0
+expect_count ok 9
+# Every file by what is on record of it; one that has only moved, too.
+mv tree/more tree/renamed
+run_bm audit --catalog tree --older-than 0 -a blake2b
+expect_exit 0
+expect_count moved 1
+[ "$("$BYTEMILL" catalog --export --format bsd | cut -d' ' -f1 | sort -u | tr '\n' ' ')" = 'BLAKE2b SHA256 ' ] || fail "algorithms"
+# Where all are of one algorithm, new files are, too.
+rm -rf "$BYTEMILL_STATE"
+run_bm audit --catalog tree -a md5
+expect_exit 0
+echo newer >tree/newer
+mv tree/renamed tree/more
+run_bm audit --catalog tree --older-than 0
+expect_exit 0
+expect_count ok 8
+expect_count moved 1
+expect_count new 1
+[ "$("$BYTEMILL" catalog --export --format bsd | cut -d' ' -f1 | sort -u)" = MD5 ] || fail "new files have another algorithm"
 
 # ---- a dry run changes nothing; there is no catalog yet
 
