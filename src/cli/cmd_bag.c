@@ -7,7 +7,6 @@
  */
 #include "commands.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,11 +15,13 @@
 #include <unistd.h>
 
 #include "bag_place.h"
+#include "bag_target.h"
 #include "bm_audit.h"
 #include "bm_bag.h"
 #include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_job.h"
+#include "bm_sink.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
@@ -42,7 +43,7 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_TEXT,
 		.offset = AT(bag_to),
 		.arg = "TARGET",
-		.help = "leave DIR as it is and make the bag at TARGET, which must be empty or not there",
+		.help = "leave DIR as it is, make the bag at TARGET: new, empty, or begun by a run that was stopped",
 	},
 	{
 		.name = "info",
@@ -69,6 +70,7 @@ struct bag {
 	struct bm_bag_writer *writer; /* making */
 	struct bm_bag_check check;    /* validating */
 	bool is_made;
+	bool replaces; /* the files of an earlier run */
 	uint64_t failed;
 };
 
@@ -230,6 +232,8 @@ static struct bm_job *make_job(const struct bag *b)
 		ok = p != NULL && !to.oom;
 		if (ok)
 			p->write.to = bm_buf_take(&to);
+		if (ok && b->replaces)
+			p->write.if_exists = BM_EXISTS_REPLACE;
 		bm_buf_fini(&to);
 	}
 	if (ok)
@@ -278,56 +282,36 @@ static int validate(struct bag *b)
 	return rc;
 }
 
-/* 0, or the exit code after it was told. */
-static int make_target(const char *to)
-{
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_buf data = {0};
-	struct dirent *e;
-	bool is_empty = true;
-	DIR *d;
-	int rc = BM_EXIT_USAGE;
-
-	if (mkdir(to, 0777) != 0 && errno != EEXIST) {
-		(void)bm_error_set_errno(&err, errno, to, "the directory cannot be made");
-		goto out;
-	}
-	d = opendir(to);
-	if (d == NULL) {
-		(void)bm_error_set_errno(&err, errno, to, "the directory cannot be read");
-		goto out;
-	}
-	while ((e = readdir(d)) != NULL)
-		is_empty = is_empty && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0);
-	closedir(d);
-	bm_buf_printf(&data, "%s/data", to);
-	if (!is_empty)
-		(void)bm_error_set(&err, BM_ERR_EXISTS, to, "the directory is not empty: a bag is made in a new one");
-	else if (data.oom)
-		(void)bm_error_set_nomem(&err);
-	else if (mkdir(data.data, 0777) != 0)
-		(void)bm_error_set_errno(&err, errno, to, "data cannot be made in it");
-	else
-		rc = 0;
-out:
-	if (err.status != BM_OK)
-		bm_console_say_error(&err);
-	bm_buf_fini(&data);
-	return rc;
-}
-
 static int make_there(struct bag *b)
 {
 	struct bm_error err = BM_ERROR_INIT;
-	int rc = b->o->dry_run ? 0 : make_target(b->o->bag_to);
+	struct bag_target t = {.mark = -1};
+	int rc = BM_EXIT_USAGE;
 
-	if (rc != 0)
-		return rc;
-	if (!b->o->dry_run && bm_bag_writer_create(b->o->bag_to, b->algorithms, b->count, &b->writer, &err) != BM_OK) {
-		bm_console_say_error(&err);
-		return BM_EXIT_USAGE;
+	if (b->o->dry_run)
+		return drive(b, make_job(b));
+	if (bag_target_begin(b->o->bag_to, b->dir, &t, &err) != BM_OK) {
+		rc = err.status == BM_ERR_CONFLICT ? BM_EXIT_BUSY : BM_EXIT_USAGE;
+		goto out;
 	}
-	return drive(b, make_job(b));
+	if (t.resumes)
+		bm_console_tell(bm_console_unless(b->o->quiet), BM_CONSOLE_PLAIN, "%s",
+		                t.is_complete ? "an earlier run has made it"
+		                              : "going on where an earlier run was stopped");
+	b->replaces = t.resumes;
+	if (!t.is_complete) {
+		if (bm_bag_writer_create(b->o->bag_to, b->algorithms, b->count, &b->writer, &err) != BM_OK)
+			goto out;
+		rc = drive(b, make_job(b));
+		if (!b->is_made)
+			goto out;
+	}
+	rc = bag_target_end(b->o->bag_to, &t, &err) == BM_OK ? BM_EXIT_DONE : BM_EXIT_FAILED;
+out:
+	if (err.status != BM_OK)
+		bm_console_say_error(&err);
+	bag_target_fini(&t);
+	return rc;
 }
 
 static int make_in_place(struct bag *b)
@@ -467,7 +451,7 @@ const struct bm_cli_command bm_cmd_bag = {
 	.about =
 		"Makes DIR a bag where it is (its files go into DIR/data by renames, once all were read), or with --to\n"
 		"makes one elsewhere, in the same single read that digests the files. Without bagit.txt, which is\n"
-		"written last, it is no bag yet: run again, it goes on. With --validate: compares a bag with all its\n"
+		"written last, it is no bag yet: run again, both ways go on. With --validate: compares a bag with all its\n"
 		"manifests, reading each file once.",
 	.options = options,
 	.option_count = BM_CLI_COUNT(options),

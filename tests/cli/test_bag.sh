@@ -127,6 +127,63 @@ diff -r before killed/data || fail "killed: the payload is another"
 says 0 killed
 [ ! -e killed/.bytemill.bag ] || fail "killed: the stage is left"
 
+# ---- elsewhere, stopped: the next run goes on, at whatever state, and what is not its own stays as it is ----
+for delay in 002 004 008 012 016 020 030; do
+	timeout -s KILL "0.$delay" "$BYTEMILL" bag src --to there -a sha256 -q 2> /dev/null || true
+	[ ! -e there/bagit.txt ] || break
+done
+run_bm bag src --to there -a sha256
+[ "$status" = 0 ] || [ -e there/bagit.txt ] || fail "there: $(cat "$stderr")"
+diff -r before there/data || fail "there: the payload is another"
+says 0 there
+expect_no_temp there
+[ ! -e there/.bytemill.bag ] || fail "there: the mark is left"
+# All that a run may have left: tag files, temporary ones, half of the payload, an older version of a file.
+mkdir -p half/data/d
+: > half/.bytemill.bag
+echo 'half a line' > half/manifest-sha512.txt
+echo 'half a line' > half/bag-info.txt
+echo old > half/data/one
+: > half/data/d/.bytemill-20200101T000000.000000Z-1-1.tmp
+: > half/.bytemill-bag-1.tmp
+run_bm bag src --to half -a sha256
+expect_exit 0
+expect_stderr_match 'going on where'
+diff -r before half/data || fail "half: the payload is another"
+says 0 half
+foreign_says valid half
+expect_no_temp half
+[ ! -e half/.bytemill.bag ] && [ ! -e half/manifest-sha512.txt ] || fail "half: not all of the earlier run is gone"
+# Killed between the last two steps.
+: > half/.bytemill.bag
+run_bm bag src --to half -a sha256
+expect_exit 0
+expect_stderr_match 'has made it'
+[ ! -e half/.bytemill.bag ] || fail "half: the mark is left"
+says 0 half
+# Files that the bag is not to have: nothing is removed, and they are named.
+rm half/bagit.txt
+: > half/.bytemill.bag
+echo mine > half/data/d/mine
+run_bm bag src --to half -a sha256
+expect_exit 2
+expect_stderr_match 'half/data/d/mine'
+[ "$(cat half/data/d/mine)" = mine ] || fail "a file was removed"
+rm half/data/d/mine
+echo mine > half/mine
+run_bm bag src --to half -a sha256
+expect_exit 2
+expect_stderr_match 'mine is in it'
+rm half/mine
+exec 9>>half/.bytemill.bag
+flock 9
+run_bm bag src --to half -a sha256 9>&-
+expect_exit 4
+exec 9>&-
+run_bm bag src --to half -a sha256
+expect_exit 0
+says 0 half
+
 # ---- links can be in no manifest: nothing is moved; elsewhere they are left out ----
 cp -a src linked
 ln -s one linked/link
