@@ -30,6 +30,7 @@
 #include "bm_text.h"
 
 #define DAY_MS ((uint64_t)24 * 3600 * 1000)
+#define DAY_NS (INT64_C(24) * 3600 * 1000000000)
 #define DEFAULT_ALGORITHM "sha256"
 
 /* ---- the beginning ---- */
@@ -140,6 +141,12 @@ static enum bm_status find_algorithms(struct bm_audit_catalog *a, struct bm_erro
 	return status;
 }
 
+static int64_t earliest(int64_t a, int64_t b, int64_t c)
+{
+	a = a < b ? a : b;
+	return a < c ? a : c;
+}
+
 static enum bm_status find_limits(struct bm_audit_catalog *a, struct bm_error *err)
 {
 	const struct bm_audit_catalog_options *o = &a->o;
@@ -157,6 +164,8 @@ static enum bm_status find_limits(struct bm_audit_catalog *a, struct bm_error *e
 	status = bm_catalog_coverage(a->c, a->root.id, &a->started_ns, 1, sum, err);
 	if (status == BM_OK && o->percent > 0)
 		a->due_budget = sum->all.bytes / 100 * o->percent + sum->all.bytes % 100 * o->percent / 100;
+	if (status == BM_OK && !a->is_limited)
+		a->at_once_ns = earliest(a->before_ns, a->root.audited_ns + 1, sum->oldest_ns + DAY_NS);
 	for (size_t i = 0; i < 4; i++)
 		a->source.has_files = a->source.has_files || sum->state[i].files > 0;
 	free(sum);

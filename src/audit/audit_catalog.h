@@ -33,6 +33,7 @@ struct bm_audit_catalog {
 	const char *algorithms[AUDIT_CATALOG_ALGORITHMS]; /* that may occur; the first one is for new files */
 	char gone[256];
 	int64_t started_ns, before_ns;
+	int64_t at_once_ns;   /* what was verified before that is read during the walk; 0: nothing */
 	uint64_t deadline_ms; /* 0: none */
 	uint64_t due_budget;  /* bytes; UINT64_MAX: no limit */
 	bool is_limited;

@@ -303,6 +303,18 @@ done
 run_bm audit --catalog tree --format json
 jq -r 'select(.type != "summary") | "\(.path) \(.verdict)"' "$stdout" >found
 expect_bytes 'what is due after 30 days' found <(printf '%s ok\n' f6 f5 f4 f3)
+# Those of one day are of one age, and read as the walk comes by them; but what was verified since the last complete audit
+# comes last, so that one that is always stopped gets on.
+fresh
+query "UPDATE files SET verified = verified - 3600000000000 * 5"
+query "UPDATE files SET verified = verified - 3600000000000 * 7 WHERE path = CAST('f4' AS BLOB)"
+query "UPDATE files SET verified = verified + 3600000000000 * 4 WHERE path = CAST('f1' AS BLOB)"
+query "UPDATE files SET verified = verified + 3600000000000 * 3 WHERE path = CAST('f2' AS BLOB)"
+query 'UPDATE roots SET audited = audited - 3600000000000 * 4'
+run_bm audit --catalog tree --older-than 0 --format json
+jq -r 'select(.type != "summary") | "\(.path) \(.verdict)"' "$stdout" >found
+[ "$(tail -n 2 found | tr '\n' ' ')" = 'f2 ok f1 ok ' ] && [ "$(wc -l <found)" = 8 ] || fail "of one day: $(cat found)"
+head -n 6 found | LC_ALL=C sort | cmp - <(head -n 6 found) || fail "not as the walk comes by: $(cat found)"
 fresh
 for i in 1 2 3 4 5 6; do
 	query "UPDATE files SET verified = verified - $i * 86400000000000 * 10 WHERE path = CAST('f$i' AS BLOB)"
