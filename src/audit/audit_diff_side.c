@@ -56,6 +56,17 @@ static void note_algorithms(struct side *s, const struct bm_manifest_entry *e)
 	}
 }
 
+static void say_stripped(struct side *s)
+{
+	char shown[200];
+
+	bm_buf_reset(&s->fault);
+	bm_buf_printf(&s->fault, "%s: its names begin with %s/, and are taken for names below that", s->shown,
+	              bm_escape_display_buf(shown, sizeof(shown), s->map.strip, strlen(s->map.strip)));
+	if (!s->fault.oom)
+		s->diff->o->on_message(s->diff->o->ctx, s->fault.data);
+}
+
 static bool on_entry(void *ctx, struct bm_manifest_entry *e)
 {
 	struct side *s = ctx;
@@ -63,8 +74,12 @@ static bool on_entry(void *ctx, struct bm_manifest_entry *e)
 
 	if (e->is_unterminated)
 		s->unterminated = e->line;
+	if (!s->has_entry && bm_name_map_look(&s->map, e->name, e->name_len))
+		say_stripped(s);
+	s->has_entry = true;
 	switch (bm_name_map_apply(&s->map, e->name, e->name_len, &e->name, &e->name_len)) {
 	case BM_NAME_TAKEN:
+	case BM_NAME_OUTSIDE:
 		break;
 	case BM_NAME_NOMEM:
 		s->oom = true;
@@ -88,6 +103,15 @@ static void on_bad_line(void *ctx, uint64_t line, const char *fault)
 
 	s->diff->sum->bad_lines++;
 	s->diff->o->on_bad_line(s->diff->o->ctx, s->shown, line, fault);
+}
+
+/* Of which directory it is what the catalog has; NULL: it is a manifest. */
+static const char *catalog_root(const struct side *s)
+{
+	const size_t prefix = strlen(BM_AUDIT_DIFF_CATALOG);
+
+	return s->diff->o->state != NULL && strncmp(s->path, BM_AUDIT_DIFF_CATALOG, prefix) == 0 ? s->path + prefix
+	                                                                                         : NULL;
 }
 
 /* What a manifest's lines would say. */
@@ -116,13 +140,18 @@ enum bm_status diff_side_load(struct side *s, bool is_reread, struct bm_error *e
 		.ctx = s,
 		.is_reread = is_reread,
 	};
-	const size_t prefix = strlen(BM_AUDIT_DIFF_CATALOG);
+	const struct side *other = s == &s->diff->now ? &s->diff->before : &s->diff->now;
 	struct bm_manifest_reader *r = NULL;
-	enum bm_status status;
+	enum bm_status status = BM_OK;
 
-	if (s->diff->o->state != NULL && strncmp(s->path, BM_AUDIT_DIFF_CATALOG, prefix) == 0)
-		return load_catalog(s, s->path + prefix, err);
-	s->map.allow_unsafe = true; /* nothing is opened by these names */
+	if (catalog_root(s) != NULL)
+		return load_catalog(s, catalog_root(s), err);
+	/* The names on record are those below the root; nothing is opened by any. */
+	if (catalog_root(other) != NULL)
+		status = bm_name_map_init(&s->map, catalog_root(other), NULL, true, err);
+	s->map.allow_unsafe = true;
+	if (status != BM_OK)
+		return status;
 	if (strcmp(s->path, "-") == 0)
 		status = bm_manifest_open_fd(STDIN_FILENO, "standard input", NULL, &r, err);
 	else

@@ -43,6 +43,7 @@ struct side {
 	struct diff_catalog *catalog; /* or this */
 	struct bm_name_map map;
 	struct bm_buf fault;
+	bool has_entry;
 	uint64_t unterminated; /* line; 0: none */
 	bool oom;
 	/* By length, of digests that say what they are: the guess for that length, and any other. */

@@ -384,6 +384,21 @@ run_bm diff --state "$state" catalog:one catalog:one
 expect_exit 0
 run_bm diff --state "$state" catalog:one one.sums
 expect_exit 0
+# A list that begins with the directory, as given or absolute; names that do not are other files.
+"$BYTEMILL" hash -q one >one.given
+"$BYTEMILL" hash -q "$PWD/one" >one.absolute
+for list in one.given one.absolute; do
+	run_bm diff --state "$state" catalog:one $list
+	expect_exit 0
+	expect_count ok 11
+	run_bm diff --state "$state" $list "catalog:$PWD/one"
+	[ "$list" = one.given ] || expect_exit 0
+done
+echo "$(printf '%064d' 7)  elsewhere" >>one.given
+run_bm diff --state "$state" catalog:one one.given
+expect_exit 3
+expect_count ok 11
+expect_count new 1
 run_bm diff --state "$state" catalog:one catalog:two
 expect_exit 3
 expect_count moved 1
