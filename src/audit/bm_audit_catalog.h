@@ -19,8 +19,12 @@
 #ifndef BM_AUDIT_CATALOG_H
 #define BM_AUDIT_CATALOG_H
 
+#include <stdio.h>
+
 #include "bm_catalog_files.h"
 #include "bm_known.h"
+#include "bm_manifest.h"
+#include "bm_mem.h"
 
 struct bm_audit_catalog;
 
@@ -69,6 +73,14 @@ enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete
 /* After finish: bm_catalog_coverage of the root; nothing (out zeroed) where nothing is on record. */
 enum bm_status bm_audit_catalog_coverage(struct bm_audit_catalog *a, const int64_t *since_ns, size_t count,
                                          struct bm_catalog_coverage *out, struct bm_error *err) BM_NODISCARD;
+/* After finish: the lines of all files that are on record as not well, in a JSON manifest, with what they should be. */
+enum bm_status bm_audit_catalog_put_bad(struct bm_audit_catalog *a, FILE *to, struct bm_error *err) BM_NODISCARD;
 void bm_audit_catalog_destroy(struct bm_audit_catalog *a); /* NULL is fine */
+
+/* Appends the line of a file on record to a manifest; JSON lines have the digests of blocks, too. blocks is scratch.
+ * BM_ERR_USAGE, BM_ERR_UNSUPPORTED: as of bm_manifest_put_entry, it cannot have one; else the catalog's errors. */
+enum bm_status bm_audit_catalog_put_line(struct bm_catalog *c, int64_t root, const struct bm_catalog_file *f,
+                                         const struct bm_manifest_style *style, struct bm_buf *blocks,
+                                         struct bm_buf *out, struct bm_error *err) BM_NODISCARD;
 
 #endif

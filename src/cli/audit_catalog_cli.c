@@ -12,10 +12,12 @@
  */
 #include "audit_catalog_cli.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_repair_cli.h"
 #include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_audit_catalog.h"
@@ -26,6 +28,7 @@
 #include "bm_job.h"
 #include "bm_lock.h"
 #include "bm_state.h"
+#include "bm_temp.h"
 #include "bm_text.h"
 #include "commands.h"
 #include "console.h"
@@ -47,6 +50,10 @@ struct audit {
 	struct bm_audit_printer *printer;
 	struct bm_audit_html *page;
 	struct bm_audit_catalog *catalog;
+	struct bm_cli_repair
+		*repair; /* NULL: none; it takes what is on record of damaged files for its manifest, ... */
+	FILE *records;   /* ... which is written here when the audit is over */
+	FILE *report;    /* NULL: none, or it is the page */
 };
 
 static void on_file(void *ctx, const struct bm_file_result *file)
@@ -55,6 +62,8 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 
 	bm_audit_print_file(a->printer, file);
 	bm_audit_html_file(a->page, file);
+	if (a->repair != NULL)
+		bm_cli_repair_file(a->repair, file);
 }
 
 /* ---- the end ---- */
@@ -101,6 +110,43 @@ static void say_stats(const struct audit *a, const struct bm_summary *sum, const
 	bm_buf_fini(&text);
 }
 
+/* False: something failed, and that was told. */
+static bool run_repair(struct audit *a, bool good, struct bm_summary *judged)
+{
+	struct bm_error err = BM_ERROR_INIT;
+
+	if (!good) {
+		bm_console_say(BM_CONSOLE_WARNING, "nothing was repaired, since the audit is not complete");
+		return false;
+	}
+	if (bm_audit_catalog_put_bad(a->catalog, a->records, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		return false;
+	}
+	return bm_cli_repair_run(a->repair, &(struct bm_cli_repair_to){a->report, a->page}, judged);
+}
+
+/* Before the audit: what it will find is to be repaired from the copy. 0, or BM_EXIT_USAGE after it was told. */
+static int begin_repair(struct audit *a)
+{
+	struct bm_audit_options ao = {.root = a->root, .kind = BM_MANIFEST_KIND_JSON};
+	unsigned verdicts = a->only & (BM_AUDIT_BIT(BM_VERDICT_ROTTED) | BM_AUDIT_BIT(BM_VERDICT_MISSING));
+	struct bm_error err = BM_ERROR_INIT;
+	char name[40];
+
+	if (a->o->repair_from == NULL)
+		return 0;
+	a->records = bm_temp_file();
+	if (a->records == NULL) {
+		(void)bm_error_set_errno(&err, errno, NULL, "no temporary file can be made");
+		bm_console_say_error(&err);
+		return BM_EXIT_USAGE;
+	}
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fileno(a->records));
+	ao.manifest = name;
+	return bm_cli_repair_create(a->o, &ao, verdicts, &a->repair);
+}
+
 static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, int rc)
 {
 	struct audit *a = ctx;
@@ -109,6 +155,8 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	struct bm_audit_catalog_stats stats;
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_summary judged = *sum;
+	bool is_told = a->repair != NULL && a->format == BM_AUDIT_TABLE; /* what is repaired comes behind it */
+	bool is_whole = true;
 	uint64_t limited;
 
 	(void)rc;
@@ -121,14 +169,20 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	limited = stats.cut + stats.carried;
 	judged.verdicts[BM_VERDICT_NOT_CHECKED] -=
 		limited < judged.verdicts[BM_VERDICT_NOT_CHECKED] ? limited : judged.verdicts[BM_VERDICT_NOT_CHECKED];
+	if (is_told)
+		is_whole = bm_audit_print_end(a->printer, bm_run_id(run), sum);
+	if (a->repair != NULL)
+		good = run_repair(a, good, &judged) && good;
 	if (bm_audit_any_of(&judged, left) && !sum->cancelled)
 		rc = BM_EXIT_DIFFERENT;
 	else
 		rc = good && !bm_audit_any_of(&judged, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
 	rc = bm_audit_write_page(a->page, run, sum, a->catalog, rc);
-	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE)
+	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE && !is_told)
 		return rc; /* cron: nothing to say */
-	if (!bm_audit_print_end(a->printer, bm_run_id(run), sum)) {
+	if (!is_told)
+		is_whole = bm_audit_print_end(a->printer, bm_run_id(run), sum);
+	if (!is_whole) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory: some files are not in the list");
 		rc = rc == BM_EXIT_DONE ? BM_EXIT_FAILED : rc;
 	}
@@ -156,8 +210,10 @@ static int check(struct audit *a)
 	if (o->blocks_bytes > 0 && (o->blocks_bytes < BM_HASH_BLOCKS_MIN || o->blocks_bytes > BM_HASH_BLOCKS_SIZE_MAX))
 		return bm_usage_error(COMMAND, "--blocks is %" PRIu64 " bytes; allowed: 4KiB to 1GiB, or 0: none",
 		                      o->blocks_bytes);
-	if (o->repair_from != NULL)
-		return bm_usage_error(COMMAND, "--repair-from wants a manifest with digests, not --catalog");
+	if (o->repair_from != NULL && o->dry_run)
+		return bm_usage_error(
+			COMMAND,
+			"--dry-run reads no file with --catalog, so it cannot say what --repair-from would do");
 	if (o->under.count > 0 && o->include.count > 0)
 		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
 	for (size_t i = 0; i < o->under.count; i++)
@@ -312,6 +368,7 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 		.no_totals = true,
 		.report_is_own = bm_audit_html_wanted(o->report),
 		.on_file = on_file,
+		.report = &a.report,
 		.finish = finish,
 		.ctx = &a,
 	};
@@ -327,6 +384,10 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 	if (bm_state_dir(o->state, &a.dir, &err) != BM_OK ||
 	    bm_audit_catalog_root(o->operands[0], &a.root, &err) != BM_OK)
 		goto fail;
+	rc = begin_repair(&a);
+	if (rc != 0)
+		goto out;
+	rc = BM_EXIT_USAGE;
 	if (!o->dry_run) {
 		rc = take_lock(&a);
 		if (rc != 0)
@@ -352,6 +413,9 @@ out:
 	bm_jobs_destroy(jobs);
 	bm_audit_catalog_destroy(a.catalog);
 	bm_lock_destroy(a.lock);
+	bm_cli_repair_destroy(a.repair);
+	if (a.records != NULL)
+		fclose(a.records);
 	free(a.dir);
 	free(a.root);
 	return rc;

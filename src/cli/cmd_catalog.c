@@ -16,7 +16,6 @@
 
 #include "bm_audit_catalog.h"
 #include "bm_catalog_files.h"
-#include "bm_digest.h"
 #include "bm_error.h"
 #include "bm_manifest.h"
 #include "bm_state.h"
@@ -240,40 +239,20 @@ static bool show_root(void *ctx, const struct bm_catalog_root *r)
 /* False: the line's kind cannot hold the name, which was told. */
 static bool put_line(struct show *s, const struct bm_manifest_style *style, const struct bm_catalog_file *f)
 {
-	const struct bm_digest_algorithm *known = bm_digest_find(f->algorithm);
-	struct bm_manifest_digest d = {
-		.algorithm = known, .name = f->algorithm, .bytes = f->digest, .len = f->digest_len};
-	struct bm_manifest_entry e = {
-		.name = f->path,
-		.name_len = f->path_len,
-		.digests = &d,
-		.digest_count = f->digest_len > 0,
-		.has_size = true,
-		.size_bytes = f->size,
-		.has_mtime = true,
-		.mtime_ns = f->mtime_ns,
-	};
 	struct bm_error err = BM_ERROR_INIT;
 	char shown[200];
+	enum bm_status status = bm_audit_catalog_put_line(s->c, s->first, f, style, &s->blocks, &s->line, &err);
 
-	bm_buf_reset(&s->blocks);
-	if (f->block_bytes > 0 && known != NULL && style->kind == BM_MANIFEST_KIND_JSON) {
-		s->status = bm_catalog_blocks_get(s->c, s->first, f->path, f->path_len, true, &e.blocks.size_bytes,
-		                                  &s->blocks, s->err);
-		if (s->status != BM_OK)
-			return true; /* told in the end */
-		e.blocks.algorithm = known;
-		e.blocks.name = f->algorithm;
-		e.blocks.bytes = (const uint8_t *)s->blocks.data;
-		e.blocks.digest_len = known->size_bytes;
-		e.blocks.count = s->blocks.len / known->size_bytes;
-		e.has_blocks = e.blocks.count > 0;
-	}
-	if (bm_manifest_put_entry(&s->line, style, &e, &err) == BM_OK)
+	if (status == BM_OK)
 		return true;
-	bm_console_say(BM_CONSOLE_ERROR, "%s: %s", bm_escape_display_buf(shown, sizeof(shown), f->path, f->path_len),
-	               err.text);
-	return false;
+	if (status == BM_ERR_USAGE || status == BM_ERR_UNSUPPORTED) {
+		bm_console_say(BM_CONSOLE_ERROR, "%s: %s",
+		               bm_escape_display_buf(shown, sizeof(shown), f->path, f->path_len), err.text);
+		return false;
+	}
+	*s->err = err;
+	s->status = status;
+	return true; /* told in the end */
 }
 
 static int export_root(struct show *s)

@@ -241,8 +241,6 @@ repair --only new
 expect_exit 2
 run_bm audit sums.json tree --repair-from nowhere
 expect_exit 2
-run_bm audit --catalog tree --repair-from good
-expect_exit 2
 
 # ---- killed
 
