@@ -89,13 +89,19 @@ static bool keep_missing(struct bm_audit_catalog *a, const struct bm_catalog_fil
 	return true;
 }
 
+/* Put on record by an audit that did not come to its end, or did not look at everything: what is missing may be it. */
+static bool may_be_stray(const struct bm_audit_catalog *a, const struct bm_catalog_file *f)
+{
+	return f->state == BM_CATALOG_OK && f->first_seen_ns > a->root.audited_ns && f->first_seen_ns < a->started_ns;
+}
+
 static bool add_stray(void *ctx, size_t index, int64_t root, const struct bm_catalog_file *f)
 {
 	struct bm_audit_catalog *a = ctx;
 
 	(void)index;
 	(void)root;
-	if (f->state == BM_CATALOG_OK && f->first_seen_ns > a->root.audited_ns && f->first_seen_ns < a->started_ns) {
+	if (may_be_stray(a, f)) {
 		bm_buf_put(&a->strays, f->path, f->path_len);
 		bm_buf_putc(&a->strays, '\0');
 	}
@@ -146,6 +152,30 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 		return BM_KNOWN_EXTRA;
 	}
 	return BM_KNOWN_END;
+}
+
+/* Was it given as a stray? They are in byte order. */
+static bool is_stray(const struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+{
+	size_t from = 0, to = a->strays.len;
+
+	if (to == 0 || !may_be_stray(a, row))
+		return false;
+	while (from < to) {
+		size_t at = from + (to - from) / 2;
+		int order;
+
+		while (at > from && a->strays.data[at - 1] != '\0')
+			at--;
+		order = strcmp(row->path, a->strays.data + at);
+		if (order == 0)
+			return true;
+		if (order < 0)
+			to = at;
+		else
+			from = at + strlen(a->strays.data + at) + 1;
+	}
+	return false;
 }
 
 /* A record without an entry in the walk: it is missing, or it stands behind a link that is not followed, and is then
@@ -208,7 +238,7 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 			return BM_KNOWN_FAILED;
 		if (row == NULL)
 			return BM_KNOWN_END;
-		if (is_due_at_once(a, row) || !ask->takes(ask->arg, row->path, row->path_len))
+		if (is_due_at_once(a, row) || !ask->takes(ask->arg, row->path, row->path_len) || is_stray(a, row))
 			continue;
 		/* A million may follow: they are but counted. */
 		if (a->due_bytes >= a->due_budget || audit_catalog_time_is_out(a)) {

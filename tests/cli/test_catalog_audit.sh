@@ -192,6 +192,20 @@ expect_listed <<<'moved       d/g6 (was f6)'
 expect_exported
 run_bm audit --catalog tree
 expect_stdout <<<'ok                                 0'
+# Where it is due as well, it is read and told of once.
+fresh
+mv tree/f6 tree/d/g6
+mv tree/f5 tree/d/g5
+run_bm audit -q --catalog tree --exclude 'f*'
+expect_exit 0
+run_bm audit --catalog tree --older-than 0
+expect_exit 0
+expect_count ok 6
+expect_listed <<-'END'
+	moved       d/g5 (was f5)
+	moved       d/g6 (was f6)
+END
+expect_exported
 
 # All at once, the same at any number of threads.
 for j in 1 8; do
