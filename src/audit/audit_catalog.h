@@ -9,6 +9,7 @@
 
 #include "bm_audit.h"
 #include "bm_audit_catalog.h"
+#include "bm_time.h"
 
 struct missing {
 	uint8_t digest[64];
@@ -62,11 +63,6 @@ struct bm_audit_catalog {
 	pthread_mutex_t lock;  /* error */
 	struct bm_error error; /* the catalog's first one while the job ran */
 };
-
-static inline int64_t audit_catalog_ns(struct timespec t)
-{
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* After the root is known: what was read in part, and whether there are blocks at all. */
 enum bm_status audit_catalog_blocks_load(struct bm_audit_catalog *a, struct bm_error *err) BM_NODISCARD;

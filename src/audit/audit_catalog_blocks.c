@@ -56,9 +56,8 @@ bool audit_catalog_time_is_out(const struct bm_audit_catalog *a)
 
 bool audit_catalog_is_same(const struct bm_catalog_file *f, const struct stat *st)
 {
-	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == f->size &&
-	       audit_catalog_ns(st->st_mtim) == f->mtime_ns && audit_catalog_ns(st->st_ctim) == f->ctime_ns &&
-	       (uint64_t)st->st_ino == f->inode && !f->is_unsettled;
+	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == f->size && bm_time_ns(st->st_mtim) == f->mtime_ns &&
+	       bm_time_ns(st->st_ctim) == f->ctime_ns && (uint64_t)st->st_ino == f->inode && !f->is_unsettled;
 }
 
 /* ---- what was read in part ---- */
@@ -159,7 +158,7 @@ static bool is_valid(const struct bm_catalog_progress *p, const struct bm_catalo
                      const char *algorithm)
 {
 	return p->size == (uint64_t)st->st_size && p->inode == (uint64_t)st->st_ino &&
-	       p->mtime_ns == audit_catalog_ns(st->st_mtim) && p->ctime_ns == audit_catalog_ns(st->st_ctim) &&
+	       p->mtime_ns == bm_time_ns(st->st_mtim) && p->ctime_ns == bm_time_ns(st->st_ctim) &&
 	       strcmp(p->algorithm, algorithm) == 0 && p->block_bytes > 0 && p->next_block > 0 &&
 	       p->next_block <= (p->size - 1) / p->block_bytes && (row == NULL || p->started_ns > row->verified_ns);
 }
@@ -316,8 +315,8 @@ void audit_catalog_progress(void *ctx, const struct bm_known_progress *k)
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_catalog_progress p = {
 		.size = (uint64_t)k->st->st_size,
-		.mtime_ns = audit_catalog_ns(k->st->st_mtim),
-		.ctime_ns = audit_catalog_ns(k->st->st_ctim),
+		.mtime_ns = bm_time_ns(k->st->st_mtim),
+		.ctime_ns = bm_time_ns(k->st->st_ctim),
 		.inode = (uint64_t)k->st->st_ino,
 		.algorithm = k->algorithm,
 		.block_bytes = k->block_bytes,

@@ -48,8 +48,8 @@ static enum bm_status put(struct bm_audit_catalog *a, const struct bm_known_foun
 	if (f->blocks != NULL)
 		blocks.digest_len = bm_digest_find(f->algorithm)->size_bytes;
 	file.size = (uint64_t)f->st->st_size;
-	file.mtime_ns = audit_catalog_ns(f->st->st_mtim);
-	file.ctime_ns = audit_catalog_ns(f->st->st_ctim);
+	file.mtime_ns = bm_time_ns(f->st->st_mtim);
+	file.ctime_ns = bm_time_ns(f->st->st_ctim);
 	file.inode = (uint64_t)f->st->st_ino;
 	return bm_catalog_file_put(a->c, a->root.id, &file, f->blocks != NULL ? &blocks : NULL, err);
 }

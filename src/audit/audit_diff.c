@@ -21,6 +21,7 @@
 #include "audit_diff_side.h"
 #include "bm_error.h"
 #include "bm_text.h"
+#include "bm_time.h"
 #include "verify_join.h"
 
 static int compare_names(const struct side *a, const struct side *b)
@@ -78,8 +79,7 @@ static bool same_mtime(const struct facts *a, const struct facts *b)
 {
 	int64_t x = a->mtime_ns, y = b->mtime_ns;
 
-	/* Manifests of other programs may have whole seconds only. */
-	return x == y || ((x % 1000000000 == 0 || y % 1000000000 == 0) && x / 1000000000 == y / 1000000000);
+	return bm_time_is_as_noted(x, y) || bm_time_is_as_noted(y, x);
 }
 
 static enum bm_verdict say_wrong(struct diff *d, const struct digest *a, const struct digest *b, struct bm_error *why)

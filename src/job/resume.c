@@ -363,7 +363,7 @@ static bool put_outputs(struct job_run *j, const struct bm_file_result *r, struc
 		out.path_len = s->done_paths.len - start;
 		bm_buf_putc(&s->done_paths, '\0');
 		out.size = (uint64_t)st.st_size;
-		out.mtime_ns = resume_ns(st.st_mtim);
+		out.mtime_ns = bm_time_ns(st.st_mtim);
 		out.inode = (uint64_t)st.st_ino;
 		bm_buf_put(&s->done_outputs, &out, sizeof(out));
 	}
@@ -383,7 +383,7 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 	d.size = (uint64_t)f->source_id.size;
 	d.inode = (uint64_t)f->source_id.ino;
 	d.mtime_ns = f->mtime_ns;
-	d.ctime_ns = resume_ns(f->source_ctime);
+	d.ctime_ns = bm_time_ns(f->source_ctime);
 	d.done_ns = bm_catalog_now();
 	bm_buf_reset(&s->done_outputs);
 	bm_buf_reset(&s->done_digests);

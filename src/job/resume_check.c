@@ -19,7 +19,7 @@
 
 static bool is_same(const struct stat *st, uint64_t size, int64_t mtime_ns, uint64_t inode)
 {
-	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == size && resume_ns(st->st_mtim) == mtime_ns &&
+	return S_ISREG(st->st_mode) && (uint64_t)st->st_size == size && bm_time_ns(st->st_mtim) == mtime_ns &&
 	       (uint64_t)st->st_ino == inode;
 }
 

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "bm_catalog_done.h"
+#include "bm_time.h"
 #include "path_set.h"
 #include "resume.h"
 
@@ -46,17 +47,12 @@ struct known {
 	max_align_t bytes[];
 };
 
-static inline int64_t resume_ns(struct timespec t)
-{
-	return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
-}
-
 static inline int64_t resume_now(clockid_t clock)
 {
 	struct timespec t;
 
 	clock_gettime(clock, &t);
-	return resume_ns(t);
+	return bm_time_ns(t);
 }
 
 /* ---- resume_check.c ---- */

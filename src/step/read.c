@@ -16,6 +16,7 @@
 
 #include "bm_error.h"
 #include "bm_glob.h"
+#include "bm_time.h"
 #include "bm_url.h"
 #include "http.h"
 #include "read_url.h"
@@ -85,7 +86,7 @@ static enum bm_fill_result read_open(struct read_shared *rs, struct bm_file *f, 
 	f->has_mtime = bm_source_is_regular(f->source);
 	f->source_id = bm_file_id_of(st);
 	f->source_ctime = st->st_ctim;
-	f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+	f->mtime_ns = bm_time_ns(st->st_mtim);
 	for (size_t i = 1; i < f->plan->step_count; i++) {
 		const struct bm_step_ops *ops = f->plan->job->steps[i].kind->ops;
 

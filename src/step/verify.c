@@ -22,6 +22,7 @@
 
 #include "bm_error.h"
 #include "bm_text.h"
+#include "bm_time.h"
 #include "step_internal.h"
 #include "verify.h"
 #include "verify_join.h"
@@ -118,8 +119,8 @@ static enum bm_status verify_opened(void *shared, struct bm_file *f, const struc
 	if (!vf->is_listed)
 		return verify_blocks_open(vs, f, vf, st, err);
 	vf->is_touched = (uint64_t)st->st_size != vf->size_bytes || f->mtime_ns != vf->mtime_ns ||
-	                 (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec != vf->ctime_ns ||
-	                 (uint64_t)st->st_ino != vf->inode || vf->is_unsettled;
+	                 bm_time_ns(st->st_ctim) != vf->ctime_ns || (uint64_t)st->st_ino != vf->inode ||
+	                 vf->is_unsettled;
 	/* With blocks it is read all the same: they say how much of it is as it was. */
 	if (vf->has_size && vs->p->known == NULL && !vs->p->always_read && !vf->has_blocks && f->has_mtime &&
 	    (uint64_t)st->st_size != vf->size_bytes) {
@@ -158,17 +159,10 @@ static const struct verify_digest *find_wrong(const struct verify_file *vf)
 	return NULL;
 }
 
-static bool same_mtime(const struct verify_file *vf, const struct bm_file *f)
-{
-	/* Manifests of other programs may have whole seconds only. */
-	return vf->mtime_ns == f->mtime_ns ||
-	       (vf->mtime_ns % 1000000000 == 0 && vf->mtime_ns / 1000000000 == f->mtime_ns / 1000000000);
-}
-
 static bool is_as_before(const struct bm_file *f, const struct verify_file *vf)
 {
-	return vf->has_mtime && f->has_mtime && same_mtime(vf, f) && vf->has_size && vf->size_bytes == vf->d.length &&
-	       !vf->is_unsettled;
+	return vf->has_mtime && f->has_mtime && bm_time_is_as_noted(vf->mtime_ns, f->mtime_ns) && vf->has_size &&
+	       vf->size_bytes == vf->d.length && !vf->is_unsettled;
 }
 
 static enum bm_verdict say_wrong(const struct verify_shared *vs, const struct bm_file *f, const struct verify_file *vf,

@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "bm_error.h"
+#include "bm_time.h"
 #include "step_internal.h"
 #include "verify.h"
 
@@ -46,7 +47,7 @@ static int64_t now_ns(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return bm_time_ns(t);
 }
 
 /* What was done before does not count. */
@@ -61,8 +62,7 @@ static void begin_anew(struct bm_known_blocks *plan)
 static bool is_same_file(const struct bm_known_blocks *plan, const struct stat *st)
 {
 	return (uint64_t)st->st_size == plan->file_bytes && (uint64_t)st->st_ino == plan->inode &&
-	       (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec == plan->mtime_ns &&
-	       (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec == plan->ctime_ns;
+	       bm_time_ns(st->st_mtim) == plan->mtime_ns && bm_time_ns(st->st_ctim) == plan->ctime_ns;
 }
 
 static enum bm_status fetch(struct verify_shared *vs, const struct bm_file *f, const struct verify_blocks *vb,
