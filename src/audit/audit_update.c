@@ -19,6 +19,7 @@
 
 struct bm_audit_update {
 	char *path; /* real: a link to the manifest stays one */
+	const char *place;
 	char *algorithm;
 	enum bm_manifest_kind kind;
 	unsigned verdicts;
@@ -33,6 +34,7 @@ enum bm_status bm_audit_update_create(const struct bm_audit_options *o, unsigned
                                       struct bm_error *err)
 {
 	struct bm_audit_update *u;
+	struct stat link;
 	char shown[256];
 	enum bm_status status = BM_OK;
 
@@ -52,6 +54,8 @@ enum bm_status bm_audit_update_create(const struct bm_audit_options *o, unsigned
 	else if (!S_ISREG(u->st.st_mode))
 		status = bm_error_set(err, BM_ERR_USAGE, shown,
 		                      "is not a regular file, and cannot be brought up to date");
+	if (status == BM_OK)
+		u->place = lstat(o->manifest, &link) == 0 && S_ISLNK(link.st_mode) ? u->path : o->manifest;
 	if (status == BM_OK && o->algorithm != NULL) {
 		u->algorithm = bm_memdup0(o->algorithm, strlen(o->algorithm));
 		if (u->algorithm == NULL)
@@ -90,6 +94,11 @@ void bm_audit_update_destroy(struct bm_audit_update *u)
 	free(u->algorithm);
 	bm_name_map_fini(&u->map);
 	free(u);
+}
+
+const char *bm_audit_update_place(const struct bm_audit_update *u)
+{
+	return u->place;
 }
 
 /* ---- what is to change ---- */

@@ -117,6 +117,8 @@ struct bm_audit_update;
 enum bm_status bm_audit_update_create(const struct bm_audit_options *o, unsigned verdicts, struct bm_audit_update **out,
                                       struct bm_error *err) BM_NODISCARD;
 void bm_audit_update_destroy(struct bm_audit_update *u); /* NULL is fine */
+/* Where the manifest is: as o names it, or what is behind that, where it is a symbolic link. Borrowed from u and o. */
+const char *bm_audit_update_place(const struct bm_audit_update *u);
 /* Each file's result, one call at a time; of those that matter name and digests are kept in memory. */
 void bm_audit_update_file(struct bm_audit_update *u, const struct bm_file_result *file);
 

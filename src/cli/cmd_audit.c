@@ -238,13 +238,14 @@ static bool write_update(struct audit *a, unsigned *left)
 {
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_audit_update_stats s;
+	const char *place = bm_audit_update_place(a->update);
 	char shown[256];
 
 	if (bm_audit_update_write(a->update, on_refused, NULL, &s, &err) != BM_OK) {
 		bm_console_say_error(&err);
 		return false;
 	}
-	bm_escape_display_buf(shown, sizeof(shown), a->o->operands[0], strlen(a->o->operands[0]));
+	bm_escape_display_buf(shown, sizeof(shown), place, strlen(place));
 	if (s.is_written && !a->o->quiet)
 		bm_console_say(BM_CONSOLE_PLAIN,
 		               "%s: %" PRIu64 " added, %" PRIu64 " changed, %" PRIu64 " moved, %" PRIu64

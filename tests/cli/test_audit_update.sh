@@ -162,6 +162,7 @@ echo new >tree/new
 run_bm audit link tree --update new
 expect_exit 0
 expect_stderr_match '^bytemill: link:1: the manifest lists itself'
+expect_stderr_match '; the one before is /.*/tree/SUMS~$'
 [ -L link ] || fail "the link is gone"
 [ "$(stat -c %a tree/SUMS)" = 600 ] || fail "the mode"
 grep -v ' SUMS$' tree/SUMS >found
