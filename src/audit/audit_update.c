@@ -6,9 +6,11 @@
  * whatever went wrong, the one before is there too.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +18,8 @@
 #include "bm_sink.h"
 #include "bm_text.h"
 #include "update_lines.h"
+
+#define RUN_ID "audit-update"
 
 struct bm_audit_update {
 	char *path; /* real: a link to the manifest stays one */
@@ -252,6 +256,29 @@ static void count_changes(const struct bm_audit_update *u, struct bm_audit_updat
 	}
 }
 
+/* One update of a manifest at a time: the one that comes second would undo what it has not seen. The lock is on the file,
+ * not on its name, so whoever gets it after another update finds by is_unchanged that it is too late. *fd, which may be -1,
+ * holds it; a file system without locks has to do without. */
+static enum bm_status lock(const struct bm_audit_update *u, int *fd, struct bm_error *err)
+{
+	*fd = open(u->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return BM_OK;
+	return bm_error_set(err, BM_ERR_CONFLICT, u->path,
+	                    "somebody else is bringing the manifest up to date; it was left as it is");
+}
+
+/* What a killed update left beside the manifest. */
+static void sweep(const struct bm_audit_update *u)
+{
+	const char *slash = strrchr(u->path, '/');
+	char *dir = bm_memdup0(u->path, slash == u->path ? 1 : (size_t)(slash - u->path));
+
+	if (dir != NULL)
+		(void)!bm_sink_sweep_runs(dir, (const char *const[]){RUN_ID}, 1, NULL, NULL);
+	free(dir);
+}
+
 static enum bm_status write_new(struct bm_audit_update *u, struct bm_sink_set *set, struct update_writer *w,
                                 struct bm_error *err)
 {
@@ -293,6 +320,7 @@ enum bm_status bm_audit_update_write(struct bm_audit_update *u, void (*on_refuse
 	struct bm_sink_set *set = NULL;
 	struct bm_error local = BM_ERROR_INIT;
 	enum bm_status status;
+	int fd;
 
 	*stats = (struct bm_audit_update_stats){0};
 	if (u->oom)
@@ -303,10 +331,16 @@ enum bm_status bm_audit_update_write(struct bm_audit_update *u, void (*on_refuse
 	while (w.change_count < u->count && !is_add(&u->changes[w.change_count]))
 		w.change_count++;
 	w.add_count = u->count - w.change_count;
-	status = bm_sink_set_create("audit-update", BM_DURABLE_FILE, &set, &local);
+	status = lock(u, &fd, &local);
 	if (status == BM_OK)
+		status = bm_sink_set_create(RUN_ID, BM_DURABLE_FILE, &set, &local);
+	if (status == BM_OK) {
+		sweep(u);
 		status = write_new(u, set, &w, &local);
+	}
 	bm_sink_set_destroy(set);
+	if (fd >= 0)
+		close(fd);
 	if (status == BM_OK) {
 		count_changes(u, stats);
 		stats->is_written = true;

@@ -199,6 +199,24 @@ expect_same want found
 run_bm audit blocks.json blocks
 expect_exit 0
 
+# Somebody else is at it; and what a killed one left goes with the next one.
+fresh
+sums >SHA256SUMS
+cp SHA256SUMS was
+echo new >tree/new
+touch .bytemill-audit-update-0.tmp
+exec 9<SHA256SUMS
+flock 9
+run_bm audit SHA256SUMS tree --update new
+expect_exit 3
+expect_stderr_match 'SHA256SUMS: somebody else is bringing the manifest up to date; it was left as it is'
+expect_same SHA256SUMS was
+exec 9<&-
+run_bm audit SHA256SUMS tree --update new
+expect_exit 0
+sums | expect_bytes "the manifest" SHA256SUMS /dev/stdin
+expect_no_temp .
+
 # What cannot be.
 run_bm audit - tree --update new <SHA256SUMS
 expect_exit 2
