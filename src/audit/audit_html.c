@@ -26,6 +26,7 @@
 #include "bm_sink.h"
 #include "bm_text.h"
 
+#define RUN_ID "report"
 #define LIST_MAX 1000
 #define FLUSH_BYTES ((size_t)64 << 10)
 
@@ -93,6 +94,17 @@ static char *real_root(const struct bm_audit_html_about *about)
 	return real;
 }
 
+/* What a killed audit left beside its page. */
+static void sweep(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash == NULL ? strdup(".") : bm_memdup0(path, slash == path ? 1 : (size_t)(slash - path));
+
+	if (dir != NULL)
+		(void)!bm_sink_sweep_runs(dir, (const char *const[]){RUN_ID}, 1, NULL, NULL);
+	free(dir);
+}
+
 enum bm_status bm_audit_html_create(const struct bm_audit_html_about *about, struct bm_audit_html **out,
                                     struct bm_error *err)
 {
@@ -109,8 +121,9 @@ enum bm_status bm_audit_html_create(const struct bm_audit_html_about *about, str
 		h->manifest = strdup(about->manifest);
 	if (h->root == NULL || (about->manifest != NULL && h->manifest == NULL))
 		return bm_error_set_nomem(err);
-	if (bm_sink_set_create("report", BM_DURABLE_FILE, &h->set, err) != BM_OK)
+	if (bm_sink_set_create(RUN_ID, BM_DURABLE_FILE, &h->set, err) != BM_OK)
 		return err->status;
+	sweep(about->path);
 	return bm_sink_open(h->set, about->path, &opt, NULL, &h->sink, &skipped, err);
 }
 

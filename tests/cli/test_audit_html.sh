@@ -162,6 +162,11 @@ look many.html
 grep -q 'And 1,500 more' many.html || fail "the rest is not counted"
 grep -qx 'new 2500' counts || fail "not all are counted"
 
+# ---- what a killed audit left goes with the next page ----
+touch .bytemill-report-0.tmp
+run_bm audit none t --report page.html -q
+expect_no_temp .
+
 # ---- what cannot be written: known before anything is read, and the old page stays ----
 echo old > file
 run_bm audit sums.jsonl t --report file/page.html
