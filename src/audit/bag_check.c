@@ -44,16 +44,51 @@ BM_PRINTF(2, 3) static void fault(struct bm_bag_check *c, const char *fmt, ...)
 	c->on_fault(c->ctx, text);
 }
 
-/* NULL: it is not there (errno). */
+/* Bags come from strangers: nothing here waits for a pipe, or reads a device that has no end. -1: errno, which is
+ * EOPNOTSUPP where it is no regular file. */
+static int open_regular(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)))
+		return fd;
+	close(fd);
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+static const char *why_not_open(int number)
+{
+	return number == EOPNOTSUPP ? "it is not a regular file" : strerror(number);
+}
+
+/* NULL: it is not there, or (errno is not ENOENT) cannot be read. */
 static FILE *open_tag(const char *dir, const char *name)
 {
 	struct bm_buf path = {0};
 	FILE *f = NULL;
+	int fd = -1;
 
 	bm_buf_printf(&path, "%s/%s", dir, name);
+	errno = ENOMEM;
 	if (!path.oom)
-		f = fopen(path.data, "re");
+		fd = open_regular(path.data);
+	if (fd >= 0)
+		f = fdopen(fd, "r");
+	if (fd >= 0 && f == NULL)
+		close(fd);
 	bm_buf_fini(&path);
+	return f;
+}
+
+/* One that does not have to be there. */
+static FILE *open_other_tag(struct bm_bag_check *c, const char *dir, const char *name)
+{
+	FILE *f = open_tag(dir, name);
+
+	if (f == NULL && errno != ENOENT)
+		fault(c, "%s: cannot be read: %s", name, why_not_open(errno));
 	return f;
 }
 
@@ -91,6 +126,8 @@ static enum bm_status check_declaration(const char *dir, struct bm_bag_check *c,
 	const char *value = NULL;
 	unsigned major = 0, minor = 0;
 
+	if (f == NULL && errno == EOPNOTSUPP)
+		return bm_error_set(err, BM_ERR_FORMAT, dir, "it is no bag: bagit.txt is not a regular file");
 	if (f == NULL)
 		return bm_error_set_errno(err, errno, dir, "it is no bag: bagit.txt cannot be read");
 	if (next_line(f, line))
@@ -132,7 +169,7 @@ static int add_file(const char *path, const struct stat *st, int type, struct FT
 /* False: what is told makes it needless to read anything. */
 static bool check_oxum(const char *dir, struct bm_bag_check *c, char *line)
 {
-	FILE *f = open_tag(dir, "bag-info.txt");
+	FILE *f = open_other_tag(c, dir, "bag-info.txt");
 	uint64_t bytes = 0, files = 0;
 	bool has = false, good = true;
 	struct bm_buf data = {0};
@@ -183,7 +220,7 @@ static void percent_decode(char *name)
 
 static void check_fetch(const char *dir, struct bm_bag_check *c, char *line)
 {
-	FILE *f = open_tag(dir, "fetch.txt");
+	FILE *f = open_other_tag(c, dir, "fetch.txt");
 	uint64_t number = 0;
 
 	while (f != NULL && next_line(f, line)) {
@@ -281,7 +318,8 @@ static enum bm_status add_manifest(const char *dir, const char *file, bool is_ta
 	struct bm_manifest_entry e;
 	struct bm_buf path = {0};
 	char shown[SHOWN];
-	enum bm_status status;
+	enum bm_status status = BM_OK;
+	int fd = -1;
 
 	bm_escape_display_buf(shown, sizeof(shown), file, strlen(file));
 	if (a == NULL) {
@@ -293,8 +331,13 @@ static enum bm_status add_manifest(const char *dir, const char *file, bool is_ta
 	c->payload_kinds += !is_tag;
 	opt.algorithm = a->name;
 	bm_buf_printf(&path, "%s/%s", dir, file);
-	status = path.oom ? bm_error_set_nomem(err) : bm_manifest_open_path(path.data, &opt, &r, err);
-	while (status == BM_OK && (event = bm_manifest_next(r, &e, err)) != BM_MANIFEST_END) {
+	if (path.oom)
+		status = bm_error_set_nomem(err);
+	else if ((fd = open_regular(path.data)) < 0)
+		fault(c, "%s: cannot be read: %s", shown, why_not_open(errno));
+	else
+		status = bm_manifest_open_fd(fd, path.data, &opt, &r, err);
+	while (fd >= 0 && status == BM_OK && (event = bm_manifest_next(r, &e, err)) != BM_MANIFEST_END) {
 		if (event == BM_MANIFEST_FAILED)
 			status = err->status;
 		else if (event == BM_MANIFEST_BAD_LINE)
@@ -303,6 +346,8 @@ static enum bm_status add_manifest(const char *dir, const char *file, bool is_ta
 			status = add_entry(c, shown, is_tag, &e, list, err);
 	}
 	bm_manifest_close(r);
+	if (fd >= 0)
+		close(fd);
 	bm_buf_fini(&path);
 	return status;
 }

@@ -276,3 +276,30 @@ if [ "$(id -u)" != 0 ]; then
 	expect_exit 1
 	[ ! -e unread/.bytemill.bag ] && [ ! -e unread/bagit.txt ] && [ -e unread/d/two ] || fail "something has moved"
 fi
+
+# ---- tag files that are none: a pipe is not waited for, a device without an end not read
+
+mkdir strange
+echo one >strange/one
+run_bm bag -q -a sha256 strange
+expect_exit 0
+for name in bagit.txt bag-info.txt fetch.txt manifest-md5.txt; do
+	for kind in fifo zero loop directory; do
+		rm -rf bad
+		cp -R strange bad
+		rm -f bad/tagmanifest-sha256.txt "bad/$name"
+		case $kind in
+		fifo) mkfifo "bad/$name" ;;
+		zero) ln -s /dev/zero "bad/$name" ;;
+		loop) ln -s "$name" "bad/$name" ;;
+		directory) mkdir "bad/$name" ;;
+		esac
+		status=0
+		timeout 60 "$BYTEMILL" bag --validate bad >out 2>&1 || status=$?
+		[ "$status" = "$([ "$name" = bagit.txt ] && echo 2 || echo 3)" ] || fail "$name, $kind: exit code $status"
+		case $kind in
+		loop) grep -q "$name.*be read: Too many levels" out || fail "$name, $kind: $(cat out)" ;;
+		*) grep -q "$name.* is not a regular file" out || fail "$name, $kind: $(cat out)" ;;
+		esac
+	done
+done
