@@ -145,7 +145,7 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 		a->last_stray = a->next_stray;
 		a->next_stray += len + 1;
 		*known = (struct bm_known){.path = path, .path_len = len};
-		if (again || !ask->takes(ask->arg, path, len) || fstatat(a->root_fd, path, &st, 0) != 0 ||
+		if (again || !ask->takes(ask->arg, path, len) || bm_path_stat(a->root_fd, path, len, &st) != 0 ||
 		    !S_ISREG(st.st_mode) || !audit_catalog_take(a, path, len, NULL, &st, UINT64_MAX, &known->blocks))
 			continue;
 		a->stats.passed -= a->stats.passed > 0;
@@ -184,7 +184,8 @@ static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_f
 {
 	struct stat st;
 
-	if (a->source.gone != NULL || fstatat(a->root_fd, row->path, &st, 0) != 0 || !S_ISREG(st.st_mode))
+	if (a->source.gone != NULL || bm_path_stat(a->root_fd, row->path, row->path_len, &st) != 0 ||
+	    !S_ISREG(st.st_mode))
 		return false;
 	if (row->state != BM_CATALOG_OK || !audit_catalog_is_same(row, &st) || is_due_at_once(a, row))
 		return !audit_catalog_take(a, row->path, row->path_len, row, &st, UINT64_MAX, &known->blocks);
@@ -247,7 +248,7 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 			a->stats.passed -= a->stats.passed > 0;
 			continue;
 		}
-		if (fstatat(a->root_fd, row->path, &st, 0) != 0 || !audit_catalog_is_same(row, &st))
+		if (bm_path_stat(a->root_fd, row->path, row->path_len, &st) != 0 || !audit_catalog_is_same(row, &st))
 			continue;
 		a->stats.passed -= a->stats.passed > 0;
 		audit_catalog_fill(known, row);

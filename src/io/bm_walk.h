@@ -114,6 +114,8 @@ bool bm_entry_is_absent(const struct bm_entry *e);
 struct stat;
 /* lstat(2) of an entry, stat(2) with follow: 0, or errno. May sleep. */
 int bm_entry_stat(const struct bm_entry *e, bool follow, struct stat *st);
+/* stat(2) of a path below an open directory, which may be longer than PATH_MAX: 0, or errno. May sleep. Any thread. */
+int bm_path_stat(int dir, const char *path, size_t path_len, struct stat *st);
 
 /* BM_ERR_NOMEM, BM_ERR_USAGE. A missing root is no error here but an entry later. */
 enum bm_status bm_walk_create(const struct bm_walk_options *opt, struct bm_walk **out, struct bm_error *err)

@@ -209,6 +209,11 @@ int bm_entry_stat(const struct bm_entry *e, bool follow, struct stat *st)
 	               : errno;
 }
 
+int bm_path_stat(int dir, const char *path, size_t path_len, struct stat *st)
+{
+	return bm_io_stat(dir, path, path_len, st, 0) == 0 ? 0 : errno;
+}
+
 void bm_entry_destroy(struct bm_entry *e)
 {
 	if (!e)

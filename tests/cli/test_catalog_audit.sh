@@ -502,3 +502,21 @@ run_bm catalog --export
 expect_exit 2
 expect_stderr_match 'several'
 [ "$(query 'PRAGMA integrity_check')" = ok ] || fail "the database is damaged"
+
+# ---- paths that are longer than the kernel takes: read when they are due, as all others
+
+fresh
+$python - <<-'PY'
+	import os
+	at = os.open("tree", os.O_RDONLY)
+	for i in range(25):
+	    os.mkdir("d" * 200, dir_fd=at)
+	    at = os.open("d" * 200, os.O_RDONLY, dir_fd=at)
+	with os.fdopen(os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=at), "w") as f:
+	    f.write("at the very end\n")
+PY
+for verdict in new ok; do
+	run_bm audit --catalog tree --older-than 0
+	expect_exit 0
+	expect_count $verdict $([ $verdict = new ] && echo 1 || echo 9)
+done
