@@ -252,6 +252,7 @@ static enum bm_verdict judge_unread(const struct bm_file *f, const struct verify
 {
 	bool gone = err->status == BM_ERR_SYSTEM && (err->sys_errno == ENOENT || err->sys_errno == ENOTDIR);
 	bool is_dir = err->status == BM_ERR_SYSTEM && err->sys_errno == EISDIR;
+	struct stat st;
 
 	if (vf->is_listed && !is_list && (gone || is_dir)) {
 		bm_error_clear(err);
@@ -259,6 +260,9 @@ static enum bm_verdict judge_unread(const struct bm_file *f, const struct verify
 		                   is_dir ? "is missing: a directory has its name" : "is missing");
 		return BM_VERDICT_MISSING;
 	}
+	/* Nothing of it has gone meanwhile: it is a link that leads nowhere. */
+	if (gone && f->entry->kind == BM_ENTRY_ERROR && bm_entry_stat(f->entry, false, &st) == 0 && S_ISLNK(st.st_mode))
+		return BM_VERDICT_UNREADABLE;
 	if ((gone && !is_list) || (err->status == BM_ERR_CHANGED && !(vf->is_extra && f->bytes_in == 0)))
 		return BM_VERDICT_CHANGED_WHILE_READING;
 	return BM_VERDICT_UNREADABLE;

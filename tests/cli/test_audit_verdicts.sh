@@ -364,3 +364,13 @@ expect_exit 3
 jq -r 'select(.type == "file") | .verdict + " " + .path + " " + (.other // "-") + " " + .state' report.jsonl | sort >found
 expect_same want found
 expect_no_temp .
+
+# A link that leads nowhere: nobody has changed anything, but it cannot be read.
+rm -rf linked
+mkdir linked
+echo a >linked/a
+(cd linked && sha256sum a >../SUMS)
+ln -s nowhere linked/dangling
+run_bm audit SUMS linked --follow
+expect_exit 1
+expect_stdout_match '^unreadable  dangling: cannot follow this symbolic link: No such file or directory$'
