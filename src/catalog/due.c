@@ -9,11 +9,15 @@
  * most, and mostly about 16, for a pass over everything, however many files there are, and one or two for the slice of a
  * night.
  *
+ * What was verified more than a day from now was so by a clock that went wrong, nobody knows when: it is due before all
+ * else, in a bucket of its own. Otherwise it would not be due again before the clock gets there.
+ *
  * A bucket of few files is sorted in memory by time. A large one is read in order of paths: it can be sorted nowhere
  * without a temporary file as large as itself, what is in it was verified at about the same time, and it is the order
  * in which the disk has the files.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "bm_error.h"
 #include "files_internal.h"
@@ -21,6 +25,7 @@
 #define BINS 4096
 #define WIDTH_START 1000000 /* ns */
 #define SCAN_PAGE 8192
+#define DAY_NS (INT64_C(86400) * 1000000000)
 
 enum bm_status catalog_scan_verified(struct bm_catalog *c, int64_t root,
                                      void (*each)(void *ctx, const struct catalog_verified *v), void *ctx,
@@ -55,7 +60,9 @@ enum bm_status catalog_scan_verified(struct bm_catalog *c, int64_t root,
 
 struct histogram {
 	int64_t before_ns;
-	uint64_t width; /* of each bin, ns */
+	int64_t future_ns; /* from then on; no earlier than before_ns */
+	uint64_t future;   /* files */
+	uint64_t width;    /* of each bin, ns */
 	uint64_t total;
 	uint64_t bins[BINS]; /* bins[i]: at least i * width before before_ns - 1 */
 };
@@ -64,6 +71,8 @@ static void count(void *ctx, const struct catalog_verified *v)
 {
 	struct histogram *h = ctx;
 
+	if (v->state == BM_CATALOG_OK && v->verified_ns >= h->future_ns)
+		h->future++;
 	if (v->state != BM_CATALOG_OK || v->verified_ns >= h->before_ns)
 		return;
 	uint64_t age = (uint64_t)h->before_ns - 1 - (uint64_t)v->verified_ns;
@@ -88,6 +97,9 @@ enum bm_status catalog_due_buckets(struct bm_catalog *c, int64_t root, int64_t b
 	if (h == NULL)
 		return bm_error_set_nomem(err);
 	h->before_ns = before_ns;
+	h->future_ns = bm_catalog_now() + DAY_NS;
+	if (h->future_ns < before_ns)
+		h->future_ns = before_ns;
 	h->width = WIDTH_START;
 	status = catalog_scan_verified(c, root, count, h, err);
 	if (status == BM_OK && h->total > 0) {
@@ -105,6 +117,11 @@ enum bm_status catalog_due_buckets(struct bm_catalog *c, int64_t root, int64_t b
 			left -= h->bins[i];
 		}
 		*bucket_count = n + 1;
+	}
+	if (status == BM_OK && h->future > 0) {
+		memmove(out + 1, out, *bucket_count * sizeof(*out));
+		out[0] = (struct catalog_bucket){h->future_ns, INT64_MAX, h->future};
+		++*bucket_count;
 	}
 	free(h);
 	return status;

@@ -22,7 +22,7 @@ enum bm_status catalog_scan_verified(struct bm_catalog *c, int64_t root,
 
 #define DUE_BUCKET_MIN ((size_t)16384)
 #define DUE_SORTED_MAX (2 * DUE_BUCKET_MIN) /* a bucket of more is read in order of paths */
-#define DUE_BUCKETS_MAX 34
+#define DUE_BUCKETS_MAX 35
 
 /* Files last verified at or after from_ns and before to_ns. */
 struct catalog_bucket {

@@ -503,6 +503,17 @@ expect_exit 2
 expect_stderr_match 'several'
 [ "$(query 'PRAGMA integrity_check')" = ok ] || fail "the database is damaged"
 
+# ---- verified by a clock that was wrong: due at once, and not in the year 2100
+
+fresh
+query 'UPDATE files SET verified = 4102444800000000000'
+run_bm audit --catalog tree --older-than 30d
+expect_exit 0
+expect_count ok 8
+run_bm audit --catalog tree --older-than 30d
+expect_exit 0
+expect_count ok 0
+
 # ---- paths that are longer than the kernel takes: read when they are due, as all others
 
 fresh
