@@ -5,21 +5,26 @@
  * times are zigzagged first, so that those before 1970 are short as well. An output's path nearly always holds the
  * input's ("/backup/2026-11-22/" + "a/b.txt" + ".gz"): it is then kept as what stands before that and after it.
  *
- *	1 (the form's version)
+ *	2 (the form's version)
  *	outputs, and for each: step * 4 + skipped * 2 + holds the input's path, size, mtime, inode,
  *		length of what is before (or of all), that, [length of what is after, that]
  *	digests, and for each: step, number of the algorithm, length in bytes of what was digested, length of the digest,
  *		that
+ *	XXH32 of all of this, with that of the input's path as its seed, 4 bytes, low one first (form 1 ended before it)
  *
  * The reader trusts nothing: a damaged database must end in an error. It checks every length against what is left; no
- * count can be larger than that either, which bounds what is allocated.
+ * count can be larger than that either, which bounds what is allocated. SQLite has no checksums, and digests from here go
+ * into manifests: one bit that a disk has turned would make a whole file look damaged.
  */
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "bm_error.h"
 #include "done_codec.h"
 
-#define FORM 1
+#define FORM 2
+#define FORM_WITHOUT_SUM 1
+#define SUM_BYTES 4
 
 /* ---- writing ---- */
 
@@ -40,6 +45,14 @@ void done_put_bytes(struct bm_buf *out, const void *bytes, size_t len)
 {
 	done_put_number(out, len);
 	bm_buf_put(out, bytes, len);
+}
+
+static void make_sum(const char *path, size_t path_len, const void *bytes, size_t len, uint8_t out[static SUM_BYTES])
+{
+	uint32_t sum = XXH32(bytes, len, XXH32(path, path_len, 0));
+
+	for (size_t i = 0; i < SUM_BYTES; i++)
+		out[i] = (uint8_t)(sum >> (8 * i));
 }
 
 uint64_t done_zigzag(int64_t v)
@@ -68,6 +81,9 @@ size_t done_encoded_max(const struct bm_catalog_done *d)
 enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, struct bm_buf *out,
                            struct bm_error *err)
 {
+	const size_t start = out->len;
+	uint8_t sum[SUM_BYTES];
+
 	done_put_number(out, FORM);
 	done_put_number(out, d->output_count);
 	for (size_t i = 0; i < d->output_count; i++) {
@@ -100,6 +116,10 @@ enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d
 		done_put_number(out, g->length);
 		done_put_bytes(out, g->bytes, g->len);
 	}
+	if (out->oom)
+		return bm_error_set_nomem(err);
+	make_sum(d->path, d->path_len, out->data + start, out->len - start, sum);
+	bm_buf_put(out, sum, sizeof(sum));
 	return out->oom ? bm_error_set_nomem(err) : BM_OK;
 }
 
@@ -235,17 +255,26 @@ enum bm_status done_decode(struct bm_catalog *c, const char *path, size_t path_l
                            struct done_view *v, struct bm_error *err)
 {
 	struct done_reader r = {(const uint8_t *)data, (const uint8_t *)data + len, false};
+	uint64_t form = done_get_number(&r);
+	uint8_t sum[SUM_BYTES];
 	char where[512];
 	enum bm_status status;
 
-	if (done_get_number(&r) != FORM)
+	if (form == FORM && len > SUM_BYTES) {
+		r.end -= SUM_BYTES;
+		make_sum(path, path_len, data, len - SUM_BYTES, sum);
+		r.bad = r.at > r.end || memcmp(sum, r.end, SUM_BYTES) != 0;
+	} else if (form != FORM_WITHOUT_SUM) {
 		r.bad = true;
+	}
 	if (!get_outputs(&r, path, path_len, v))
 		return bm_error_set_nomem(err);
 	status = get_digests(c, &r, v, err);
 	if (status == BM_OK && (r.bad || r.at != r.end))
-		status = bm_error_set(err, BM_ERR_FORMAT, catalog_where(c, where),
-		                      "the catalog is damaged: a record of what a job has done cannot be read");
+		status =
+			bm_error_set(err, BM_ERR_FORMAT, catalog_where(c, where),
+		                     "the catalog is damaged: a record of what a job has done cannot be read; put "
+		                     "back a copy, or move it away, then a new one is made and all files count as new");
 	return status;
 }
 

@@ -140,7 +140,8 @@ static enum bm_status damaged(const struct bm_catalog *c, struct bm_error *err)
 	char where[512];
 
 	return bm_error_set(err, BM_ERR_FORMAT, catalog_where(c, where),
-	                    "the catalog is damaged: a record of what a job has done cannot be read");
+	                    "the catalog is damaged: a record of what a job has done cannot be read; put back a copy, "
+	                    "or move it away, then a new one is made and all files count as new");
 }
 
 static enum bm_status fold_one(struct bm_catalog *c, int64_t job, const uint8_t *data, size_t len, struct bm_error *err)

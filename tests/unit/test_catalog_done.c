@@ -366,8 +366,8 @@ static void test_together(void **state)
 	assert_int_equal(ask("SELECT count(*) FROM jobs"), 2);
 }
 
-/* Every cut and every changed byte: an error or another record, never a wild read (which the sanitizers would see:
- * each input is in memory of its own size). */
+/* Every cut and every changed bit is an error; and where there was no sum yet at least never a wild read (which the
+ * sanitizers would see: each input is in memory of its own size). */
 static void test_damaged(void **state)
 {
 	struct done_view v = {0};
@@ -389,15 +389,26 @@ static void test_damaged(void **state)
 		assert_non_null(strstr(err.text, "a record of what a job has done cannot be read"));
 		free(exact);
 	}
-	for (size_t i = 0; i < good.len; i++) {
+	for (size_t i = 0; i < good.len; i++)
 		for (unsigned bit = 0; bit < 8; bit++) {
 			struct bm_error err = BM_ERROR_INIT;
-			char *bad = malloc(good.len);
+
+			good.data[i] = (char)(good.data[i] ^ (1 << bit));
+			assert_int_equal(done_decode(c, "in/put", 6, good.data, good.len, &v, &err), BM_ERR_FORMAT);
+			good.data[i] = (char)(good.data[i] ^ (1 << bit));
+		}
+	struct bm_error other = BM_ERROR_INIT; /* of another input */
+	assert_int_equal(done_decode(c, "in/puT", 6, good.data, good.len, &v, &other), BM_ERR_FORMAT);
+	for (size_t i = 0; i < good.len - 4; i++) {
+		for (unsigned bit = 0; bit < 8; bit++) {
+			struct bm_error err = BM_ERROR_INIT;
+			char *bad = malloc(good.len - 4);
 
 			assert_non_null(bad);
-			memcpy(bad, good.data, good.len);
+			memcpy(bad, good.data, good.len - 4);
+			bad[0] = 1;
 			bad[i] = (char)(bad[i] ^ (1 << bit));
-			enum bm_status status = done_decode(c, "in/put", 6, bad, good.len, &v, &err);
+			enum bm_status status = done_decode(c, "in/put", 6, bad, good.len - 4, &v, &err);
 			assert_true(status == BM_OK || status == BM_ERR_FORMAT);
 			refused += status == BM_ERR_FORMAT;
 			for (size_t k = 0; status == BM_OK && k < v.output_count; k++)
@@ -434,7 +445,7 @@ static void test_damaged(void **state)
 static void test_form(void **state)
 {
 	static const uint8_t want[] = {
-		1,    2,                                                          /* version; two outputs */
+		2,    2,                                                          /* version; two outputs */
 		0x0d, 100,  0xaa, 0xb4, 0xae, 0xd8, 0xc7, 0xbf, 0xce, 0x97, 0x2f, /* step 3, has path; size; mtime */
 		0xad, 0x02,                                                       /* inode */
 		3,    '/',  'b',  '/',  3,    '.',  'g',  'z',                    /* before and behind */
@@ -446,7 +457,9 @@ static void test_form(void **state)
 	c = open_catalog();
 	struct bm_buf b = encode_some();
 	assert_memory_equal(b.data, want, sizeof(want));
-	assert_int_equal(b.len, sizeof(want) + 31 + 1 + 1 + 2 + 1 + 16);
+	assert_int_equal(b.len, sizeof(want) + 31 + 1 + 1 + 2 + 1 + 16 + 4);
+	static const uint8_t sum[4] = {0x5c, 0x0d, 0x74, 0xe0}; /* by another program */
+	assert_memory_equal(b.data + b.len - 4, sum, 4);
 	bm_buf_fini(&b);
 	close_catalog(c);
 }
