@@ -27,12 +27,15 @@ typedef void (*bm_json_fault_fn)(void *ctx, struct bm_json_place at, const char 
 enum bm_status bm_json_read_file(const char *path, char **text, size_t *len, struct bm_error *err) BM_NODISCARD;
 
 /* Parses; NULL after at least one call of fault: syntax (not UTF-8, truncated, too deep, junk after the end, empty
- * text, over BM_JSON_MAX_BYTES, a number or \u0000 that jansson cannot hold: each with a text that says what to do), at
+ * text, over BM_JSON_MAX_BYTES, a number or \u0000 that cannot be held: each with a text that says what to do), at
  * the place of the culprit, with the pointer of the value it is in; or duplicate keys (each one reported at its own
  * place, with the line of the first); or out of memory. Of syntax errors there is one, the first; duplicates before it
  * are reported too. Any value may be at the top, not only an object. The texts hold nothing raw; the pointer is as in
  * the file. The caller json_decrefs the result. */
 json_t *bm_json_parse(const char *text, size_t len, bm_json_fault_fn fault, void *ctx) BM_NODISCARD;
+
+/* The same without a word: NULL where it is no such text, or there is no memory; of equal keys the last holds. */
+json_t *bm_json_load(const char *text, size_t len) BM_NODISCARD;
 
 /* The place of the value that pointer names in text that has been parsed without fault; of its key when key is true
  * (of the value where it has no key: in an array, or the whole). 0:0 where there is no such value. Linear in len. */

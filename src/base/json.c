@@ -1,9 +1,8 @@
 /*
- * json.c - reading JSON files, parsing with jansson, finding places again.
+ * json.c - reading JSON files, parsing them to values of jansson's, finding places again.
  *
- * jansson decides what is JSON and builds the value; json_scan.c reads the same text again for what jansson does not
- * tell. Should the two ever disagree (jansson refuses what the scan finds clean, as with a number that overflows), then
- * jansson's own message is passed on: nothing is accepted that either refuses.
+ * json_build.c builds the value; json_scan.c reads the same text again for what is to be told. Nothing is accepted that
+ * either refuses.
  *
  * Places are not kept for every value. They are wanted for the few values that are wrong, so a place is looked up by
  * walking the text along the pointer; skipping a value is counting its brackets, without recursion.
@@ -108,22 +107,10 @@ static void fault_nomem(bm_json_fault_fn fault, void *ctx)
 	fault(ctx, (struct bm_json_place){0, 0}, "", "out of memory while parsing");
 }
 
-/* Jansson's lexer does not look at whether a token's buffer could grow: without memory it drops a byte and goes on, and
- * "/backup" is "/bckup". Two such losses are not at one place. */
-static bool is_whole(const json_t *value, const char *text, size_t len)
-{
-	json_error_t error;
-	json_t *again = json_loadb(text, len, JSON_DECODE_ANY, &error);
-	bool same = again != NULL && json_equal(value, again);
-
-	json_decref(again);
-	return same;
-}
-
 json_t *bm_json_parse(const char *text, size_t len, bm_json_fault_fn fault, void *ctx)
 {
-	json_error_t error;
 	json_t *value;
+	bool nomem;
 	enum bm_json_scan_result result;
 
 	if (len > BM_JSON_MAX_BYTES) {
@@ -133,23 +120,14 @@ json_t *bm_json_parse(const char *text, size_t len, bm_json_fault_fn fault, void
 		fault(ctx, (struct bm_json_place){0, 0}, "", message);
 		return NULL;
 	}
-	value = json_loadb(text != NULL ? text : "", len, JSON_DECODE_ANY, &error);
+	value = bm_json_build(text != NULL ? text : "", len, &nomem);
 	result = bm_json_scan(text, len, value == NULL, fault, ctx);
-	if (result == BM_JSON_SCAN_CLEAN && value != NULL) {
-		if (is_whole(value, text, len))
-			return value;
-		result = BM_JSON_SCAN_NOMEM;
-	}
-	if (result == BM_JSON_SCAN_NOMEM || (value == NULL && json_error_code(&error) == json_error_out_of_memory)) {
+	if (result == BM_JSON_SCAN_CLEAN && value != NULL)
+		return value;
+	if (result == BM_JSON_SCAN_NOMEM || nomem)
 		fault_nomem(fault, ctx);
-	} else if (result == BM_JSON_SCAN_CLEAN) {
-		char message[JSON_ERROR_TEXT_LENGTH * 2];
-		bm_escape_display_buf(message, sizeof(message), error.text, strlen(error.text));
-		fault(ctx,
-		      (struct bm_json_place){error.line > 0 ? (unsigned)error.line : 0,
-		                             error.column > 0 ? (unsigned)error.column : 0},
-		      "", message);
-	}
+	else if (result == BM_JSON_SCAN_CLEAN)
+		fault(ctx, (struct bm_json_place){0, 0}, "", "this is not JSON");
 	json_decref(value);
 	return NULL;
 }

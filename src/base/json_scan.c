@@ -1,10 +1,10 @@
 /*
  * json_scan.c - one pass over JSON text that knows at every byte where it is.
  *
- * jansson builds the value, but it does not say where a value stood, keeps the last of several equal keys in silence,
- * and its messages name neither the place in the document nor a remedy. So the text is read here once more. Where
- * jansson accepted it, what is left to find is duplicate keys; where it did not, the first syntax error, with the most
- * likely slip behind it (a comma at the end, a comment, single quotes, a number with a unit).
+ * What builds the value (json_build.c) does not say where a value stood, and keeps the last of several equal keys in
+ * silence. So the text is read here once more. Where it was accepted, what is left to find is duplicate keys; where it was
+ * not, the first syntax error, with the most likely slip behind it (a comma at the end, a comment, single quotes, a number
+ * with a unit).
  *
  * No recursion: open arrays and objects are a stack on the heap with a limit on its height, the same as jansson's. The
  * JSON Pointer of the place is one string that grows and shrinks with the stack, so it costs what the text costs.
@@ -236,9 +236,10 @@ static bool read_number(struct scan *s)
 	}
 	s->pos = end;
 	if (s->check_numbers) {
-		json_error_t ignored;
-		json_t *number = json_loadb(text, len, JSON_DECODE_ANY, &ignored);
-		if (number == NULL && json_error_code(&ignored) == json_error_numeric_overflow)
+		json_t *number = bm_json_number(text, len, &s->nomem);
+		if (number == NULL && s->nomem)
+			return false;
+		if (number == NULL)
 			return syntax(s, start,
 			              "the number %s is too large; the most are 9223372036854775807 and 1.79e308",
 			              shown);

@@ -535,7 +535,7 @@ void job_parse(struct job_report *r, const char *base)
 	if (check_first_bytes(r) && check_no_secret(r)) {
 		root = bm_json_parse(s->text, s->len, on_json_fault, r);
 		if (root == NULL && !r->oom)
-			root = json_loadb(s->text, s->len, 0, NULL);
+			root = bm_json_load(s->text, s->len);
 	}
 	if (root == NULL) {
 		r->set->names_unknown = true;

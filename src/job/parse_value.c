@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bm_json.h"
 #include "bm_text.h"
 
 /* ---- messages ---- */
@@ -254,7 +255,7 @@ bool job_value_default(const struct bm_option *o, void *params)
 			return false;
 	if (o->default_json == NULL)
 		return true;
-	v = json_loads(o->default_json, JSON_DECODE_ANY, NULL);
+	v = bm_json_load(o->default_json, strlen(o->default_json));
 	ok = v != NULL && job_value_set(&r, o, params, v, NULL);
 	json_decref(v);
 	bm_buf_fini(&r.pointer);

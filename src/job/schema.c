@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "bm_error.h"
+#include "bm_json.h"
 
 #define DRAFT "https://json-schema.org/draft/2020-12/schema"
 #define NAMED_PATTERN "[$][{]"
@@ -203,7 +204,7 @@ static json_t *property_of(const struct bm_option *o)
 
 	if (p == NULL || type == NULL || json_object_update(p, type) != 0)
 		goto fail;
-	if (o->default_json != NULL && !put(p, "default", json_loads(o->default_json, JSON_DECODE_ANY, NULL)))
+	if (o->default_json != NULL && !put(p, "default", bm_json_load(o->default_json, strlen(o->default_json))))
 		goto fail;
 	json_decref(type);
 	return p;

@@ -140,7 +140,7 @@ static json_t *request_of(struct serve_request *r, json_t *id)
 		serve_problem(r, 409, "this run is not over");
 		break;
 	default:
-		o = json_loads(serve_run_request(run), 0, NULL);
+		o = bm_json_load(serve_run_request(run), strlen(serve_run_request(run)));
 		if (o == NULL)
 			serve_problem(r, 500, "the record of this run is damaged");
 	}

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
@@ -739,6 +740,36 @@ static void count_faults(void *ctx, struct bm_json_place at, const char *pointer
 	++*(int *)ctx;
 }
 
+/* What it gives ends where the page behind it cannot be read. */
+#define PAGES ((size_t)1 << 16)
+
+static void *guarded_malloc(size_t size)
+{
+	size_t used = (size + 15) & ~(size_t)15;
+	void *asked = __wrap_malloc(1);
+	char *p;
+
+	if (asked == NULL)
+		return NULL;
+	free(asked);
+	assert_true(used + 16 <= PAGES);
+	p = mmap(NULL, 2 * PAGES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(p != MAP_FAILED);
+	assert_int_equal(mprotect(p + PAGES, PAGES, PROT_NONE), 0);
+	memcpy(p + PAGES - used - 16, &p, sizeof(p));
+	return p + PAGES - used;
+}
+
+static void guarded_free(void *p)
+{
+	char *base;
+
+	if (p == NULL)
+		return;
+	memcpy(&base, (char *)p - 16, sizeof(base));
+	assert_int_equal(munmap(base, 2 * PAGES), 0);
+}
+
 static void no_memory(void **state)
 {
 	static const char good[] =
@@ -767,6 +798,25 @@ static void no_memory(void **state)
 				break;
 			}
 		}
+	}
+	/* The closing quote, too, where a buffer for the string would have to grow. */
+	json_set_alloc_funcs(guarded_malloc, guarded_free);
+	for (size_t len = 1; len < 70; len++) {
+		char text[80] = {'"'};
+		int faults = 0;
+
+		memset(text + 1, 'd', len);
+		text[len + 1] = '"';
+		char *exact = bm_memdup0(text, len + 2);
+		assert_non_null(exact);
+		for (unsigned n = 1; n < 20; n++) {
+			fail_alloc_arm(n, n % 2 == 0);
+			json_t *value = bm_json_parse(exact, len + 2, count_faults, &faults);
+			(void)fail_alloc_disarm();
+			assert_true(value == NULL || json_string_length(value) == len);
+			json_decref(value);
+		}
+		free(exact);
 	}
 	json_set_alloc_funcs(malloc, free);
 	json_decref(whole);
