@@ -2,12 +2,9 @@
  * tus.c - resumable uploads by the tus protocol, 1.0: core, creation, creation-with-upload, checksum, termination,
  * expiration.
  *
- * An upload is a directory <state>/serve-tus/ID with the file as far as it has come, under the path that it was
- * announced with ("filename" in Upload-Metadata), and a note ID.json beside it: path, length, job, and whether it is
- * done. The offset is the size of the file, so there is nothing to be kept in step with it, and whatever kills the
- * service costs no more than what the kernel had not written. A file that is complete goes through its job, which
- * reads that directory; the last PATCH is answered when its output is published. Should that fail, the file stays, and
- * an empty PATCH at its end tries again.
+ * How an upload is kept is tus_store.c's business. A file that is complete goes through its job, which reads the upload's
+ * directory; the last PATCH is answered when its output is published. Should that fail, the file stays, and an empty
+ * PATCH at its end tries again.
  *
  * One request at a time may change an upload: flock on its file. A connection that broke may hold it until it times out, since
  * nothing comes from the other side; so the next one that wants to go on is told to come again (423), and the one before is
@@ -16,7 +13,6 @@
  */
 #include "tus.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -31,28 +27,17 @@
 #include <openssl/rand.h>
 
 #include "bm_error.h"
-#include "bm_json.h"
 #include "bm_text.h"
 #include "jobs_load.h"
+#include "tus_store.h"
 #include "upload.h"
 
 #define VERSION "1.0.0"
-#define ID_BYTES 16
-#define ID_TEXT (2 * ID_BYTES + 1)
-#define EXPIRE_S ((time_t)24 * 3600)
 #define BODY_TYPE "application/offset+octet-stream"
 
-/* What the note says. */
-struct note {
-	struct bm_buf path;
-	char *job; /* NULL: none */
-	uint64_t length;
-	bool is_done;
-};
-
 struct patch {
-	struct note note;
-	char id[ID_TEXT];
+	struct tus_note note;
+	char id[TUS_ID_TEXT];
 	int fd; /* of the file, locked; -1: none */
 	uint64_t begin, offset;
 	bool has_checksum, is_created; /* is_created: the answer is that of a POST */
@@ -60,13 +45,6 @@ struct patch {
 	struct bm_error error; /* what went wrong while the body came */
 	struct upload *upload; /* once it is complete */
 };
-
-static void note_fini(struct note *n)
-{
-	bm_buf_fini(&n->path);
-	free(n->job);
-	memset(n, 0, sizeof(*n));
-}
 
 static void patch_done(void *state, bool good)
 {
@@ -80,179 +58,20 @@ static void patch_done(void *state, bool good)
 		close(p->fd);
 	serve_upload_drop(p->upload);
 	upload_digests_fini(&p->digests);
-	note_fini(&p->note);
+	tus_note_fini(&p->note);
 	free(p);
 }
 
-/* ---- what is on disk ---- */
-
-static bool is_id(const char *id)
-{
-	return strlen(id) == ID_TEXT - 1 && strspn(id, "0123456789abcdef") == ID_TEXT - 1;
-}
-
-static bool write_note(struct serve_request *r, const char *id, const struct note *n)
-{
-	char name[ID_TEXT + 8], temp[ID_TEXT + 8];
-	struct bm_buf b = {0};
-	bool good;
-	int fd;
-
-	bm_buf_putc(&b, '{');
-	bm_json_put_name(&b, "path", n->path.data, n->path.len);
-	bm_buf_printf(&b, ",\"length\":\"%" PRIu64 "\",\"done\":%s", n->length, n->is_done ? "true" : "false");
-	if (n->job != NULL) {
-		bm_buf_puts(&b, ",\"job\":");
-		bm_json_put_string(&b, n->job, strlen(n->job));
-	}
-	bm_buf_puts(&b, "}\n");
-	snprintf(name, sizeof(name), "%s.json", id);
-	snprintf(temp, sizeof(temp), "%s.new", id);
-	fd = openat(r->srv->tus_fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	good = !b.oom && fd >= 0 && write(fd, b.data, b.len) == (ssize_t)b.len && fsync(fd) == 0 &&
-	       renameat(r->srv->tus_fd, temp, r->srv->tus_fd, name) == 0;
-	if (!good)
-		serve_problem(r, errno == ENOSPC || errno == EDQUOT ? 507 : 500, "cannot keep the upload: %s",
-		              strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	bm_buf_fini(&b);
-	return good;
-}
-
-static void no_fault(void *ctx, struct bm_json_place at, const char *pointer, const char *text)
-{
-	(void)ctx;
-	(void)at;
-	(void)pointer;
-	(void)text;
-}
-
-static bool read_note(int tus_fd, const char *id, struct note *n)
-{
-	char path[64], text[16384 + 1];
-	json_t *o = NULL;
-	const char *s;
-	ssize_t len = -1;
-	bool good = false;
-	int fd;
-
-	memset(n, 0, sizeof(*n));
-	snprintf(path, sizeof(path), "%s.json", id);
-	fd = openat(tus_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0) {
-		len = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	if (len <= 0 || (o = bm_json_parse(text, (size_t)len, no_fault, NULL)) == NULL)
-		return false;
-	s = json_string_value(json_object_get(o, "path_base64"));
-	if (s != NULL)
-		good = http_base64_decode(s, strlen(s), &n->path);
-	else if ((s = json_string_value(json_object_get(o, "path"))) != NULL) {
-		bm_buf_puts(&n->path, s);
-		good = true;
-	}
-	s = json_string_value(json_object_get(o, "length"));
-	good = good && s != NULL && http_number(s, &n->length) && !n->path.oom &&
-	       http_path_check(n->path.data, n->path.len) == HTTP_PATH_GOOD;
-	s = json_string_value(json_object_get(o, "job"));
-	n->job = s != NULL ? strdup(s) : NULL;
-	n->is_done = json_is_true(json_object_get(o, "done"));
-	json_decref(o);
-	if (!good)
-		note_fini(n);
-	return good;
-}
-
-/* Opens the file of an upload; made where create says so. -1 and errno. */
-static int open_file(int tus_fd, const char *id, const char *path, bool create)
-{
-	int dir, parent, fd = -1, code;
-	const char *leaf;
-
-	if (create && mkdirat(tus_fd, id, 0700) != 0)
-		return -1;
-	dir = openat(tus_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0)
-		return -1;
-	parent = serve_open_parent(dir, path, &leaf);
-	if (parent >= 0)
-		fd = openat(parent, leaf, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0), 0666);
-	code = errno;
-	if (parent >= 0)
-		close(parent);
-	close(dir);
-	errno = code;
-	return fd;
-}
-
-/* Removes the file, and the directories that it was in up to the upload's own. */
-static void remove_file(int tus_fd, const char *id, struct bm_buf *path)
-{
-	int dir = openat(tus_fd, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	char *slash;
-
-	if (dir < 0)
-		return;
-	(void)unlinkat(dir, path->data, 0);
-	while ((slash = strrchr(path->data, '/')) != NULL) {
-		*slash = '\0';
-		(void)unlinkat(dir, path->data, AT_REMOVEDIR);
-	}
-	close(dir);
-	(void)unlinkat(tus_fd, id, AT_REMOVEDIR);
-}
-
-static void remove_upload(int tus_fd, const char *id)
-{
-	char name[64];
-	struct note n;
-
-	if (read_note(tus_fd, id, &n))
-		remove_file(tus_fd, id, &n.path);
-	note_fini(&n);
-	snprintf(name, sizeof(name), "%s.json", id);
-	(void)unlinkat(tus_fd, name, 0);
-}
-
-void serve_tus_expire(struct bm_serve *s)
-{
-	int fd = s->tus_fd >= 0 ? openat(s->tus_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-	time_t now = time(NULL);
-
-	if (d == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	for (struct dirent *e; (e = readdir(d)) != NULL;) {
-		char id[ID_TEXT];
-		struct stat st;
-		struct note n;
-		int file;
-
-		if (strlen(e->d_name) != ID_TEXT - 1 + 5 || strcmp(e->d_name + ID_TEXT - 1, ".json") != 0)
-			continue;
-		memcpy(id, e->d_name, ID_TEXT - 1);
-		id[ID_TEXT - 1] = '\0';
-		if (!is_id(id) || fstatat(s->tus_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-		    now - st.st_mtime < EXPIRE_S)
-			continue;
-		file = read_note(s->tus_fd, id, &n) ? open_file(s->tus_fd, id, n.path.data, false) : -1;
-		note_fini(&n);
-		/* Somebody may be at it, or have been a moment ago. */
-		if (file < 0 ||
-		    (flock(file, LOCK_EX | LOCK_NB) == 0 && fstat(file, &st) == 0 && now - st.st_mtime >= EXPIRE_S))
-			remove_upload(s->tus_fd, id);
-		if (file >= 0)
-			close(file);
-	}
-	closedir(d);
-}
-
 /* ---- what all answers have ---- */
+
+/* False: replied. */
+static bool keep_note(struct serve_request *r, const char *id, const struct tus_note *n)
+{
+	if (tus_note_write(r->srv->tus_fd, id, n))
+		return true;
+	serve_problem(r, errno == ENOSPC || errno == EDQUOT ? 507 : 500, "cannot keep the upload: %s", strerror(errno));
+	return false;
+}
 
 static void add_number(struct serve_request *r, const char *name, uint64_t n)
 {
@@ -293,14 +112,14 @@ static void add_expiry(struct serve_request *r)
 {
 	char text[30];
 
-	http_date_format(time(NULL) + EXPIRE_S, text);
+	http_date_format(time(NULL) + TUS_EXPIRE_S, text);
 	serve_add_header(r, "Upload-Expires", text);
 }
 
 /* The note of the upload that the path names; false: replied. */
-static bool find(struct serve_request *r, struct note *n)
+static bool find(struct serve_request *r, struct tus_note *n)
 {
-	if (is_id(r->tail.data) && read_note(r->srv->tus_fd, r->tail.data, n))
+	if (tus_is_id(r->tail.data) && tus_note_read(r->srv->tus_fd, r->tail.data, n))
 		return true;
 	serve_problem(r, 404, "there is no such upload");
 	return false;
@@ -311,7 +130,7 @@ static bool open_locked(struct serve_request *r, struct patch *p)
 {
 	struct stat st;
 
-	p->fd = open_file(r->srv->tus_fd, p->id, p->note.path.data, false);
+	p->fd = tus_file_open(r->srv->tus_fd, p->id, p->note.path.data, false);
 	if (p->fd < 0) {
 		serve_problem(r, errno == ENOENT ? 410 : 500, "the file of this upload cannot be opened: %s",
 		              strerror(errno));
@@ -437,12 +256,12 @@ static void end_job(struct serve_request *r, struct patch *p)
 		return;
 	}
 	p->note.is_done = true;
-	if (!write_note(r, p->id, &p->note))
+	if (!keep_note(r, p->id, &p->note))
 		return;
 	serve_count(r->srv, SERVE_COUNT_UPLOADS, 1);
 	if (serve_upload_digest(p->upload) != NULL)
 		serve_add_header(r, "Repr-Digest", serve_upload_digest(p->upload));
-	remove_file(r->srv->tus_fd, p->id, &p->note.path);
+	tus_file_remove(r->srv->tus_fd, p->id, &p->note.path);
 	reply_offset(r, p);
 }
 
@@ -490,7 +309,7 @@ static struct patch *patch_create(struct serve_request *r)
 }
 
 /* Upload-Metadata. False: replied. */
-static bool take_metadata(struct serve_request *r, struct note *n)
+static bool take_metadata(struct serve_request *r, struct tus_note *n)
 {
 	const char *text = serve_header(r, "Upload-Metadata");
 	struct bm_buf job = {0};
@@ -534,7 +353,7 @@ void serve_tus_create(struct serve_request *r)
 {
 	const char *length = serve_header(r, "Upload-Length"), *body = serve_header(r, "Content-Length");
 	uint64_t most = r->srv->opt.max_upload_bytes;
-	unsigned char raw[ID_BYTES];
+	unsigned char raw[TUS_ID_BYTES];
 	struct bm_buf id = {0};
 	struct patch *p;
 	int fd;
@@ -568,14 +387,14 @@ void serve_tus_create(struct serve_request *r)
 	bm_hex_put(&id, raw, sizeof(raw));
 	snprintf(p->id, sizeof(p->id), "%s", id.oom ? "" : id.data);
 	bm_buf_fini(&id);
-	fd = is_id(p->id) ? open_file(r->srv->tus_fd, p->id, p->note.path.data, true) : -1;
+	fd = tus_is_id(p->id) ? tus_file_open(r->srv->tus_fd, p->id, p->note.path.data, true) : -1;
 	if (fd < 0) {
 		serve_problem(r, errno == ENOSPC || errno == EDQUOT ? 507 : 500, "cannot make the upload: %s",
 		              strerror(errno));
 		return;
 	}
 	close(fd);
-	if (!write_note(r, p->id, &p->note) || !open_locked(r, p))
+	if (!keep_note(r, p->id, &p->note) || !open_locked(r, p))
 		return;
 	if ((body != NULL && strcmp(body, "0") != 0) || serve_header(r, "Transfer-Encoding") != NULL)
 		(void)begin_body(r, p);
@@ -589,7 +408,7 @@ void serve_tus_patch(struct serve_request *r)
 
 	if (!speaks_tus(r) || (p = patch_create(r)) == NULL || !find(r, &p->note))
 		return;
-	memcpy(p->id, r->tail.data, ID_TEXT);
+	memcpy(p->id, r->tail.data, TUS_ID_TEXT);
 	if (text == NULL || !http_number(text, &offset)) {
 		serve_problem(r, 400, "Upload-Offset has to be there, and a number of bytes");
 		return;
@@ -622,13 +441,13 @@ void serve_tus_end(struct serve_request *r)
 
 void serve_tus_head(struct serve_request *r)
 {
-	struct note n = {0};
+	struct tus_note n = {0};
 	struct stat st;
 	int fd;
 
 	if (!speaks_tus(r) || !find(r, &n))
 		return;
-	fd = n.is_done ? -1 : open_file(r->srv->tus_fd, r->tail.data, n.path.data, false);
+	fd = n.is_done ? -1 : tus_file_open(r->srv->tus_fd, r->tail.data, n.path.data, false);
 	if (n.is_done || (fd >= 0 && fstat(fd, &st) == 0)) {
 		serve_add_header(r, "Cache-Control", "no-store");
 		add_number(r, "Upload-Offset", n.is_done ? n.length : (uint64_t)st.st_size);
@@ -640,7 +459,7 @@ void serve_tus_head(struct serve_request *r)
 	}
 	if (fd >= 0)
 		close(fd);
-	note_fini(&n);
+	tus_note_fini(&n);
 }
 
 void serve_tus_delete(struct serve_request *r)
@@ -649,9 +468,9 @@ void serve_tus_delete(struct serve_request *r)
 
 	if (!speaks_tus(r) || (p = patch_create(r)) == NULL || !find(r, &p->note))
 		return;
-	memcpy(p->id, r->tail.data, ID_TEXT);
+	memcpy(p->id, r->tail.data, TUS_ID_TEXT);
 	if (!p->note.is_done && !open_locked(r, p))
 		return;
-	remove_upload(r->srv->tus_fd, p->id);
+	tus_remove(r->srv->tus_fd, p->id);
 	serve_reply_empty(r, 204);
 }
