@@ -44,7 +44,7 @@ void serve_add_header(struct serve_request *r, const char *name, const char *val
 	bm_buf_printf(&r->headers, "%s: %s\n", name, value);
 }
 
-static void count_status(struct bm_serve *s, unsigned status)
+void serve_count_status(struct bm_serve *s, unsigned status)
 {
 	if (status < 300)
 		serve_count(s, SERVE_COUNT_2XX, 1);
@@ -76,7 +76,7 @@ void serve_reply(struct serve_request *r, unsigned status, struct MHD_Response *
 	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (atomic_load(&r->srv->draining))
 		(void)MHD_add_response_header(response, "Connection", "close");
-	count_status(r->srv, status);
+	serve_count_status(r->srv, status);
 	if (r->in_body) {
 		r->deferred = response;
 		r->deferred_status = status;

@@ -175,6 +175,7 @@ void serve_problem_with(struct serve_request *r, unsigned status, const char *mo
 unsigned serve_status_of(const struct bm_error *err);
 void serve_problem_error(struct serve_request *r, const struct bm_error *err);
 const char *serve_status_text(unsigned status);
+void serve_count_status(struct bm_serve *s, unsigned status);
 
 /* ---- who may (auth.c) ---- */
 

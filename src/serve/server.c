@@ -5,6 +5,13 @@
  * body for room, a request for its run) suspends its connection and is resumed by whoever it waits for. The calling
  * thread of bm_serve_run takes the signals and is the janitor: once a second it looks at every connection (clients.c).
  *
+ * Every answer is JSON or a file, but for what libmicrohttpd (0.9.75, and later ones) answers by a page of its own before
+ * there is a request for on_request, or in the middle of its body: no HTTP version in the first line (400, 505), a head
+ * that is larger than CONNECTION_MEMORY (414, 431), a line of it without a colon (400), a Content-Length that is no number
+ * (400) or none of 64 bits (413), chunks that are malformed (400), too large (413) or whose line does not end (500). It
+ * makes and sends those pages without any callback but the log's, which does not say for which connection. So it is
+ * told to let pass what it can be told to let pass, and is_unambiguous looks at that.
+ *
  * Stopping: nobody new is let in; what is under way may end within drain_ms, runs are asked to stop at once, since
  * they take up again; then uploads are failed (nothing of them is published) and connections cut. Suspended
  * connections must all be resumed before libmicrohttpd is stopped: uploads are over when the reaper is.
@@ -37,6 +44,7 @@
 #include "upload.h"
 
 #define WORKERS 2
+#define MHD_REFUSES "Error processing request (HTTP response code is %u" /* the beginning of a format */
 /* For a request's head, and for what is read of its body at once. More of it libmicrohttpd would map and unmap for each
  * connection, which costs more than all the rest of a small request. */
 #define CONNECTION_MEMORY ((size_t)32 << 10)
@@ -127,16 +135,25 @@ static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const 
 }
 
 /* What two servers could understand in two ways is not understood at all (RFC 9112 3.2, 5.1, 5.2, 6.1, 6.3). */
-static bool is_unambiguous(struct serve_request *r)
+static bool is_unambiguous(struct serve_request *r, const char *version, const char *url)
 {
 	struct framing f = {0};
+	bool is_old = strcmp(version, "HTTP/1.0") == 0;
 
+	if (strchr(url, ' ') != NULL)
+		set_fault(&f, 400, "there is a blank in the path: it has to be written as %20");
 	(void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, look_at_header, &f);
-	if (f.lengths + f.encodings > 1)
+	if (f.lengths + f.encodings > 1) { /* whatever they say */
+		f.fault = NULL;
 		set_fault(&f, 400,
 		          "the length of the body is said twice: one Content-Length, or one Transfer-Encoding");
+	}
 	if (f.hosts > 1)
 		set_fault(&f, 400, "Host is there twice");
+	if (f.hosts == 0 && !is_old)
+		set_fault(&f, 400, "Host is missing");
+	if (f.encodings > 0 && is_old)
+		set_fault(&f, 400, "HTTP/1.0 has no Transfer-Encoding");
 	if (f.fault == NULL)
 		return true;
 	serve_add_header(r, "Connection", "close");
@@ -144,7 +161,7 @@ static bool is_unambiguous(struct serve_request *r)
 	return false;
 }
 
-static void begin(struct serve_request *r, const char *method, const char *url)
+static void begin(struct serve_request *r, const char *version, const char *method, const char *url)
 {
 	struct bm_buf allow = {0};
 	const char *tail = NULL;
@@ -156,7 +173,7 @@ static void begin(struct serve_request *r, const char *method, const char *url)
 	if (found != SERVE_FOUND)
 		r->route = &none;
 	/* Who may not call does not learn what there is. */
-	if (!is_unambiguous(r) || !serve_may(r))
+	if (!is_unambiguous(r, version, url) || !serve_may(r))
 		goto out;
 	if (found == SERVE_NO_PATH) {
 		serve_problem(r, 404, "there is nothing here");
@@ -191,13 +208,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 {
 	struct serve_request *r = *context;
 
-	(void)version;
 	if (r == NULL) {
 		r = request_create(cls, conn);
 		if (r == NULL)
 			return MHD_NO;
 		*context = r;
-		begin(r, method, url);
+		begin(r, version, method, url);
 		return MHD_YES;
 	}
 	if (*len > 0) {
@@ -260,11 +276,13 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *conn, char *text)
 	return strlen(text);
 }
 
+/* What libmicrohttpd answers by itself is seen nowhere else. Its other messages are not wanted: what clients do wrong is in
+ * the counters. */
 static void log_mhd(void *cls, const char *fmt, va_list ap)
 {
-	(void)cls;
-	(void)fmt;
-	(void)ap; /* what clients do wrong is in the counters */
+	if (strncmp(fmt, MHD_REFUSES, strlen(MHD_REFUSES)) != 0)
+		return;
+	serve_count_status(cls, va_arg(ap, unsigned));
 }
 
 /* ---- opening ---- */
@@ -433,12 +451,12 @@ static enum bm_status start_daemon(struct bm_serve *s, struct bm_error *err)
 	                 MHD_USE_ERROR_LOG | (s->has_tls ? MHD_USE_TLS : 0);
 
 	s->daemon = MHD_start_daemon(
-		flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
-		MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-		MHD_OPTION_NOTIFY_CONNECTION, serve_clients_on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK,
-		leave_escaped, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-		s->opt.connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->opt.timeout_ms + 999) / 1000),
-		MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, s, MHD_OPTION_LISTEN_SOCKET,
+		s->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+		serve_clients_on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, s->opt.connections,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->opt.timeout_ms + 999) / 1000),
+		MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS, MHD_OPTION_STRICT_FOR_CLIENT, 0,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, s->has_tls ? tls : none, MHD_OPTION_END);
 	if (s->daemon == NULL)
 		return bm_error_set(err, BM_ERR_SYSTEM, s->address, "the service cannot be started%s",

@@ -77,13 +77,51 @@ CH = PUT + b"Transfer-Encoding: chunked\r\n\r\n"
 for body in (b"zz\r\nxx\r\n0\r\n\r\n", b"-5\r\nxxxxx\r\n0\r\n\r\n", b"5\r\nxxxxxyy\r\n0\r\n\r\n", b"ffffffffffffffffffff\r\nx\r\n0\r\n\r\n",
              b"5\r\nxxxxx\r\n", b"5\r\nxx", b"5", b"", b"5\r\nxxxxx\r\n0", b"\r\n\r\n", b"5;" + b"a" * 200000 + b"\r\nxxxxx\r\n0\r\n\r\n"):
     expect(body[:40], ask(CH + body), 400, 413, 431, 500, None)  # 500: libmicrohttpd, of an endless line
-expect("other encoding", ask(PUT + b"Transfer-Encoding: gzip\r\n\r\n" + BODY), 400, 501, None)
+def problem(what, raw, status):
+    """The refusal is a JSON problem, and the connection ends after it."""
+    s = connect()
+    s.sendall(raw)
+    s.shutdown(socket.SHUT_WR)
+    data = b""
+    while part := s.recv(65536):
+        data += part
+    s.close()
+    head, _, body = data.partition(b"\r\n\r\n")
+    expect(what, int(head.split(b" ")[1]) if head else None, status)
+    if b"content-type: application/problem+json" not in head.lower() or json.loads(body)["status"] != status:
+        sys.exit("%s: no problem: %s" % (what, data))
+GET = b"GET /v1/files/f HTTP/1.1\r\n"
+HOST = b"Host: localhost\r\n"
+problem("other encoding", PUT + b"Transfer-Encoding: gzip\r\n\r\n" + BODY, 501)
+problem("two encodings", PUT + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + BODY, 501)
+problem("chunks in HTTP/1.0", PUT.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400)
+problem("a length twice", PUT + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + BODY, 400)
+problem("length and chunks", PUT + b"Content-Length: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400)
+problem("no host", GET + b"\r\n", 400)
+problem("two hosts", GET + HOST + b"Host: evil\r\n\r\n", 400)
+problem("a blank before the colon", PUT + b"Content-Length : 5\r\n\r\nhello", 400)
+problem("a blank in the path", b"GET /v1/files/a b HTTP/1.1\r\n" + HOST + b"\r\n", 400)
+problem("an unknown method", b"BREW /v1/files/f HTTP/1.1\r\n" + HOST + b"\r\n", 405)
+expect("HTTP/1.0 without a host", ask(b"GET /v1/files/f HTTP/1.0\r\n\r\n", shut=False), 200)
+# What libmicrohttpd answers by itself has the right status, and is counted.
+def metric(name):
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
+    c.request("GET", "/metrics")
+    text = c.getresponse().read().decode()
+    c.close()
+    return int(text.split("\n%s " % name)[1].split()[0])
+before = metric('bytemill_serve_replies_4xx_total')
+for what, raw, status in (
+        ("no version", b"GET /\r\n\r\n", 400), ("no colon", GET + HOST + b"xyz\r\n\r\n", 400),
+        ("no number", PUT + b"Content-Length: -1\r\n\r\n", 400), ("too many digits", PUT + b"Content-Length: 99999999999999999999\r\n\r\n", 413),
+        ("a bad chunk", CH + b"zz\r\nxx\r\n0\r\n\r\n", 400), ("a huge chunk", CH + b"ffffffffffffffffffff\r\nx\r\n0\r\n\r\n", 413)):
+    expect(what, ask(raw, shut=False), status)
+found = metric('bytemill_serve_replies_4xx_total') - before
+assert found == 6, found
 # Heads.
 expect("1 MiB of headers", ask(b"GET /v1/files/f HTTP/1.1\r\nHost: localhost\r\n" + b"X-Long: " + b"y" * (1 << 20) + b"\r\n\r\n"), 400, 413, 431, None)
 expect("100,000 headers", ask(b"GET /v1/files/f HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 100000 + b"\r\n"), 400, 413, 431, None)
 expect("1 MiB of path", ask(b"GET /" + b"y" * (1 << 20) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400, 413, 414, 431, None)
-expect("no host", ask(b"GET /v1/files/f HTTP/1.1\r\n\r\n"), 400)
-expect("two hosts", ask(b"GET /v1/files/f HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n"), 400)
 expect("garbage", ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256))), 400, None)
 # libmicrohttpd ends the path there.
 expect("NUL in the path", ask(b"GET /v1/files/nope\0x HTTP/1.1\r\nHost: localhost\r\n\r\n"), 400, 404, None)
