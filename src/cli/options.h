@@ -86,7 +86,7 @@ struct bm_cli_options {
 	struct bm_cli_texts origins, submit_roots;
 	bool insecure, openapi;
 	unsigned runs, connections;
-	uint64_t max_upload_bytes, timeout_ms, drain_ms; /* 0: not given */
+	uint64_t max_upload_bytes, timeout_ms, read_timeout_ms, min_rate, drain_ms; /* 0: not given */
 	/* keygen */
 	bool public_keys;
 	/* schedule */

@@ -41,7 +41,9 @@ struct bm_serve_options {
 	unsigned threads;          /* of a run: CPUs; 0: all */
 	unsigned runs;             /* at once; 0: 1 */
 	unsigned connections;      /* at once; 0: 4096 */
-	uint64_t timeout_ms;       /* of a client that is silent or too slow; 0: 60 s */
+	uint64_t timeout_ms;       /* of a client that is silent, or sends too slowly; 0: 60 s */
+	uint64_t read_timeout_ms;  /* of one that takes a long reply too slowly; 0: 10 min; no less than timeout_ms */
+	uint64_t min_rate;         /* bytes a second that are not too slow; 0: 100 */
 	uint64_t drain_ms;         /* how long a stop waits for what is under way; 0: 30 s */
 	/* A line for the administrator, fit for a terminal. Any thread. May be NULL. */
 	void (*log)(void *ctx, bool is_error, const char *text);

@@ -1,9 +1,18 @@
 /*
  * clients.c - the connections there are, and who is cut off.
  *
- * libmicrohttpd itself ends those that say nothing at all for the time-out; a client that sends a byte now and then is
- * ours: the head of a request must be there within that time, and a body must bring SLOW_RATE bytes a second. A
- * connection is cut by shutdown() on its socket, which libmicrohttpd takes as the client's own going. The socket is open
+ * libmicrohttpd itself ends those that say and take nothing at all for the time-out; a client that sends a byte now and
+ * then is ours: the head of a request must be there within that time, and a body must bring min_rate bytes a second over
+ * it.
+ *
+ * Who reads may be slow for better reasons: a player that was paused, a link that is down for a while. So of a long reply
+ * min_rate bytes a second must be taken over a longer time, read_timeout; what the client's kernel has acknowledged counts as
+ * taken (TCP_INFO), since libmicrohttpd tells only of what went into our own. A player that was paused for longer asks
+ * again with Range. Where connections or memory are nearly used up, patience would be at the cost of others: the
+ * time is timeout then. Of a reader at a Unix socket the kernel does not tell how much it took: it is cut if it takes
+ * nothing for read_timeout.
+ *
+ * A connection is cut by shutdown() on its socket, which libmicrohttpd takes as the client's own going. The socket is open
  * while its client is in the list.
  */
 #include <stdio.h>
@@ -11,9 +20,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/tcp.h> /* glibc's struct tcp_info ends too early */
+#include <netinet/in.h>
+
 #include "serve_internal.h"
 
-#define SLOW_RATE 100  /* bytes a second that a body must bring, over the time-out */
 #define SILENT_MS 1000 /* of one who sends to an upload that somebody else wants to go on with */
 
 void serve_clients_on_connection(void *cls, struct MHD_Connection *conn, void **context,
@@ -53,6 +64,19 @@ void serve_clients_on_connection(void *cls, struct MHD_Connection *conn, void **
 	}
 }
 
+/* Bytes that the other side has taken since the connection began; false: nobody knows. */
+static bool taken_by(const struct serve_client *c, uint64_t *bytes)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
+	    len < offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked))
+		return false;
+	*bytes = info.tcpi_bytes_acked;
+	return true;
+}
+
 void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_phase phase, uint64_t bytes)
 {
 	if (c == NULL)
@@ -61,9 +85,11 @@ void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_p
 	if (c->phase != phase) {
 		c->phase = phase;
 		c->since_ms = serve_now_ms();
-		c->body_bytes = 0;
+		c->bytes = 0;
+		if (phase == SERVE_REPLY)
+			(void)taken_by(c, &c->bytes);
 	}
-	c->body_bytes += bytes;
+	c->bytes += bytes;
 	if (phase == SERVE_BODY)
 		c->heard_ms = serve_now_ms();
 	if (phase == SERVE_HEAD)
@@ -110,20 +136,49 @@ void serve_cut_upload(struct bm_serve *s, const char *id)
 	pthread_mutex_unlock(&s->clients_lock);
 }
 
+/* Is c, which was at it for window_ms, too slow? Begins a new window where it is not. */
+static bool is_slow_locked(const struct bm_serve *s, struct serve_client *c, int64_t window_ms)
+{
+	uint64_t least = s->opt.min_rate * (uint64_t)window_ms / 1000, taken;
+	bool is_slow = false;
+
+	switch (c->phase) {
+	case SERVE_HEAD:
+		return true;
+	case SERVE_BUSY:
+		return false;
+	case SERVE_BODY:
+		is_slow = c->bytes < least;
+		c->bytes = 0;
+		break;
+	case SERVE_REPLY:
+		if (!taken_by(c, &taken))
+			return false;
+		is_slow = taken - c->bytes < least;
+		c->bytes = taken;
+		break;
+	}
+	return is_slow;
+}
+
 void serve_clients_cut_slow(struct bm_serve *s)
 {
-	int64_t now = serve_now_ms(), limit = (int64_t)s->opt.timeout_ms;
+	int64_t now = serve_now_ms(), patience;
+	uint64_t memory = s->opt.memory_bytes;
 
 	pthread_mutex_lock(&s->clients_lock);
+	patience = (int64_t)s->opt.read_timeout_ms;
+	if (s->client_count > s->opt.connections - s->opt.connections / 8 ||
+	    atomic_load(&s->budget_used) > memory - memory / 8)
+		patience = (int64_t)s->opt.timeout_ms;
 	for (struct serve_client *c = s->clients; c != NULL; c = c->next) {
-		if (c->phase == SERVE_BUSY || now - c->since_ms < limit)
+		int64_t limit = c->phase == SERVE_REPLY ? patience : (int64_t)s->opt.timeout_ms;
+
+		if (now - c->since_ms < limit)
 			continue;
-		if (c->phase == SERVE_HEAD || c->body_bytes < SLOW_RATE * (uint64_t)limit / 1000) {
+		if (is_slow_locked(s, c, now - c->since_ms))
 			cut_locked(s, c);
-		} else {
-			c->since_ms = now;
-			c->body_bytes = 0;
-		}
+		c->since_ms = now;
 	}
 	pthread_mutex_unlock(&s->clients_lock);
 }

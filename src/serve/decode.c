@@ -190,6 +190,7 @@ static void reply_decoded(struct serve_request *r, struct decoded *d, const stru
 	}
 	serve_count(r->srv, SERVE_COUNT_DOWNLOADS, 1);
 	add_type(r);
+	r->is_long = len > SERVE_LONG_BYTES; /* MHD_SIZE_UNKNOWN is, too */
 	serve_reply(r, count == 1 ? 206 : 200, response);
 }
 

@@ -124,6 +124,7 @@ static void reply_parts(struct serve_request *r, int fd, const struct http_range
 	}
 	snprintf(header, sizeof(header), "multipart/byteranges; boundary=%s", boundary);
 	serve_add_header(r, "Content-Type", header);
+	r->is_long = p->total > SERVE_LONG_BYTES;
 	serve_reply(r, 206, response);
 }
 
@@ -271,6 +272,7 @@ static void reply_file(struct serve_request *r, int fd, const struct stat *st)
 		return;
 	}
 	serve_add_header(r, "Content-Type", type);
+	r->is_long = len > SERVE_LONG_BYTES;
 	serve_reply(r, count == 1 ? 206 : 200, response);
 }
 

@@ -33,6 +33,7 @@ enum bm_status serve_mhd_load(struct bm_error *err) BM_NODISCARD;
 	X(MHD_queue_response)                                                                                          \
 	X(MHD_quiesce_daemon)                                                                                          \
 	X(MHD_resume_connection)                                                                                       \
+	X(MHD_set_connection_option)                                                                                   \
 	X(MHD_start_daemon)                                                                                            \
 	X(MHD_stop_daemon)                                                                                             \
 	X(MHD_suspend_connection)
@@ -59,6 +60,7 @@ extern struct serve_mhd serve_mhd;
 #define MHD_queue_response serve_mhd.MHD_queue_response_
 #define MHD_quiesce_daemon serve_mhd.MHD_quiesce_daemon_
 #define MHD_resume_connection serve_mhd.MHD_resume_connection_
+#define MHD_set_connection_option serve_mhd.MHD_set_connection_option_
 #define MHD_start_daemon serve_mhd.MHD_start_daemon_
 #define MHD_stop_daemon serve_mhd.MHD_stop_daemon_
 #define MHD_suspend_connection serve_mhd.MHD_suspend_connection_

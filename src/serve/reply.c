@@ -56,6 +56,20 @@ void serve_count_status(struct bm_serve *s, unsigned status)
 		serve_count(s, SERVE_COUNT_5XX, 1);
 }
 
+enum MHD_Result serve_queue(struct serve_request *r, unsigned status, struct MHD_Response *response)
+{
+	enum MHD_Result queued = MHD_queue_response(r->conn, status, response);
+
+	if (r->is_long) {
+		r->has_patience = true;
+		(void)MHD_set_connection_option(r->conn, MHD_CONNECTION_OPTION_TIMEOUT,
+		                                serve_seconds(r->srv->opt.read_timeout_ms));
+		serve_client_phase(r->srv, r->client, SERVE_REPLY, 0);
+	}
+	MHD_destroy_response(response);
+	return queued;
+}
+
 void serve_reply(struct serve_request *r, unsigned status, struct MHD_Response *response)
 {
 	char *save = NULL;
@@ -82,8 +96,7 @@ void serve_reply(struct serve_request *r, unsigned status, struct MHD_Response *
 		r->deferred_status = status;
 		return;
 	}
-	(void)MHD_queue_response(r->conn, status, response);
-	MHD_destroy_response(response);
+	(void)serve_queue(r, status, response);
 }
 
 static void reply_text(struct serve_request *r, unsigned status, const char *type, struct bm_buf *text)
@@ -107,6 +120,7 @@ static void reply_text(struct serve_request *r, unsigned status, const char *typ
 	}
 	serve_add_header(r, "Content-Type", type);
 	serve_add_header(r, "Cache-Control", "no-store");
+	r->is_long = len > SERVE_LONG_BYTES;
 	serve_reply(r, status, response);
 }
 

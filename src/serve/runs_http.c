@@ -338,6 +338,7 @@ void serve_get_report(struct serve_request *r)
 			serve_problem(r, 503, "out of memory");
 	}
 	if (response != NULL) {
+		r->is_long = (uint64_t)st.st_size > SERVE_LONG_BYTES;
 		serve_add_header(r, "Content-Type", "application/jsonl");
 		serve_add_header(r, "Cache-Control", "no-store");
 		serve_reply(r, 200, response);

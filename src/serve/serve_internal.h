@@ -54,15 +54,15 @@ enum serve_find serve_route_find(const char *method, const char *path, const str
                                  const char **tail, size_t *tail_len, struct bm_buf *allow);
 
 /* A connection, for the janitor. Guarded by server->clients_lock. */
-enum serve_phase { SERVE_HEAD, SERVE_BODY, SERVE_BUSY };
+enum serve_phase { SERVE_HEAD, SERVE_BODY, SERVE_BUSY, SERVE_REPLY };
 struct serve_client {
 	struct serve_client *next, *prev;
 	int fd; /* libmicrohttpd's; open while this is in the list */
 	enum serve_phase phase;
-	int64_t since_ms;    /* of the phase, or of the window below */
-	uint64_t body_bytes; /* in this window */
-	int64_t heard_ms;    /* when the last of a body came */
-	char upload[33];     /* the tus upload that its body is for; "": none */
+	int64_t since_ms; /* of the phase, or of the window below */
+	uint64_t bytes;   /* BODY: that came in this window; REPLY: that the client had taken at its beginning */
+	int64_t heard_ms; /* when the last of a body came */
+	char upload[33];  /* the tus upload that its body is for; "": none */
 	bool is_cut;
 };
 
@@ -123,6 +123,8 @@ struct serve_request {
 	bool is_too_large;     /* the body */
 	bool is_cut;           /* the connection is to be closed without a reply */
 	bool is_counted;       /* in in_flight */
+	bool is_long;          /* the reply: the client may take its time, but not for ever */
+	bool has_patience;     /* libmicrohttpd was told so */
 	bool is_dir;           /* the path ended in '/'; tail is without it, and empty for the root */
 	struct bm_buf tail;    /* decoded */
 	struct bm_buf headers; /* further ones of the reply: "Name: value\n" */
@@ -139,6 +141,11 @@ static inline void serve_count(struct bm_serve *s, enum serve_counter c, uint64_
 	atomic_fetch_add_explicit(&s->counters[c], n, memory_order_relaxed);
 }
 int64_t serve_now_ms(void);
+static inline unsigned serve_seconds(uint64_t ms) /* for libmicrohttpd; rounded up */
+{
+	return ms / 1000 < 1000000000 ? (unsigned)((ms + 999) / 1000) : 1000000000;
+}
+#define SERVE_LONG_BYTES ((uint64_t)64 << 10) /* of a reply */
 /* What the client is at, for the janitor; bytes of a body that came. c may be NULL. */
 void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_phase phase, uint64_t bytes);
 /* Ends the connection: for a response that cannot go on. libmicrohttpd would do it with its next event only, for which
@@ -164,9 +171,12 @@ const char *serve_header(struct serve_request *r, const char *name); /* borrowed
 bool serve_query(struct serve_request *r, const char *name, struct bm_buf *out);
 /* A header of the reply to come. */
 void serve_add_header(struct serve_request *r, const char *name, const char *value);
-/* Sends the response, which is taken over, with the headers that were added. */
+/* Sends the response, which is taken over, with the headers that were added. is_long says so of one that is, or may be, of
+ * more than SERVE_LONG_BYTES. */
 void serve_reply(struct serve_request *r, unsigned status, struct MHD_Response *response);
 void serve_reply_json(struct serve_request *r, unsigned status, struct bm_buf *json); /* takes the text */
+/* What serve_reply does when the body is over, if there is one; takes the response. */
+enum MHD_Result serve_queue(struct serve_request *r, unsigned status, struct MHD_Response *response);
 void serve_reply_empty(struct serve_request *r, unsigned status);
 /* RFC 9457. more: ",\"errors\":[...]" or NULL. */
 void serve_problem(struct serve_request *r, unsigned status, const char *fmt, ...) BM_PRINTF(3, 4);

@@ -50,6 +50,8 @@
 #define CONNECTION_MEMORY ((size_t)32 << 10)
 #define DEFAULT_CONNECTIONS 4096
 #define DEFAULT_TIMEOUT_MS 60000
+#define DEFAULT_READ_TIMEOUT_MS 600000
+#define DEFAULT_MIN_RATE 100
 #define DEFAULT_DRAIN_MS 30000
 #define DEFAULT_MEMORY ((uint64_t)256 << 20)
 #define TICK_MS 1000
@@ -230,11 +232,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	serve_client_phase(r->srv, r->client, SERVE_BUSY, 0);
 	r->in_body = false;
 	if (r->deferred != NULL) {
-		enum MHD_Result queued = MHD_queue_response(conn, r->deferred_status, r->deferred);
+		struct MHD_Response *response = r->deferred;
 
-		MHD_destroy_response(r->deferred);
 		r->deferred = NULL;
-		return queued;
+		return serve_queue(r, r->deferred_status, response);
 	}
 	if (r->is_replied)
 		return MHD_YES;
@@ -252,13 +253,14 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **context,
 	struct bm_serve *s = cls;
 	struct serve_request *r = *context;
 
-	(void)conn;
 	if (r == NULL)
 		return;
 	*context = NULL;
 	if (r->state_done != NULL)
 		r->state_done(r->state, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 	serve_client_phase(s, r->client, SERVE_HEAD, 0);
+	if (r->has_patience && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) /* for the next request */
+		(void)MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT, serve_seconds(s->opt.timeout_ms));
 	if (r->deferred != NULL)
 		MHD_destroy_response(r->deferred);
 	bm_buf_fini(&r->tail);
@@ -355,6 +357,10 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	s->opt.memory_bytes = opt->memory_bytes != 0 ? opt->memory_bytes : DEFAULT_MEMORY;
 	s->opt.connections = opt->connections != 0 ? opt->connections : DEFAULT_CONNECTIONS;
 	s->opt.timeout_ms = opt->timeout_ms != 0 ? opt->timeout_ms : DEFAULT_TIMEOUT_MS;
+	s->opt.read_timeout_ms = opt->read_timeout_ms != 0 ? opt->read_timeout_ms : DEFAULT_READ_TIMEOUT_MS;
+	if (s->opt.read_timeout_ms < s->opt.timeout_ms)
+		s->opt.read_timeout_ms = s->opt.timeout_ms;
+	s->opt.min_rate = opt->min_rate != 0 ? opt->min_rate : DEFAULT_MIN_RATE;
 	s->opt.drain_ms = opt->drain_ms != 0 ? opt->drain_ms : DEFAULT_DRAIN_MS;
 	pthread_mutex_init(&s->clients_lock, NULL);
 	pthread_mutex_init(&s->uploads_lock, NULL);
@@ -455,9 +461,9 @@ static enum bm_status start_daemon(struct bm_serve *s, struct bm_error *err)
 		s->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
 		serve_clients_on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, s->opt.connections,
-		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->opt.timeout_ms + 999) / 1000),
-		MHD_OPTION_THREAD_POOL_SIZE, (unsigned)WORKERS, MHD_OPTION_STRICT_FOR_CLIENT, 0,
-		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, s->has_tls ? tls : none, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_TIMEOUT, serve_seconds(s->opt.timeout_ms), MHD_OPTION_THREAD_POOL_SIZE,
+		(unsigned)WORKERS, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+		MHD_OPTION_ARRAY, s->has_tls ? tls : none, MHD_OPTION_END);
 	if (s->daemon == NULL)
 		return bm_error_set(err, BM_ERR_SYSTEM, s->address, "the service cannot be started%s",
 		                    s->has_tls ? "; do certificate and key belong together?" : "");

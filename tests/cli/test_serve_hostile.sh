@@ -7,7 +7,7 @@
 mkdir in out
 head -c 40000000 /dev/zero >out/large
 echo ok >out/f
-serve_start --inbox in --outbox out --timeout 1s --max-upload 64MiB --connections 300
+serve_start --inbox in --outbox out --timeout 1s --read-timeout 2s --max-upload 64MiB --connections 300
 
 cat >hostile.py <<'END'
 import http.client, json, os, socket, sys, threading, time
