@@ -196,6 +196,7 @@ struct bm_run_options {
 	bool all;         /* skip nothing */
 	bool paranoid;    /* skip only what, read again, has its digest on record */
 	uint64_t keep_ms; /* what is older is dropped from the history; 0: 365 days */
+	const char *kind; /* where it came from, for the history: a word; NULL: "run". Borrowed for bm_run_start */
 	/* Things worth a line that belong to no file: "12 symlinks were skipped". Where job is NULL it is a warning about
 	 * the run as a whole. May be NULL. */
 	void (*on_message)(void *ctx, const char *job, const char *text);

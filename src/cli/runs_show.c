@@ -49,6 +49,11 @@ void runs_put_jobs(struct bm_buf *out, const struct bm_catalog_run_row *row)
 	bm_escape_display(out, row->job, strlen(row->job));
 	if (row->job_count > 1)
 		bm_buf_printf(out, " and %" PRIu64 " more", row->job_count - 1);
+	if (strcmp(row->kind, "run") != 0) {
+		bm_buf_puts(out, " (");
+		bm_escape_display(out, row->kind, strlen(row->kind));
+		bm_buf_putc(out, ')');
+	}
 }
 
 /* ---- text ---- */
@@ -166,6 +171,10 @@ enum bm_status runs_put_detail(struct bm_buf *out, struct bm_catalog *c, const s
 
 	bm_buf_puts(out, "run       ");
 	bm_escape_display(out, row->id, strlen(row->id));
+	if (strcmp(row->kind, "run") != 0) {
+		bm_buf_puts(out, "\nfrom      ");
+		bm_escape_display(out, row->kind, strlen(row->kind));
+	}
 	bm_buf_printf(out, "\nstate     %s", bm_catalog_run_state_text(row->state));
 	if (row->has_exit_code)
 		bm_buf_printf(out, ", exit code %d", row->exit_code);
@@ -273,6 +282,7 @@ enum bm_status runs_put_json(struct bm_buf *out, struct bm_catalog *c, const str
 
 	bm_buf_puts(out, "{\"type\":\"run\"");
 	json_text(out, "run", row->id);
+	json_text(out, "kind", row->kind);
 	json_text(out, "state", bm_catalog_run_state_text(row->state));
 	if (row->has_exit_code)
 		bm_buf_printf(out, ",\"exit_code\":%d", row->exit_code);

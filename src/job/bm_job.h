@@ -42,6 +42,11 @@ const uint8_t *bm_job_text_digest(const struct bm_job *job);
 /* A new run id, as a run makes itself one where bm_run_options has none. malloc'd; NULL: no memory. Any thread. */
 char *bm_run_make_id(void);
 
+/* The history keeps a run for so long where bm_run_options.keep_ms does not say. */
+#define BM_RUN_KEEP_MS ((uint64_t)365 * 24 * 3600 * 1000)
+/* Is the run in the catalog of its state directory? Of one that is over. */
+bool bm_run_is_on_record(const struct bm_run *run);
+
 /* Text made from the tables. */
 enum bm_status bm_schema_print(FILE *out, struct bm_error *err) BM_NODISCARD; /* JSON Schema, draft 2020-12 or 07 */
 void bm_steps_print(FILE *out, const char *step /* NULL: all, a line each */);

@@ -24,7 +24,6 @@
 
 #define BUSY_MS 10000
 #define UPDATE_MS 1000
-#define KEEP_MS ((uint64_t)365 * 24 * 3600 * 1000)
 #define FAILURES_MAX 10000 /* of one job that are put on record */
 
 struct history {
@@ -40,6 +39,11 @@ struct history {
 static bool is_good(const struct bm_run *run)
 {
 	return run->history != NULL && run->history->c != NULL && !atomic_load(&run->history->is_broken);
+}
+
+bool bm_run_is_on_record(const struct bm_run *run)
+{
+	return is_good(run);
 }
 
 struct bm_catalog *history_catalog(const struct bm_run *run)
@@ -90,7 +94,7 @@ static struct bm_catalog_counts counts_of_run(struct bm_run *run)
 static enum bm_status forget(struct bm_run *run, struct bm_error *err)
 {
 	struct history *h = run->history;
-	uint64_t keep_ms = run->opt.keep_ms > 0 ? run->opt.keep_ms : KEEP_MS;
+	uint64_t keep_ms = run->opt.keep_ms > 0 ? run->opt.keep_ms : BM_RUN_KEEP_MS;
 	int64_t before = 0;
 	enum bm_status status;
 
@@ -123,7 +127,8 @@ static enum bm_status begin_together(struct bm_run *run, struct bm_error *err)
 
 	if (status != BM_OK)
 		return status;
-	status = bm_catalog_run_begin(h->c, run->id, "run", run->permits, h->start_ns, &h->r, err);
+	status = bm_catalog_run_begin(h->c, run->id, run->opt.kind != NULL ? run->opt.kind : "run", run->permits,
+	                              h->start_ns, &h->r, err);
 	if (status == BM_OK)
 		status = put_jobs(run, err);
 	for (size_t i = 0; i < run->job_count && status == BM_OK; i++)

@@ -15,6 +15,7 @@
 #include "bm_error.h"
 #include "bm_job.h"
 #include "bm_text.h"
+#include "runs_history.h"
 
 #define KEPT_RUNS 1000 /* of those that are over the oldest are forgotten */
 #define QUEUED_RUNS 1000
@@ -83,9 +84,12 @@ void runs_forget_old_locked(struct serve_runs *p)
 {
 	struct serve_run *r = p->oldest;
 
-	while (p->count > KEPT_RUNS && r != NULL) {
+	while (r != NULL) {
 		struct serve_run *newer = r->newer;
+		bool is_old = runs_wall_ms() - r->record.queued_ms > (int64_t)BM_RUN_KEEP_MS;
 
+		if (p->count <= KEPT_RUNS && !is_old)
+			break;
 		if (run_is_over(r)) {
 			unlink_run(p, r);
 			serve_store_remove(p->dir, r->record.id);
@@ -154,6 +158,9 @@ static void put_locked(struct serve_run *r, struct bm_buf *out)
 	struct serve_record shown = r->record; /* borrows the strings */
 	const struct bm_progress *g = &r->progress;
 
+	/* Not only what was told last: a run that waits for something tells nothing. */
+	if (r->live != NULL)
+		bm_run_get_progress(r->live, &r->progress);
 	if (shown.state == SERVE_RUN_RUNNING) {
 		shown.files_done = g->files_done;
 		shown.files_failed = g->files_failed;
@@ -260,6 +267,7 @@ static void take_record(void *ctx, struct serve_record *record)
 {
 	struct serve_runs *p = ctx;
 	struct serve_run *r = calloc(1, sizeof(*r));
+	bool was_over;
 
 	if (r == NULL) {
 		serve_record_fini(record);
@@ -268,11 +276,18 @@ static void take_record(void *ctx, struct serve_record *record)
 	r->runs = p;
 	r->refs = 1;
 	r->record = *record;
+	was_over = run_is_over(r);
+	if (!serve_history_has(p->history, &r->record)) {
+		serve_store_remove(p->dir, r->record.id);
+		run_unref_locked(r);
+		return;
+	}
 	if (!run_is_over(r)) {
 		r->record.state = SERVE_RUN_INTERRUPTED;
 		r->record.error = strdup("the service ended before this run did");
-		run_keep_locked(r);
 	}
+	if (!was_over)
+		run_keep_locked(r);
 	r->is_over = true;
 	link_newest(p, r);
 }
@@ -295,7 +310,11 @@ enum bm_status serve_runs_create(struct bm_serve *s, const char *dir, struct ser
 	if (p->dir == NULL)
 		status = bm_error_set_nomem(err);
 	if (status == BM_OK)
+		status = serve_history_open(s->opt.state, &p->history, err);
+	if (status == BM_OK)
 		status = serve_store_load(dir, take_record, p, &bad, err);
+	serve_history_close(p->history);
+	p->history = NULL;
 	if (bad > 0)
 		serve_log(s, true, "%u records of runs in %s cannot be read", bad, dir);
 	if (status == BM_OK) {

@@ -3,7 +3,8 @@
  *
  * A thread of its own begins runs, as many at once as the service was given, in the order in which they came: planning
  * a run can take its time, which libmicrohttpd's threads do not have. The reaper sees them off. A run of a job that is
- * running elsewhere, from cron say, fails as on the command line: the lock is the same.
+ * running elsewhere, from cron say, fails as on the command line: the lock is the same, and so is the catalog, so that a
+ * run is in the history, and takes up what one before it has left undone, wherever either was started.
  */
 #include "runs_internal.h"
 
@@ -44,6 +45,15 @@ static void on_file(void *ctx, const struct bm_file_result *f)
 	                   bm_escape_display_buf(name, sizeof(name), f->display, strlen(f->display)), f->error->text);
 }
 
+/* Of the run as a whole: that it is not put on record, for instance. */
+static void on_message(void *ctx, const char *job, const char *text)
+{
+	struct serve_run *r = ctx;
+
+	if (job == NULL)
+		serve_log(r->runs->srv, true, "run %s: %s", r->record.id, text);
+}
+
 static void on_error(void *ctx, const char *job, const struct bm_error *err)
 {
 	struct serve_run *r = ctx;
@@ -76,6 +86,7 @@ static void on_over(struct serve_watched *w, enum bm_status status, const struct
 	if (r->report != NULL && fflush(r->report) == 0)
 		(void)fsync(fileno(r->report));
 	pthread_mutex_lock(&r->runs->lock);
+	c->on_record = bm_run_is_on_record(w->run);
 	c->files_done = sum->files_done;
 	c->files_failed = sum->files_failed;
 	c->files_skipped = sum->files_skipped;
@@ -156,6 +167,9 @@ static void begin_run(struct serve_run *r)
 	                             .memory_bytes = o->memory_bytes / (o->runs > 1 ? o->runs : 1),
 	                             .run_id = r->record.id,
 	                             .count_first = true,
+	                             .state_dir = o->state,
+	                             .kind = "serve",
+	                             .on_message = on_message,
 	                             .on_file = on_file,
 	                             .on_progress = on_progress,
 	                             .on_error = on_error,

@@ -13,6 +13,7 @@
 #include "runs.h"
 
 struct bm_lock;
+struct serve_history; /* runs_history.h */
 
 struct serve_run {
 	struct serve_watched watched; /* first */
@@ -36,6 +37,7 @@ struct serve_run {
 struct serve_runs {
 	struct bm_serve *srv;
 	char *dir;
+	struct serve_history *history; /* while the records are read */
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* waiter: the thread */
 	pthread_t thread;

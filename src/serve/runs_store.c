@@ -86,6 +86,7 @@ enum bm_status serve_store_write(const char *dir, const struct serve_record *r, 
 
 	bm_buf_putc(&b, '{');
 	serve_record_put(&b, r);
+	bm_buf_printf(&b, ",\"on_record\":%s", r->on_record ? "true" : "false");
 	bm_buf_printf(&b, ",\"ms\":[%" PRId64 ",%" PRId64 ",%" PRId64 "],\"request\":%s}\n", r->queued_ms,
 	              r->started_ms, r->ended_ms, r->request);
 	if (b.oom || !make_path(path, dir, r->id, SUFFIX) || !make_path(temp, dir, r->id, ".new"))
@@ -153,6 +154,7 @@ static bool read_record(const char *path, struct serve_record *r)
 	r->files_skipped = number_of(o, "files_skipped");
 	r->bytes_read = number_of(o, "bytes_read");
 	r->bytes_written = number_of(o, "bytes_written");
+	r->on_record = json_is_true(json_object_get(o, "on_record"));
 	good = good && r->id != NULL && is_id(r->id) && r->job != NULL && r->request != NULL;
 out:
 	json_decref(o);

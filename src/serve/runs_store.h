@@ -31,6 +31,7 @@ struct serve_record {
 	enum serve_run_state state;
 	int64_t queued_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
 	uint64_t files_done, files_failed, files_skipped, bytes_read, bytes_written;
+	bool on_record; /* it is in the history (runs_history.h) */
 };
 void serve_record_fini(struct serve_record *r);
 /* Appends the members of a JSON object, without its braces and without the request. */

@@ -43,6 +43,14 @@ expect_head '^content-type: application/jsonl'
 req -N "$url/v1/runs/$id/events"
 [ "$(grep -c '^event: end' body)" = 1 ] || fail "events: $(cat body)"
 
+# It is in the history, as any run, which says where it came from.
+run_bm runs --json
+[ "$(jq -r "select(.run == \"$id\") | [.kind, .state, .files_done, .job] | join(\" \")" "$stdout")" = "serve done 5 sums" ] || fail "not in the history"
+run_bm runs
+expect_stdout_match "^$id .* sums \(serve\)$"
+run_bm runs "$id"
+expect_stdout_match '^from      serve$'
+
 # What is wrong is told as validate tells it.
 post '{"job": "bad"}'
 expect_problem 422
@@ -144,6 +152,54 @@ for signal in TERM KILL; do
 	wait_until state_is "$id" done
 	[ -s AGAIN ] || fail "not resumed"
 done
+# A run goes on where the one before was ended, and what was done is on record.
+mkfifo gate3
+cat >jobs/many.json <<END
+{"steps": [{"step": "read", "from": ["$tmp/tree", "$tmp/gate3"]}, {"step": "write", "to": "$tmp/many/{name}"}]}
+END
+all_but_gate() {
+	req "$url/v1/runs/$first"
+	jq -e '.files_done == 5' body >/dev/null
+}
+post '{"job": "many"}'
+first=$(run_id)
+wait_until all_but_gate
+kill $serve_pid
+wait $serve_pid || true
+run_bm runs --json "$first"
+[ "$(jq -r '"\(.state) \(.files_done)"' "$stdout")" = "cancelled 5" ] || fail "the history"
+serve_start --jobs jobs
+state_is "$first" interrupted || fail "$(cat body)"
+post "{\"resume\": \"$first\"}"
+second=$(run_id)
+wait_until state_is "$second" running
+echo x >gate3
+wait_until state_is "$second" done
+expect_json '.files_skipped == 5 and .files_done == 1'
+# One that was killed: how far it came is what the history says.
+post '{"job": "wait"}'
+first=$(run_id)
+wait_until state_is "$first" running
+kill -9 $serve_pid
+wait $serve_pid || true
+run_bm runs --json "$first"
+[ "$(jq -r .state "$stdout")" = interrupted ] || fail "killed, and not known as interrupted"
+seen=$(jq -r .ended "$stdout")
+serve_start --jobs jobs
+state_is "$first" interrupted || fail "$(cat body)"
+expect_json ".ended == \"$seen\""
+# What is taken out of the history is forgotten.
+nothing_on_record() {
+	run_bm runs --keep 1s
+	run_bm runs --json
+	[ ! -s "$stdout" ]
+}
+wait_until nothing_on_record
+serve_stop
+serve_start --jobs jobs
+req "$url/v1/runs/$second"
+expect_problem 404
+[ ! -e "$BYTEMILL_STATE/serve/$second.json" ] && [ ! -e "$BYTEMILL_STATE/serve/$second.jsonl" ] || fail "forgotten, but still there"
 # Damaged records are passed over.
 echo '{' >"$BYTEMILL_STATE/serve/20000101T000000.000000Z-1.json"
 head -c 1000 /dev/urandom >"$BYTEMILL_STATE/serve/x.json"
