@@ -94,7 +94,9 @@ struct bm_stage {
 enum bm_fill_result {
 	BM_FILL_EMIT, /* out is complete: send it on (out->last set where it ends the stream) */
 	BM_FILL_MORE, /* (segment > 0) in is used up and is not the last one: call again with the next input, same out */
-	BM_FILL_ERROR /* err says why: out becomes the failed last chunk */
+	BM_FILL_LATER, /* (segment 0) there is nothing more as yet: called again with the same out after bm_flow_wake; no
+	                  thread waits until then, but the stream keeps its reserve */
+	BM_FILL_ERROR  /* err says why: out becomes the failed last chunk */
 };
 
 struct bm_segment {
@@ -138,6 +140,8 @@ struct bm_pool_options {
 /* Threads are started when they are first needed, with all signals blocked. BM_ERR_NOMEM. */
 enum bm_status bm_pool_create(const struct bm_pool_options *opt, struct bm_pool **out, struct bm_error *err)
 	BM_NODISCARD;
+/* As it was made. Any thread. */
+void bm_pool_get_options(const struct bm_pool *p, struct bm_pool_options *out);
 /* All its flows must have been destroyed. Joins the threads. NULL is fine. */
 void bm_pool_destroy(struct bm_pool *p);
 
@@ -150,6 +154,9 @@ enum bm_status bm_flow_start(struct bm_pool *p, const struct bm_pipeline *pl, st
 /* No stream is opened any more; those in flight end with BM_ERR_CANCELLED as soon as their running calls return, and
  * next() is not called again. Any thread, also from a callback; not async-signal-safe; again and again is fine. */
 void bm_flow_cancel(struct bm_flow *f);
+/* Whatever said BM_FILL_LATER is asked again; also what is about to say it. Any thread; no lock may be held that a callback
+ * takes before it returns. */
+void bm_flow_wake(struct bm_flow *f);
 /* Blocks until the flow is done. Not from a callback. */
 void bm_flow_wait(struct bm_flow *f);
 /* bm_flow_wait, then frees. NULL is fine. */

@@ -278,6 +278,19 @@ void bm_flow_cancel(struct bm_flow *f)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void bm_flow_wake(struct bm_flow *f)
+{
+	struct bm_pool *p = f->pool;
+
+	pthread_mutex_lock(&p->lock);
+	for (struct bm_stream *s = f->open_head; s != NULL; s = s->next) {
+		s->segments[0].woken = s->segments[0].filling;
+		s->segments[0].asleep = false;
+	}
+	bm_pool_wake_locked(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
 bool bm_flow_is_cancelled(const struct bm_flow *f)
 {
 	return atomic_load_explicit(&f->cancelled, memory_order_relaxed);

@@ -47,10 +47,12 @@ struct bm_gate {
 struct bm_segment_state {
 	uint64_t next_seq; /* of the chunk to be filled */
 	bool filling;      /* a thread is in fill(): next_seq and partial are that thread's */
+	bool asleep;       /* (segment 0) fill() has nothing to give before bm_flow_wake */
+	bool woken;        /* (segment 0) bm_flow_wake was called while filling */
 	bool ended;        /* no further fill() will be made */
 	bool reserve_used;
 	unsigned in_flight;
-	struct bm_item *partial; /* (segment > 0) a chunk begun, waiting for more input */
+	struct bm_item *partial; /* a chunk begun, waiting for more input */
 	struct bm_gate input;    /* (segment > 0) finished chunks of the segment before */
 	struct bm_item stub;     /* the failed last chunk where there is no other: without buffers, it needs no token */
 	uint64_t err_seq;        /* the lowest chunk that failed here by itself; valid where err.status is set */
@@ -164,6 +166,8 @@ static inline const struct bm_stage *bm_item_stage(const struct bm_item *it)
 /* token.c */
 bool bm_item_can_take_locked(const struct bm_stream *s, unsigned segment);
 struct bm_item *bm_item_take_locked(struct bm_stream *s, unsigned segment);
+/* A chunk that waits for bm_flow_wake keeps no more than its segment's reserve, as soon as that is free. */
+void bm_item_sleep_locked(struct bm_stream *s, unsigned segment);
 struct bm_item *bm_item_stub_locked(struct bm_stream *s, unsigned segment);
 void bm_item_release_locked(struct bm_item *it);
 void bm_flow_free_items_locked(struct bm_flow *f);

@@ -407,6 +407,17 @@ void bm_pool_destroy(struct bm_pool *p)
 	free(p);
 }
 
+void bm_pool_get_options(const struct bm_pool *p, struct bm_pool_options *out)
+{
+	/* Constant, all of them. */
+	*out = (struct bm_pool_options){
+		.permits = p->permits,
+		.io_depth = p->most_threads - p->permits,
+		.memory_bytes = p->budget,
+		.max_streams = p->max_open,
+	};
+}
+
 void bm_pool_get_stats(struct bm_pool *p, struct bm_pool_stats *out)
 {
 	pthread_mutex_lock(&p->lock);

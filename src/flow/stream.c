@@ -45,7 +45,7 @@ void bm_stream_open_locked(struct bm_flow *f, struct bm_stream *s, void *user)
 		struct bm_segment_state *seg = &s->segments[g];
 
 		seg->next_seq = 0;
-		seg->filling = seg->ended = seg->reserve_used = false;
+		seg->filling = seg->ended = seg->reserve_used = seg->asleep = seg->woken = false;
 		seg->in_flight = 0;
 		seg->partial = NULL;
 		seg->input = (struct bm_gate){0};
@@ -443,7 +443,9 @@ bool bm_stream_can_fill_locked(const struct bm_stream *s, unsigned *segment)
 			return true;
 		if (g > 0 && (in == NULL || in->c.seq != seg->input.next_seq))
 			continue;
-		if ((g > 0 && (in->failed || seg->partial != NULL)) || bm_item_can_take_locked(s, (unsigned)g))
+		if (seg->asleep)
+			continue;
+		if ((g > 0 && in->failed) || seg->partial != NULL || bm_item_can_take_locked(s, (unsigned)g))
 			return true;
 	}
 	return false;
@@ -495,8 +497,8 @@ static void wake_reader(struct bm_pool *p)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* Calls fill() until it emits, fails, or has used up all input. Without a chunk to show for it: false, and the chunk
- * is kept as partial. */
+/* Calls fill() until it emits, fails, has used up all input or has nothing as yet. Without a chunk to show for it: false,
+ * and the chunk is kept as partial. */
 static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned g, struct bm_item *it)
 {
 	struct bm_flow *f = s->flow;
@@ -526,6 +528,10 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 			(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "a step asked for more input than there is");
 			r = BM_FILL_ERROR;
 		}
+		if (r == BM_FILL_LATER && g > 0) {
+			(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "a step that is no source waits for more input");
+			r = BM_FILL_ERROR;
+		}
 		if (r == BM_FILL_ERROR)
 			error_complete(&err, BM_ERR_FAILED);
 		if (w->has_permit && w->unblocked < BM_UNBLOCKED_ENOUGH)
@@ -541,6 +547,15 @@ static bool fill_call_locked(struct bm_worker *w, struct bm_stream *s, unsigned 
 		pthread_mutex_lock(&f->pool->lock);
 		bm_pair_settle_locked(w);
 
+		if (r == BM_FILL_LATER) {
+			seg->partial = it;
+			seg->asleep = !seg->woken;
+			seg->woken = false;
+			bm_item_sleep_locked(s, g);
+			if (!seg->asleep)
+				bm_pool_wake_locked(f->pool); /* this thread may have no permit to see to it */
+			return false;
+		}
 		if (r == BM_FILL_ERROR) {
 			it->c.last = true;
 			item_fail_locked(it, &err);

@@ -188,6 +188,20 @@ struct bm_item *bm_item_stub_locked(struct bm_stream *s, unsigned segment)
 	return it;
 }
 
+/* A stream may sleep for hours: all that it keeps from others meanwhile is what was promised to it anyway. */
+void bm_item_sleep_locked(struct bm_stream *s, unsigned segment)
+{
+	struct bm_segment_state *seg = &s->segments[segment];
+	struct bm_item *it = seg->partial;
+	size_t bytes = s->flow->token_bytes[segment];
+
+	if (!seg->asleep || it == NULL || it->is_reserve || seg->reserve_used)
+		return;
+	it->is_reserve = seg->reserve_used = true;
+	s->flow->pool->in_use -= bytes;
+	s->held_bytes -= bytes;
+}
+
 void bm_item_release_locked(struct bm_item *it)
 {
 	struct bm_stream *s = it->stream;
@@ -201,6 +215,7 @@ void bm_item_release_locked(struct bm_item *it)
 		return;
 	if (it->is_reserve) {
 		seg->reserve_used = false;
+		bm_item_sleep_locked(s, it->segment);
 	} else {
 		f->pool->in_use -= f->token_bytes[it->segment];
 		s->held_bytes -= f->token_bytes[it->segment];
