@@ -49,6 +49,11 @@ void bm_feed_fail(struct bm_feed *f, const struct bm_error *err); /* they are no
  * sleeps for as long as the writer takes. The error of bm_feed_fail; BM_ERR_CANCELLED by the blocker's cancel_fd. */
 enum bm_status bm_feed_read(struct bm_feed *f, void *buf, size_t cap, size_t *len, bool *last,
                             const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+/* The same without sleeping: *later, and what there was until then, where there is not enough as yet; wake(arg) is then
+ * called once, by the writer and with the feed's lock held, when it is worth another call, unless bm_feed_leave comes
+ * first. It must not call the feed. cap 0: to know if the end is here. */
+enum bm_status bm_feed_take(struct bm_feed *f, void *buf, size_t cap, size_t *len, bool *last, bool *later,
+                            void (*wake)(void *arg), void *arg, struct bm_error *err) BM_NODISCARD;
 /* Nobody reads any more. Any thread. */
 void bm_feed_leave(struct bm_feed *f);
 

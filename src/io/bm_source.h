@@ -58,6 +58,11 @@ enum bm_status bm_source_open_read(const struct bm_entry *e, bool follow_symlink
  * where all of it is a hole; buf is zeroed then too. cap > 0. */
 enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
                               const struct bm_blocker *b, struct bm_error *err) BM_NODISCARD;
+/* A feed's, as bm_feed_take; what is read is paid for. */
+enum bm_status bm_source_take(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *later,
+                              void (*wake)(void *arg), void *arg, const struct bm_blocker *b, struct bm_error *err)
+	BM_NODISCARD;
+bool bm_source_is_fed(const struct bm_source *s); /* is it a feed? */
 /* How often opening or reading was tried again so far, and after which error the last time (0: of a URL). */
 unsigned bm_source_retried(const struct bm_source *s, int *sys_errno);
 /* The next bm_source_read starts at offset. Only for a regular file whose size is known (stat size > 0); offset < size. */

@@ -6,8 +6,9 @@
  * itself is done without it: neither side touches what the other may.
  *
  * Each side is woken when half a ring is there for it, or all that it wants if that is less, and not for every packet.
- * The reader sleeps on an eventfd and not on a condition variable, because a cancelled run says so on a descriptor
- * too.
+ * A reader that sleeps does so on an eventfd and not on a condition variable, because a cancelled run says so on a
+ * descriptor too. The engine's reader does not sleep, but has itself woken (bm_feed_take): many bodies that come slowly
+ * hold no threads.
  */
 #include "bm_feed.h"
 
@@ -30,6 +31,8 @@ struct bm_feed {
 	pthread_mutex_t lock;
 	uint64_t in, out;      /* lock; bytes put, bytes taken */
 	size_t wanted;         /* lock; the reader sleeps until so many are there; 0: it is awake */
+	void (*wake)(void *);  /* lock; how it is woken; NULL: by wake_fd */
+	void *wake_arg;        /* lock */
 	bool is_full;          /* lock; on_full was called, and on_room not yet */
 	bool has_ended;        /* lock */
 	bool has_left;         /* lock; the reader */
@@ -83,6 +86,11 @@ static void wake_reader_locked(struct bm_feed *f)
 	if (f->wanted == 0)
 		return;
 	f->wanted = 0;
+	if (f->wake != NULL) {
+		f->wake(f->wake_arg);
+		f->wake = NULL;
+		return;
+	}
 	n = write(f->wake_fd, &one, sizeof(one)); /* fails only where it is readable already */
 	(void)n;
 }
@@ -167,6 +175,8 @@ void bm_feed_leave(struct bm_feed *f)
 {
 	pthread_mutex_lock(&f->lock);
 	f->has_left = true;
+	f->wanted = 0;
+	f->wake = NULL;
 	tell_room_locked(f);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -187,11 +197,64 @@ static enum bm_status sleep_reader(struct bm_feed *f, const struct bm_blocker *b
 	return BM_OK;
 }
 
+/* Takes what is there, up to what is left of cap. With the lock, which it gives back for the copying. */
+static void take_locked(struct bm_feed *f, uint8_t *to, size_t cap, size_t *len)
+{
+	size_t n;
+
+	while ((n = (size_t)(f->in - f->out)) > 0 && *len < cap) {
+		uint64_t at = f->out;
+
+		n = n < cap - *len ? n : cap - *len;
+		pthread_mutex_unlock(&f->lock);
+		copy_out(f, at, to + *len, n);
+		pthread_mutex_lock(&f->lock);
+		f->out += n;
+		*len += n;
+		if (f->opt.ring_bytes - (size_t)(f->in - f->out) >= (f->opt.ring_bytes + 1) / 2)
+			tell_room_locked(f);
+	}
+}
+
+/* True: *status is the answer. Else f->wanted says what has to come first. */
+static bool is_answered_locked(struct bm_feed *f, size_t need, bool *last, enum bm_status *status, struct bm_error *err)
+{
+	size_t half = (f->opt.ring_bytes + 1) / 2;
+	bool any = f->in != f->out;
+
+	*status = f->error.status;
+	if (*status != BM_OK) {
+		*err = f->error;
+		return true;
+	}
+	*last = !any && f->has_ended;
+	if (*last || (any && need == 0))
+		return true;
+	/* With all of the chunk here, one more byte tells that it is not the last. */
+	f->wanted = need == 0 ? 1 : need < half ? need : half;
+	return false;
+}
+
+enum bm_status bm_feed_take(struct bm_feed *f, void *buf, size_t cap, size_t *len, bool *last, bool *later,
+                            void (*wake)(void *arg), void *arg, struct bm_error *err)
+{
+	enum bm_status status;
+
+	*len = 0;
+	*last = false;
+	pthread_mutex_lock(&f->lock);
+	if (f->error.status == BM_OK)
+		take_locked(f, buf, cap, len);
+	*later = !is_answered_locked(f, cap - *len, last, &status, err);
+	f->wake = *later ? wake : NULL;
+	f->wake_arg = arg;
+	pthread_mutex_unlock(&f->lock);
+	return status;
+}
+
 enum bm_status bm_feed_read(struct bm_feed *f, void *buf, size_t cap, size_t *len, bool *last,
                             const struct bm_blocker *b, struct bm_error *err)
 {
-	uint8_t *to = buf;
-	size_t half = (f->opt.ring_bytes + 1) / 2;
 	enum bm_status status = BM_OK;
 	bool blocked = false;
 
@@ -199,31 +262,10 @@ enum bm_status bm_feed_read(struct bm_feed *f, void *buf, size_t cap, size_t *le
 	*last = false;
 	pthread_mutex_lock(&f->lock);
 	for (;;) {
-		size_t there = (size_t)(f->in - f->out), need = cap - *len;
-
-		if (f->error.status != BM_OK) {
-			status = f->error.status;
-			*err = f->error;
+		if (f->error.status == BM_OK)
+			take_locked(f, buf, cap, len);
+		if (is_answered_locked(f, cap - *len, last, &status, err))
 			break;
-		}
-		if (there > 0 && need > 0) {
-			size_t n = there < need ? there : need;
-			uint64_t at = f->out;
-
-			pthread_mutex_unlock(&f->lock);
-			copy_out(f, at, to + *len, n);
-			pthread_mutex_lock(&f->lock);
-			f->out += n;
-			*len += n;
-			if (f->opt.ring_bytes - (size_t)(f->in - f->out) >= half)
-				tell_room_locked(f);
-			continue;
-		}
-		*last = there == 0 && f->has_ended;
-		if (*last || (there > 0 && need == 0))
-			break;
-		/* With all of the chunk here, one more byte tells that it is not the last. */
-		f->wanted = need == 0 ? 1 : need < half ? need : half;
 		pthread_mutex_unlock(&f->lock);
 		status = sleep_reader(f, b, &blocked, err);
 		pthread_mutex_lock(&f->lock);

@@ -368,6 +368,30 @@ static enum bm_status read_feed(struct bm_source *s, uint8_t *buf, size_t cap, s
 	return status;
 }
 
+bool bm_source_is_fed(const struct bm_source *s)
+{
+	return s->feed != NULL;
+}
+
+enum bm_status bm_source_take(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *later,
+                              void (*wake)(void *arg), void *arg, const struct bm_blocker *b, struct bm_error *err)
+{
+	*len = 0;
+	*last = s->ended;
+	*later = false;
+	if (s->failed)
+		return bm_io_refuse(err, BM_ERR_FAILED, s->name, s->name_len, "reading it has failed before");
+	if (s->ended)
+		return BM_OK;
+	enum bm_status status = bm_feed_take(s->feed, buf, cap, len, &s->ended, later, wake, arg, err);
+	if (status == BM_OK && bm_pace_take(b, *len) != 0)
+		status = read_error(s, s->offset, err);
+	s->offset += *len;
+	s->failed = status != BM_OK;
+	*last = s->ended;
+	return status;
+}
+
 enum bm_status bm_source_read(struct bm_source *s, uint8_t *buf, size_t cap, size_t *len, bool *last, bool *hole,
                               const struct bm_blocker *b, struct bm_error *err)
 {

@@ -128,6 +128,26 @@ static void warn_of_retries(struct bm_file *f)
 	bm_file_warn(f, "%s", err.text);
 }
 
+static void wake_flow(void *flow)
+{
+	bm_flow_wake(flow);
+}
+
+/* What somebody hands in: no thread waits for it. Goes on in out where it was left before. */
+static enum bm_fill_result read_fed(struct bm_file *f, struct bm_chunk *out, size_t most, struct bm_worker *w,
+                                    const struct bm_blocker *b, struct bm_error *err)
+{
+	size_t len = 0;
+	bool later = false;
+	enum bm_status status = bm_source_take(f->source, out->data + out->len, most - out->len, &len, &out->last,
+	                                       &later, wake_flow, bm_worker_flow(w), b, err);
+
+	if (status != BM_OK)
+		return BM_FILL_ERROR;
+	out->len += len;
+	return later ? BM_FILL_LATER : BM_FILL_EMIT;
+}
+
 static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *out, struct bm_chunk *in,
                                      struct bm_worker *w, struct bm_error *err)
 {
@@ -146,11 +166,17 @@ static enum bm_fill_result read_fill(void *arg, void *stream, struct bm_chunk *o
 	}
 	if (f->upto_byte > 0 && f->upto_byte - f->from_byte - f->bytes_in < most)
 		most = (size_t)(f->upto_byte - f->from_byte - f->bytes_in);
-	if (!filled &&
-	    bm_source_read(f->source, out->data, most, &out->len, &out->last, &out->hole, &b, err) != BM_OK) {
+	r = BM_FILL_EMIT;
+	if (filled)
+		; /* by the opening */
+	else if (bm_source_is_fed(f->source))
+		r = read_fed(f, out, most, w, &b, err);
+	else if (bm_source_read(f->source, out->data, most, &out->len, &out->last, &out->hole, &b, err) != BM_OK)
+		r = BM_FILL_ERROR;
+	if (r == BM_FILL_ERROR)
 		f->read_failed = true;
-		return BM_FILL_ERROR;
-	}
+	if (r != BM_FILL_EMIT)
+		return r;
 	f->bytes_in += out->len;
 	out->last = out->last || (f->upto_byte > 0 && f->from_byte + f->bytes_in >= f->upto_byte);
 	if (out->last)
