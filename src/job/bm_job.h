@@ -10,6 +10,7 @@
 #include "bm_step.h"
 
 struct bm_feed;
+struct bm_pool;
 
 struct bm_jobs {
 	struct bm_jobs_options opt;
@@ -46,6 +47,13 @@ char *bm_run_make_id(void);
 #define BM_RUN_KEEP_MS ((uint64_t)365 * 24 * 3600 * 1000)
 /* Is the run in the catalog of its state directory? Of one that is over. */
 bool bm_run_is_on_record(const struct bm_run *run);
+
+/* As bm_run_start, on the threads and with the chunks of a pool that others have, too, and which must outlive the run.
+ * threads and io_depth are the pool's; memory_bytes is what the run would need of its own, for codec states and the like;
+ * it wants as much as for all threads of the pool: BM_ERR_USAGE where that is more. For jobs that do not wait for
+ * others, since they would keep threads from them: no FIFOs, no URLs; a feed is fine. */
+enum bm_status bm_run_start_on(struct bm_pool *pool, const struct bm_jobs *jobs, const struct bm_run_options *opt,
+                               struct bm_run **out, struct bm_error *err) BM_NODISCARD;
 
 /* Text made from the tables. */
 enum bm_status bm_schema_print(FILE *out, struct bm_error *err) BM_NODISCARD; /* JSON Schema, draft 2020-12 or 07 */

@@ -122,7 +122,7 @@ enum bm_status bm_run_plan(const struct bm_jobs *jobs, const struct bm_run_optio
                            struct bm_error *err)
 {
 	struct bm_run *run = NULL;
-	enum bm_status status = run_create(jobs, opt, &run, err);
+	enum bm_status status = run_create(jobs, opt, NULL, &run, err);
 	char a[16], b[16];
 
 	if (status != BM_OK)

@@ -330,8 +330,8 @@ static enum bm_status make_paces(struct bm_run *run, struct bm_error *err)
 }
 
 /* Everything but starting: for bm_run_start and bm_run_plan. */
-enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
-                          struct bm_error *err)
+enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_pool *pool,
+                          struct bm_run **out, struct bm_error *err)
 {
 	static const struct bm_run_options defaults;
 	struct bm_run *run = calloc(1, sizeof(*run));
@@ -348,6 +348,15 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		run->opt.progress_interval_ms = 100;
 	run->permits = run->opt.threads > 0 ? run->opt.threads : bm_cpu_count();
 	run->io_depth = run->opt.io_depth > 0 ? run->opt.io_depth : DEFAULT_IO_DEPTH;
+	if (pool != NULL) {
+		struct bm_pool_options po;
+
+		bm_pool_get_options(pool, &po);
+		run->pool = pool;
+		run->is_guest = true;
+		run->permits = po.permits;
+		run->io_depth = po.io_depth;
+	}
 	localtime_r(&now, &run->date);
 	clock_gettime(CLOCK_MONOTONIC, &run->start);
 	run->id = run->opt.run_id != NULL ? bm_memdup0(run->opt.run_id, strlen(run->opt.run_id)) : bm_run_make_id();
@@ -383,7 +392,7 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 		status = run_fit(run, &buffers, err);
 	if (status == BM_OK)
 		status = outputs_check(run, err);
-	if (status == BM_OK) {
+	if (status == BM_OK && !run->is_guest) {
 		struct bm_pool_options po = {run->permits, run->io_depth, buffers, run_most_open_files(run)};
 		status = bm_pool_create(&po, &run->pool, err);
 	}
@@ -398,7 +407,13 @@ enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_option
 enum bm_status bm_run_start(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
                             struct bm_error *err)
 {
-	enum bm_status status = run_create(jobs, opt, out, err);
+	return bm_run_start_on(NULL, jobs, opt, out, err);
+}
+
+enum bm_status bm_run_start_on(struct bm_pool *pool, const struct bm_jobs *jobs, const struct bm_run_options *opt,
+                               struct bm_run **out, struct bm_error *err)
+{
+	enum bm_status status = run_create(jobs, opt, pool, out, err);
 
 	if (status != BM_OK)
 		return status;
@@ -443,7 +458,8 @@ void bm_run_destroy(struct bm_run *run)
 	}
 	for (size_t i = 0; i < run->job_count; i++)
 		bm_flow_destroy(run->job_runs[i].flow);
-	bm_pool_destroy(run->pool);
+	if (!run->is_guest)
+		bm_pool_destroy(run->pool);
 	for (size_t i = 0; i < run->job_count; i++) {
 		struct job_run *j = &run->job_runs[i];
 

@@ -102,7 +102,13 @@ enum bm_status run_fit(struct bm_run *run, size_t *buffers, struct bm_error *err
 		                    bm_size_format(run->memory, have),
 		                    bm_size_format(fixed_bytes + min_bytes + each, want));
 	}
-	if (left / run->permits < min_bytes + each) {
+	if (run->is_guest) {
+		/* Its chunks are the pool's, and none of its threads can be left out. */
+		if (left / run->permits < each)
+			return bm_error_set(err, BM_ERR_USAGE, NULL,
+			                    "memory is too little for a codec state for each of %u threads",
+			                    run->permits);
+	} else if (left / run->permits < min_bytes + each) {
 		run->permits = (unsigned)(left / (min_bytes + each));
 		status = make_plans(run, ahead, &state_bytes, &fixed_bytes, &min_bytes, err);
 	}

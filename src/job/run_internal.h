@@ -91,6 +91,7 @@ struct bm_run {
 	char *id;
 	struct tm date;
 	struct bm_pool *pool;
+	bool is_guest; /* the pool is others', too */
 	struct bm_sink_set *sinks[BM_DURABLE_COUNT];
 	struct outputs *outputs;
 	struct history *history; /* NULL: none is kept */
@@ -128,8 +129,9 @@ struct bm_run {
 };
 
 /* run.c */
-enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_run **out,
-                          struct bm_error *err) BM_NODISCARD;
+/* pool: bm_run_start_on's; NULL: one of its own. */
+enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_pool *pool,
+                          struct bm_run **out, struct bm_error *err) BM_NODISCARD;
 void run_tick(void *run);
 uint64_t run_elapsed_ms(const struct bm_run *run); /* since its start; any thread */
 /* job NULL: a warning about the run. */

@@ -164,12 +164,10 @@ static bool is_slow_locked(const struct bm_serve *s, struct serve_client *c, int
 void serve_clients_cut_slow(struct bm_serve *s)
 {
 	int64_t now = serve_now_ms(), patience;
-	uint64_t memory = s->opt.memory_bytes;
 
 	pthread_mutex_lock(&s->clients_lock);
 	patience = (int64_t)s->opt.read_timeout_ms;
-	if (s->client_count > s->opt.connections - s->opt.connections / 8 ||
-	    atomic_load(&s->budget_used) > memory - memory / 8)
+	if (s->client_count > s->opt.connections - s->opt.connections / 8 || serve_budget_is_short(s))
 		patience = (int64_t)s->opt.timeout_ms;
 	for (struct serve_client *c = s->clients; c != NULL; c = c->next) {
 		int64_t limit = c->phase == SERVE_REPLY ? patience : (int64_t)s->opt.timeout_ms;

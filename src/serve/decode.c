@@ -47,7 +47,7 @@ static void decoded_free(void *arg)
 		bm_seekable_destroy(d->layers[i]);
 	decode_chain_close(d->chain);
 	close(d->fd);
-	atomic_fetch_sub(&d->srv->budget_used, MEMORY);
+	serve_budget_give(d->srv, MEMORY);
 	free(d);
 }
 
@@ -202,13 +202,14 @@ void serve_decode_file(struct serve_request *r, int fd, const struct stat *st)
 	uint64_t size = 0;
 	bool can_seek;
 
-	if (atomic_load(&r->srv->budget_used) + MEMORY > r->srv->opt.memory_bytes) {
+	if (!serve_budget_take(r->srv, MEMORY)) {
 		close(fd);
 		serve_problem(r, 503, "too many files are decoded for the memory that there is; try again");
 		return;
 	}
 	d = calloc(1, sizeof(*d));
 	if (d == NULL) {
+		serve_budget_give(r->srv, MEMORY);
 		close(fd);
 		serve_problem(r, 503, "out of memory");
 		return;
@@ -216,7 +217,6 @@ void serve_decode_file(struct serve_request *r, int fd, const struct stat *st)
 	d->srv = r->srv;
 	d->client = r->client;
 	d->fd = fd;
-	atomic_fetch_add(&r->srv->budget_used, MEMORY);
 	status = open_layers(d, (uint64_t)st->st_size, &size, &err);
 	can_seek = status == BM_OK;
 	if (status == BM_ERR_UNSUPPORTED) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "bm_error.h"
+#include "bm_job.h"
 #include "serve_internal.h"
 
 struct serve_reaper {
@@ -118,8 +119,8 @@ static void on_end(void *ctx)
 	pthread_mutex_unlock(&p->lock);
 }
 
-enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, const struct bm_jobs *jobs,
-                          struct bm_run_options *opt, struct bm_error *err)
+enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, struct bm_pool *pool,
+                          const struct bm_jobs *jobs, struct bm_run_options *opt, struct bm_error *err)
 {
 	struct bm_run *run = NULL;
 	enum bm_status status;
@@ -132,7 +133,7 @@ enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, const
 	pthread_mutex_lock(&p->lock);
 	p->alive++;
 	pthread_mutex_unlock(&p->lock);
-	status = bm_run_start(jobs, opt, &run, err);
+	status = bm_run_start_on(pool, jobs, opt, &run, err);
 	pthread_mutex_lock(&p->lock);
 	if (status == BM_OK) {
 		w->run = run;

@@ -164,7 +164,7 @@ static void begin_run(struct serve_run *r)
 	const struct bm_serve_options *o = &r->runs->srv->opt;
 	struct bm_run_options opt = {.threads = o->threads,
 	                             .io_depth = o->io_depth,
-	                             .memory_bytes = o->memory_bytes / (o->runs > 1 ? o->runs : 1),
+	                             .memory_bytes = r->runs->srv->runs_bytes / (o->runs > 1 ? o->runs : 1),
 	                             .run_id = r->record.id,
 	                             .count_first = true,
 	                             .state_dir = o->state,
@@ -190,7 +190,7 @@ static void begin_run(struct serve_run *r)
 	r->watched.over = on_over;
 	r->watched.gone = on_gone;
 	if (status == BM_OK)
-		status = serve_reap(r->runs->srv->reaper, &r->watched, r->jobs.jobs, &opt, &err);
+		status = serve_reap(r->runs->srv->reaper, &r->watched, NULL, r->jobs.jobs, &opt, &err);
 	pthread_mutex_lock(&r->runs->lock);
 	if (status != BM_OK) {
 		char text[2100];

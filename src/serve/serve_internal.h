@@ -24,7 +24,7 @@
 struct serve_request;
 struct serve_runs;    /* runs.h */
 struct serve_catalog; /* catalog_http.c */
-struct serve_budget;  /* upload.c */
+struct bm_pool;       /* bm_flow.h */
 
 #define SERVE_BODY_MAX ((size_t)1 << 20) /* of what is not a file */
 
@@ -109,8 +109,11 @@ struct bm_serve {
 	struct serve_runs *runs;
 	struct serve_catalog *catalog; /* NULL: no state directory */
 	pthread_mutex_t uploads_lock;
-	struct upload *uploads;           /* uploads_lock; upload.c's */
-	atomic_uint_fast64_t budget_used; /* of memory_bytes, by uploads */
+	struct upload *uploads;      /* uploads_lock; upload.c's */
+	struct bm_pool *upload_pool; /* of all uploads; NULL: no inbox */
+	/* memory_bytes is all three of these; see budget.c. */
+	uint64_t runs_bytes, pool_bytes, files_bytes;
+	atomic_uint_fast64_t budget_used; /* of files_bytes */
 };
 
 struct serve_request {
@@ -227,9 +230,19 @@ struct serve_watched {
 };
 enum bm_status serve_reaper_create(struct serve_reaper **out, struct bm_error *err) BM_NODISCARD;
 void serve_reaper_destroy(struct serve_reaper *p); /* waits for its runs; NULL is fine */
-/* Starts the jobs, with opt->ctx == w. An error: neither function is called. */
-enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, const struct bm_jobs *jobs,
-                          struct bm_run_options *opt, struct bm_error *err) BM_NODISCARD;
+/* Starts the jobs, with opt->ctx == w, on pool (NULL: one of their own). An error: neither function is called. */
+enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, struct bm_pool *pool,
+                          const struct bm_jobs *jobs, struct bm_run_options *opt, struct bm_error *err) BM_NODISCARD;
+
+/* ---- memory (budget.c) ---- */
+
+/* Shares out memory_bytes, and makes the uploads' pool. */
+enum bm_status serve_budget_create(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
+void serve_budget_destroy(struct bm_serve *s); /* when all uploads are over */
+/* Of files_bytes; false: there is not so much left. */
+bool serve_budget_take(struct bm_serve *s, uint64_t bytes) BM_NODISCARD;
+void serve_budget_give(struct bm_serve *s, uint64_t bytes);
+bool serve_budget_is_short(struct bm_serve *s); /* nearly used up */
 
 /* ---- the catalog (catalog_http.c) ---- */
 

@@ -415,6 +415,7 @@ void bm_serve_close(struct bm_serve *s)
 		serve_runs_stop(s->runs);
 	serve_reaper_destroy(s->reaper);
 	serve_runs_destroy(s->runs);
+	serve_budget_destroy(s);
 	serve_catalog_destroy(s->catalog);
 	if (s->unix_path != NULL)
 		(void)unlink(s->unix_path);
@@ -571,6 +572,8 @@ enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err)
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	status = signal_fd >= 0 ? serve_reaper_create(&s->reaper, err)
 	                        : bm_error_set_errno(err, errno, NULL, "cannot make a signalfd");
+	if (status == BM_OK)
+		status = serve_budget_create(s, err);
 	if (status == BM_OK && s->inbox_fd >= 0 && s->opt.state != NULL)
 		status = open_tus(s, err);
 	if (status == BM_OK && (s->opt.jobs != NULL || s->opt.submit_root_count > 0) && s->opt.state != NULL)

@@ -4,10 +4,9 @@
  *
  * libmicrohttpd hands over what has come; it goes into a feed (bm_feed.h), which a run of the job reads as its one
  * input. Where the ring is full the connection is suspended, so that the sender is slowed down by TCP and memory stays
- * what the job was given. Each upload is a run with a pool of its own, and not a stream of one large pool: it waits
- * for its sender most of the time, for minutes perhaps, and would keep a thread and buffers from all others meanwhile.
- * What uploads may have in all is counted against the service's budget, and who does not fit in is told to come back
- * (503).
+ * what the job was given. No thread waits for a sender, and all that a slow one keeps from others is one chunk and a ring;
+ * what uploads may have in all, and on which threads they run, is budget.c's business, and who does not fit in is told to
+ * come back (503).
  *
  * Nothing is published before the body is known to be whole and right: the feed's last chunk goes on only after the
  * last byte came and the digests that the sender gave are those of what came. A sender that vanishes, a digest that is
@@ -39,9 +38,8 @@
 #include "http_text.h"
 #include "jobs_load.h"
 
-#define RING_BYTES ((size_t)256 << 10)
-#define CHUNK_BYTES ((uint64_t)256 << 10)
-#define PLAIN_MEMORY ((uint64_t)1 << 20)     /* of sha256 and write */
+#define RING_BYTES UPLOAD_CHUNK_BYTES
+#define PLAIN_MEMORY ((uint64_t)1 << 20)     /* of sha256 and write, which needs none but for chunks */
 #define JOB_MEMORY_MOST ((uint64_t)64 << 20) /* of a job that does not say */
 
 struct upload {
@@ -52,7 +50,8 @@ struct upload {
 	struct bm_feed *feed; /* set under srv->uploads_lock; NULL: the run reads files */
 	char *path;           /* in the URL */
 	int dir_fd;           /* -1: none */
-	uint64_t weight;
+	bool is_plain;        /* goes through no job: on the uploads' pool */
+	uint64_t weight;      /* of the budget */
 
 	/* The request's side. */
 	struct MHD_Connection *conn;
@@ -91,7 +90,7 @@ static void upload_free(struct upload *u)
 	bm_buf_fini(&u->repr_digest);
 	pthread_mutex_destroy(&u->lock);
 	free(u->path);
-	atomic_fetch_sub(&s->budget_used, u->weight);
+	serve_budget_give(s, u->weight);
 	free(u);
 }
 
@@ -117,7 +116,6 @@ static struct upload *upload_create(struct serve_request *r, uint64_t weight)
 	u->weight = weight;
 	u->holders = 1;
 	pthread_mutex_init(&u->lock, NULL);
-	atomic_fetch_add(&r->srv->budget_used, weight);
 	pthread_mutex_lock(&r->srv->uploads_lock);
 	u->next = r->srv->uploads;
 	if (u->next != NULL)
@@ -323,7 +321,7 @@ static bool make_plain_job(struct serve_request *r, struct upload *u)
 		goto out;
 	p->write.to = bm_buf_take(&to);
 	p->write.if_exists = none_match != NULL && strcmp(none_match, "*") == 0 ? BM_EXISTS_FAIL : BM_EXISTS_REPLACE;
-	job->p.chunk = CHUNK_BYTES;
+	job->p.chunk = UPLOAD_CHUNK_BYTES;
 	if (bm_jobs_create(NULL, &u->jobs.jobs, &err) != BM_OK)
 		goto out;
 	good = bm_jobs_adopt(u->jobs.jobs, job, &err) == BM_OK && bm_jobs_check(u->jobs.jobs, &err) == BM_OK;
@@ -352,19 +350,22 @@ static bool make_jobs(struct serve_request *r, struct upload *u, const char *nam
 
 struct upload *serve_upload_create(struct serve_request *r, const char *path, size_t path_len, const char *job)
 {
-	uint64_t quarter = r->srv->opt.memory_bytes / 4;
-	uint64_t memory = job == NULL ? PLAIN_MEMORY : quarter < JOB_MEMORY_MOST ? quarter : JOB_MEMORY_MOST;
+	uint64_t half = r->srv->files_bytes / 2, weight = RING_BYTES;
 	struct upload *u;
 
-	if (atomic_load(&r->srv->budget_used) + memory + RING_BYTES > r->srv->opt.memory_bytes) {
+	if (job != NULL)
+		weight += half < JOB_MEMORY_MOST ? half : JOB_MEMORY_MOST;
+	if (!serve_budget_take(r->srv, weight)) {
 		serve_problem(r, 503, "too many uploads are under way for the memory that they may have; try again");
 		return NULL;
 	}
-	u = upload_create(r, memory + RING_BYTES);
+	u = upload_create(r, weight);
 	if (u == NULL) {
+		serve_budget_give(r->srv, weight);
 		serve_problem(r, 503, "out of memory");
 		return NULL;
 	}
+	u->is_plain = job == NULL;
 	u->path = bm_memdup0(path, path_len);
 	if (u->path == NULL)
 		serve_problem(r, 503, "out of memory");
@@ -390,7 +391,7 @@ bool serve_upload_start(struct serve_request *r, struct upload *u, const char *d
 {
 	struct bm_run_options ro = {.threads = r->srv->opt.threads,
 	                            .io_depth = 1,
-	                            .memory_bytes = u->weight - RING_BYTES,
+	                            .memory_bytes = u->is_plain ? PLAIN_MEMORY : u->weight - RING_BYTES,
 	                            .on_file = on_file,
 	                            .on_error = on_error};
 	struct bm_error err = BM_ERROR_INIT;
@@ -402,7 +403,8 @@ bool serve_upload_start(struct serve_request *r, struct upload *u, const char *d
 		pthread_mutex_lock(&u->lock);
 		u->holders++;
 		pthread_mutex_unlock(&u->lock);
-		status = serve_reap(r->srv->reaper, &u->watched, u->jobs.jobs, &ro, &err);
+		status = serve_reap(r->srv->reaper, &u->watched, u->is_plain ? r->srv->upload_pool : NULL, u->jobs.jobs,
+		                    &ro, &err);
 		pthread_mutex_lock(&u->lock);
 		if (status != BM_OK)
 			u->holders--;

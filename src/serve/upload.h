@@ -9,6 +9,9 @@
 #include "http_text.h"
 #include "serve_internal.h"
 
+/* Of an upload that goes through no job: all that it holds, however slow it is, is one chunk and a ring of that size. */
+#define UPLOAD_CHUNK_BYTES ((size_t)256 << 10)
+
 struct upload;
 
 /* Room in the budget, and the jobs: the one of this name, or where that is NULL sha256 and write to path in the inbox. NULL:
