@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bag_dir.h"
 #include "bm_error.h"
 #include "bm_text.h"
 
@@ -24,30 +25,13 @@ static enum bm_status failed(struct bm_error *err, const char *what, const char 
 	                          bm_escape_display_buf(shown, sizeof(shown), name, strlen(name)));
 }
 
-static int open_below(int at, const char *name)
-{
-	int fd;
-
-	do
-		fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while (fd < 0 && errno == EINTR);
-	return fd;
-}
-
-static bool exists(int fd, const char *name)
-{
-	struct stat st;
-
-	return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 static int move(int from, const char *name, int to, const char *new_name)
 {
 	int rc = renameat2(from, name, to, new_name, RENAME_NOREPLACE);
 
 	if (rc == 0 || (errno != EINVAL && errno != ENOSYS))
 		return rc;
-	if (exists(to, new_name)) {
+	if (bag_has(to, new_name)) {
 		errno = EEXIST;
 		return -1;
 	}
@@ -67,7 +51,7 @@ static enum bm_status move_all(int from, const char *but, int to, struct bm_erro
 	bool any = true;
 
 	while (any && status == BM_OK) {
-		int fd = open_below(from, ".");
+		int fd = bag_open_dir(from, ".");
 		DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 		struct dirent *e;
 
@@ -88,7 +72,7 @@ static enum bm_status move_all(int from, const char *but, int to, struct bm_erro
 		}
 		closedir(d);
 	}
-	if (status == BM_OK && (fsync(to) != 0 || fsync(from) != 0))
+	if (status == BM_OK && (bag_sync(to) != 0 || bag_sync(from) != 0))
 		status = failed(err, "cannot be made durable:", "the directory");
 	return status;
 }
@@ -96,7 +80,7 @@ static enum bm_status move_all(int from, const char *but, int to, struct bm_erro
 /* Regular files that a run which was killed left in the stage. */
 static void empty_stage(int fd)
 {
-	int stage = open_below(fd, BAG_STAGE);
+	int stage = bag_open_dir(fd, BAG_STAGE);
 	DIR *d = stage >= 0 ? fdopendir(stage) : NULL;
 	struct dirent *e;
 
@@ -111,7 +95,7 @@ static void empty_stage(int fd)
 
 static int open_dir(const char *dir, struct bm_error *err)
 {
-	int fd = open_below(AT_FDCWD, dir);
+	int fd = bag_open_dir(AT_FDCWD, dir);
 
 	if (fd < 0)
 		(void)bm_error_set_errno(err, errno, dir, "the directory cannot be opened");
@@ -125,8 +109,8 @@ enum bm_status bag_place_begin(const char *dir, bool *resumes, struct bm_error *
 
 	if (fd < 0)
 		return err->status;
-	*resumes = exists(fd, STAGE_END);
-	if (!*resumes && exists(fd, "bagit.txt")) {
+	*resumes = bag_has(fd, STAGE_END);
+	if (!*resumes && bag_has(fd, "bagit.txt")) {
 		(void)unlinkat(fd, BAG_STAGE, AT_REMOVEDIR);
 		status = bm_error_set(err, BM_ERR_EXISTS, dir,
 		                      "it is a bag already, or something else called bagit.txt is in it");
@@ -147,12 +131,12 @@ enum bm_status bag_place_move(const char *dir, struct bm_error *err)
 
 	if (fd < 0)
 		return err->status;
-	stage = open_below(fd, BAG_STAGE);
+	stage = bag_open_dir(fd, BAG_STAGE);
 	if (stage < 0) {
 		status = failed(err, "cannot be opened:", BAG_STAGE);
 		goto out;
 	}
-	data = open_below(stage, "data");
+	data = bag_open_dir(stage, "data");
 	if (data >= 0) {
 		status = move_all(fd, BAG_STAGE, data, err);
 		if (status == BM_OK && move(stage, "data", fd, "data") != 0)
@@ -161,7 +145,7 @@ enum bm_status bag_place_move(const char *dir, struct bm_error *err)
 	if (status == BM_OK)
 		status = move_all(stage, "bagit.txt", fd, err);
 	if (status == BM_OK && (move(stage, "bagit.txt", fd, "bagit.txt") != 0 ||
-	                        unlinkat(fd, BAG_STAGE, AT_REMOVEDIR) != 0 || fsync(fd) != 0))
+	                        unlinkat(fd, BAG_STAGE, AT_REMOVEDIR) != 0 || bag_sync(fd) != 0))
 		status = failed(err, "cannot be moved:", "bagit.txt");
 out:
 	if (data >= 0)
@@ -174,7 +158,7 @@ out:
 
 void bag_place_abandon(const char *dir)
 {
-	int fd = open_below(AT_FDCWD, dir);
+	int fd = bag_open_dir(AT_FDCWD, dir);
 
 	if (fd < 0)
 		return;

@@ -17,17 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bag_dir.h"
 #include "bm_error.h"
 #include "bm_mem.h"
 #include "bm_sink.h"
 #include "bm_text.h"
-
-static bool exists(int fd, const char *name)
-{
-	struct stat st;
-
-	return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
 
 static bool is_tag(const char *name)
 {
@@ -42,7 +36,7 @@ static bool is_tag(const char *name)
 /* What is there is nothing, or (where the mark is there) what a run makes; its tag files are removed. */
 static enum bm_status look(int fd, const char *to, bool resumes, struct bm_error *err)
 {
-	int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int own = bag_open_dir(fd, ".");
 	DIR *d = own >= 0 ? fdopendir(own) : NULL;
 	enum bm_status status = BM_OK;
 	const struct dirent *e;
@@ -128,7 +122,7 @@ static enum bm_status look_at_payload(const char *to, const char *dir, struct bm
 
 static enum bm_status take_mark(int fd, const char *to, struct bag_target *t, struct bm_error *err)
 {
-	t->mark = openat(fd, BAG_MARK, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	t->mark = bag_open(fd, BAG_MARK, O_RDWR | O_CREAT | O_NOFOLLOW);
 	if (t->mark < 0)
 		return bm_error_set_errno(err, errno, to, "%s cannot be made in it", BAG_MARK);
 	if (flock(t->mark, LOCK_EX | LOCK_NB) != 0)
@@ -146,15 +140,15 @@ enum bm_status bag_target_begin(const char *to, const char *dir, struct bag_targ
 	*t = (struct bag_target){.mark = -1};
 	if (mkdir(to, 0777) != 0 && errno != EEXIST)
 		return bm_error_set_errno(err, errno, to, "the directory cannot be made");
-	fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = bag_open_dir(AT_FDCWD, to);
 	if (fd < 0)
 		return bm_error_set_errno(err, errno, to, "the directory cannot be opened");
-	t->resumes = exists(fd, BAG_MARK);
+	t->resumes = bag_has(fd, BAG_MARK);
 	if (!t->resumes)
 		status = look(fd, to, false, err);
 	if (status == BM_OK)
 		status = take_mark(fd, to, t, err);
-	t->is_complete = status == BM_OK && exists(fd, "bagit.txt");
+	t->is_complete = status == BM_OK && bag_has(fd, "bagit.txt");
 	if (status == BM_OK && !t->is_complete)
 		status = bm_sink_sweep(to, NULL, err);
 	if (status == BM_OK && !t->is_complete)
@@ -169,10 +163,10 @@ enum bm_status bag_target_begin(const char *to, const char *dir, struct bag_targ
 
 enum bm_status bag_target_end(const char *to, struct bag_target *t, struct bm_error *err)
 {
-	int fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = bag_open_dir(AT_FDCWD, to);
 	enum bm_status status = BM_OK;
 
-	if (fd < 0 || unlinkat(fd, BAG_MARK, 0) != 0 || fsync(fd) != 0)
+	if (fd < 0 || unlinkat(fd, BAG_MARK, 0) != 0 || bag_sync(fd) != 0)
 		status = bm_error_set_errno(err, errno, to, "%s cannot be removed", BAG_MARK);
 	if (fd >= 0)
 		close(fd);

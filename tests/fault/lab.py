@@ -120,12 +120,13 @@ class Result:
 class Scenario:
     """name; job (text of job.json, or None); command (its arguments); sources (directory of the inputs); old (target
     -> bytes, what stands there before, or a function of the inputs that gives it); manifests (targets that hold a line a file); targets (input -> its targets). parts: the one
-    target is what it was, and then any of the inputs in their order."""
+    target is what it was, and then any of the inputs in their order. mark: a file that is there for as long as there is
+    something to go on with; without it, what is done is refused to be done again."""
 
-    def __init__(self, name, command, job=None, prepare=make_tree, old=None, manifests=(), targets=None, parts=False, keeps=False, once=False):
+    def __init__(self, name, command, job=None, prepare=make_tree, old=None, manifests=(), targets=None, parts=False, keeps=False, mark=None):
         self.name, self.command, self.job, self.prepare = name, command, job, prepare
         self.old_files, self.manifests, self.targets_of = old or {}, set(manifests), targets
-        self.parts, self.keeps, self.once = parts, keeps, once
+        self.parts, self.keeps, self.mark = parts, keeps, mark
         self.new = self.new_out = self.inputs = None
 
 
@@ -200,7 +201,7 @@ def scenarios():
         Scenario("repair", ["audit", "--repair-from", "src", "sums", "out"], prepare=make_with_sums, old=damaged,
                  targets=lambda rel: ["out/" + rel], keeps=True),
         Scenario("bag", ["bag", "src", "--to", "out"], targets=lambda rel: ["out/data/" + rel],
-                 manifests=["out/manifest-sha512.txt", "out/tagmanifest-sha512.txt"], once=True),
+                 manifests=["out/manifest-sha512.txt", "out/tagmanifest-sha512.txt"], mark="out/.bytemill.bag"),
     ]
 
 
@@ -289,8 +290,8 @@ class Lab:
 
     # ---- what must hold ----
 
-    def check_files(self, s, killed=False):
-        """killed: temp files may be left. Returns the inputs whose targets are not all new."""
+    def check_files(self, s, killed=False, done=False):
+        """killed: temp files may be left. done: the mark may not. Returns the inputs whose targets are not all new."""
         now = self.outputs()
         for rel, (mode, data) in now.items():
             if TEMP_NAME.match(os.path.basename(rel)):
@@ -298,6 +299,8 @@ class Lab:
                     raise Broken("a temp file is left: " + rel)
                 continue
             want = s.new.get(rel)
+            if rel == s.mark and not done:
+                continue
             if want is None and rel not in self.old:
                 raise Broken("a file that nobody asked for: " + rel)
             if (mode, data) == self.old.get(rel) or want and data == want[1] and mode & ~want[0] == 0:
@@ -357,14 +360,17 @@ class Lab:
 
     def check_rerun(self, s, temps_may_stay=False, modes_may_stay=False):
         """modes_may_stay: it was told that some could not be set, and what is done is not done again for that."""
-        if s.once:
+        before = self.outputs()
+        if s.mark and s.mark not in before and any(rel in before for rel in s.new):
+            if any(rel not in before or before[rel][1] != want[1] for rel, want in s.new.items()):
+                raise Broken("there is no mark, and not all is new")
             return
         if s.parts:
             self.old = {rel: v for rel, v in self.outputs().items() if not TEMP_NAME.match(os.path.basename(rel))}
         r = self.run(s)
         if r.code != 0:
             raise Broken("the next run: exit code %d: %s" % (r.code, r.err))
-        left = self.check_files(s, killed=temps_may_stay)  # else those of a run that was killed are gone too
+        left = self.check_files(s, killed=temps_may_stay, done=True)  # else those of a run that was killed are gone too
         now = self.outputs()
         for rel, want in s.new.items():
             if not s.parts and (rel not in now or now[rel][1] != want[1] or now[rel] != want and not (s.keeps or modes_may_stay)):
