@@ -5,6 +5,7 @@
 
 #include "audit_catalog.h"
 #include "bm_digest.h"
+#include "bm_error.h"
 
 bool audit_catalog_has_failed(struct bm_audit_catalog *a, struct bm_error *err)
 {
@@ -87,9 +88,10 @@ static enum bm_status mark_damaged(struct bm_audit_catalog *a, const struct bm_k
 void audit_catalog_found(void *ctx, const struct bm_known_found *f)
 {
 	struct bm_audit_catalog *a = ctx;
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 	enum bm_status status = BM_OK;
 
+	bm_error_clear(&err);
 	switch (f->verdict) {
 	case BM_VERDICT_NEW:
 		status = put(a, f, BM_CATALOG_HASHED, &err);
@@ -169,9 +171,10 @@ static enum bm_status move(struct bm_audit_catalog *a, const char *to, const cha
 void audit_catalog_settled(void *ctx, enum bm_verdict verdict, const char *path, const char *other)
 {
 	struct bm_audit_catalog *a = ctx;
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 	enum bm_status status = BM_OK;
 
+	bm_error_clear(&err);
 	if (verdict == BM_VERDICT_MOVED && other != NULL)
 		status = move(a, path, other, &err);
 	else if (verdict == BM_VERDICT_MISSING && (a->o.update & BM_AUDIT_BIT(BM_VERDICT_MISSING)) != 0)

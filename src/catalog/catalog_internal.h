@@ -176,16 +176,21 @@ struct catalog_queue {
 	struct bm_buf front;             /* lock: what is queued, record by record */
 	size_t front_count;              /* lock */
 	size_t group_start, group_count; /* lock, held from begin to end of a group: the front as it was before */
-	uint64_t queued, written;        /* lock: records, ever */
-	uint64_t urgent;                 /* lock: up to here somebody waits */
-	struct timespec deadline;        /* lock: of the front, CLOCK_MONOTONIC */
-	unsigned delay_ms;               /* lock: until the next one */
-	bool has_thread, stop;           /* lock */
-	bool failed;                     /* lock: error says why; never unset */
-	struct bm_error error;           /* lock */
-	pthread_t thread;                /* of whoever started it, and close */
-	struct bm_buf back;              /* the writer's: what it puts into the database */
-	struct catalog_log log;          /* the writer's */
+	int64_t group_drop;              /* lock, as group_count: the job whose log is deleted; 0: none */
+	struct catalog_drop {
+		int64_t job;      /* 0: none */
+		size_t upto;      /* bytes of the front */
+	} drop;                   /* lock: records of this job that are in the front need not be written */
+	uint64_t queued, written; /* lock: records, ever */
+	uint64_t urgent;          /* lock: up to here somebody waits */
+	struct timespec deadline; /* lock: of the front, CLOCK_MONOTONIC */
+	unsigned delay_ms;        /* lock: until the next one */
+	bool has_thread, stop;    /* lock */
+	bool failed;              /* lock: error says why; never unset */
+	struct bm_error error;    /* lock */
+	pthread_t thread;         /* of whoever started it, and close */
+	struct bm_buf back;       /* the writer's: what it puts into the database */
+	struct catalog_log log;   /* the writer's */
 };
 
 struct bm_catalog {

@@ -8,6 +8,9 @@
  * for a flush. It then runs the back's statements in one transaction, without queue.lock, while the front fills again.
  * Groups are added under one hold of the lock, so no batch ends within one.
  *
+ * What a job has done is put on record in case that it is killed, and deleted when it comes to its end: records that still
+ * wait by then are not written at all.
+ *
  * Memory is bounded: past FRONT_MAX_BYTES a caller waits for the writer, which waits for nothing but the disk and, up to
  * busy_ms, other processes.
  *
@@ -41,7 +44,8 @@ static bool is_due_locked(const struct bm_catalog *c)
 	       (now.tv_sec == q->deadline.tv_sec && now.tv_nsec >= q->deadline.tv_nsec);
 }
 
-static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, struct bm_error *err)
+static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, const struct catalog_drop *drop,
+                            struct bm_error *err)
 {
 	struct catalog_value v[CATALOG_VALUES_MAX];
 	const char *at = records->data, *end = records->data + records->len;
@@ -50,11 +54,14 @@ static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, 
 	if (status != BM_OK)
 		return status;
 	while (status == BM_OK && at < end) {
+		bool is_dropped = (size_t)(at - records->data) < drop->upto;
 		unsigned char which = (unsigned char)*at++, count = (unsigned char)*at++;
 
 		for (size_t i = 0; i < count; i++)
 			at = catalog_value_get(at, &v[i]);
 		if (which == SQL_LOG_PUT) {
+			if (is_dropped && v[0].number == drop->job)
+				continue;
 			status = catalog_log_add(c, &c->queue.log, v[0].number, v[1].bytes, v[1].len, err);
 			continue;
 		}
@@ -88,15 +95,17 @@ static void *writer_main(void *arg)
 		}
 		struct bm_buf full = q->front;
 		size_t count = q->front_count;
-		bool drop = q->failed;
+		bool is_lost = q->failed;
+		const struct catalog_drop drop = q->drop;
 
 		q->front = q->back;
 		q->back = full;
 		q->front_count = 0;
+		q->drop = (struct catalog_drop){0};
 		bm_buf_reset(&q->front);
 		pthread_cond_broadcast(&q->room);
 		pthread_mutex_unlock(&q->lock);
-		enum bm_status status = drop ? BM_OK : apply(c, &q->back, &err);
+		enum bm_status status = is_lost ? BM_OK : apply(c, &q->back, &drop, &err);
 		pthread_mutex_lock(&q->lock);
 		q->written += count;
 		if (status != BM_OK) {
@@ -190,6 +199,7 @@ enum bm_status catalog_queue_begin(struct bm_catalog *c, struct bm_error *err)
 	}
 	q->group_start = q->front.len;
 	q->group_count = 0;
+	q->group_drop = 0;
 	return BM_OK;
 }
 
@@ -203,6 +213,8 @@ void catalog_queue_add(struct bm_catalog *c, enum catalog_statement which, const
 	for (size_t i = 0; i < count; i++)
 		catalog_value_put(&q->front, &values[i]);
 	q->group_count++;
+	if (which == SQL_LOG_DELETE_JOB)
+		q->group_drop = values[0].number;
 }
 
 enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
@@ -218,6 +230,8 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
 	} else {
 		q->front_count += q->group_count;
 		q->queued += q->group_count;
+		if (q->group_drop != 0) /* of several in one batch the last; the others' are written, and deleted */
+			q->drop = (struct catalog_drop){q->group_drop, q->group_start};
 		if (was_empty) {
 			clock_gettime(CLOCK_MONOTONIC, &q->deadline);
 			unsigned delay_ms = q->delay_ms < c->opt.batch_ms ? q->delay_ms : c->opt.batch_ms;

@@ -231,13 +231,14 @@ static void put_failure(struct job_run *j, const struct bm_file_result *r)
 static void update(struct bm_run *run)
 {
 	struct history *h = run->history;
-	uint64_t now = run_elapsed_ms(run), due = atomic_load_explicit(&h->next_update_ms, memory_order_relaxed);
-	struct bm_error err = BM_ERROR_INIT;
+	uint64_t now = run_elapsed_coarse_ms(run), due = atomic_load_explicit(&h->next_update_ms, memory_order_relaxed);
+	struct bm_error err;
 	struct bm_catalog_counts counts;
 
 	if (now < due || !atomic_compare_exchange_strong(&h->next_update_ms, &due, now + UPDATE_MS))
 		return;
 	counts = counts_of_run(run);
+	bm_error_clear(&err);
 	if (bm_catalog_run_update(h->r, &counts, bm_catalog_now(), &err) != BM_OK)
 		history_trouble(run, &err);
 }

@@ -134,16 +134,20 @@ static void tell(const struct job_run *j)
 /* The root's place in r->roots, made where it is new. */
 static enum bm_status find_root(struct resume *r, struct bm_catalog *c, const char *real, struct bm_error *err)
 {
-	size_t len = strlen(real);
+	size_t len;
 	struct resume_root *more, *root;
 	struct bm_catalog_root on_record = {0};
 	enum bm_status status;
 
+	if (real == r->last_real) /* nearly always: all inputs of a root have one text for it */
+		return BM_OK;
+	len = strlen(real);
 	while (len > 1 && real[len - 1] == '/')
 		len--;
 	for (size_t i = 0, at = r->last_root; i < r->root_count; i++, at = (at + 1) % r->root_count)
 		if (strlen(r->roots[at].path) == len && memcmp(r->roots[at].path, real, len) == 0) {
 			r->last_root = at;
+			r->last_real = real;
 			return BM_OK;
 		}
 	more = bm_realloc_array(r->roots, r->root_count + 1, sizeof(*more));
@@ -155,6 +159,7 @@ static enum bm_status find_root(struct resume *r, struct bm_catalog *c, const ch
 	if (root->path == NULL)
 		return bm_error_set_nomem(err);
 	r->last_root = r->root_count++;
+	r->last_real = real;
 	status = bm_catalog_root_add(c, root->path, len, NULL, bm_catalog_now(), &on_record, err);
 	root->id = on_record.id;
 	bm_catalog_root_fini(&on_record);
@@ -272,11 +277,12 @@ void resume_look(struct job_run *j, struct bm_file *f, struct bm_worker *w)
 	struct bm_catalog *c = catalog_of(j);
 	struct resume *r = j->resume;
 	const struct bm_catalog_done *d = NULL;
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 	struct resume_root *root;
 	const char *real;
 	enum bm_status status;
 
+	bm_error_clear(&err);
 	if (c == NULL || !r->puts || f->entry->kind != BM_ENTRY_FILE)
 		return;
 	real = outputs_root_of(j->run->outputs, j, f->entry);
@@ -373,11 +379,12 @@ static bool put_outputs(struct job_run *j, const struct bm_file_result *r, struc
 void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_result *r, struct job_scratch *s)
 {
 	struct bm_catalog *c = catalog_of(j);
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 	struct bm_catalog_done d = {.path = f->entry->path, .path_len = f->entry->path_len};
 	size_t at = 0;
 	enum bm_status status;
 
+	bm_error_clear(&err);
 	if (c == NULL || !j->resume->puts || f->root == 0 || r->state == BM_FILE_FAILED || !f->has_mtime)
 		return;
 	d.size = (uint64_t)f->source_id.size;

@@ -26,6 +26,7 @@ struct resume {
 	int64_t from_ns, to_ns;    /* ... if it was put then */
 	struct resume_root *roots; /* next() only */
 	size_t root_count, last_root;
+	const char *last_real; /* the text that last_root was found for; borrowed from outputs; NULL: none as yet */
 	atomic_uint slow; /* files that are looked at without a permit */
 
 	struct bm_strings dead;        /* ids of killed runs, whose temporary files go */

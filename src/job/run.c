@@ -30,13 +30,23 @@
 
 /* ---- what happens while it runs ---- */
 
-uint64_t run_elapsed_ms(const struct bm_run *run)
+static uint64_t elapsed_ms(const struct bm_run *run, clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	int64_t ms = (int64_t)(now.tv_sec - run->start.tv_sec) * 1000 + (now.tv_nsec - run->start.tv_nsec) / 1000000;
 	return ms > 0 ? (uint64_t)ms : 0;
+}
+
+uint64_t run_elapsed_ms(const struct bm_run *run)
+{
+	return elapsed_ms(run, CLOCK_MONOTONIC);
+}
+
+uint64_t run_elapsed_coarse_ms(const struct bm_run *run)
+{
+	return elapsed_ms(run, CLOCK_MONOTONIC_COARSE);
 }
 
 void run_tick(void *arg)

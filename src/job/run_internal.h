@@ -133,7 +133,8 @@ struct bm_run {
 enum bm_status run_create(const struct bm_jobs *jobs, const struct bm_run_options *opt, struct bm_pool *pool,
                           struct bm_run **out, struct bm_error *err) BM_NODISCARD;
 void run_tick(void *run);
-uint64_t run_elapsed_ms(const struct bm_run *run); /* since its start; any thread */
+uint64_t run_elapsed_ms(const struct bm_run *run);        /* since its start; any thread */
+uint64_t run_elapsed_coarse_ms(const struct bm_run *run); /* the same, up to 10 ms late, and cheap */
 /* job NULL: a warning about the run. */
 void run_message(struct bm_run *run, const struct bm_job *job, const char *fmt, ...) BM_PRINTF(3, 4);
 /* Trouble that is no file's, told at once; j may be NULL. The first one is the summary's too. */

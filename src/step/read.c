@@ -115,10 +115,11 @@ static void warn_of_retries(struct bm_file *f)
 {
 	int code;
 	unsigned count = bm_source_retried(f->source, &code);
-	struct bm_error err = BM_ERROR_INIT;
+	struct bm_error err;
 
 	if (count == 0)
 		return;
+	bm_error_clear(&err);
 	if (code == 0)
 		(void)bm_error_set(&err, BM_ERR_FAILED, NULL, "could be fetched only after %u %s", count,
 		                   count == 1 ? "failure" : "failures");

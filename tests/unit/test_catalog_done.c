@@ -340,6 +340,40 @@ static void test_log(void **state)
 	close_catalog(c);
 }
 
+/* What is deleted while it still waits to be written is gone, and only that: not what came after, not another job's. */
+static void test_dropped(void **state)
+{
+	const struct bm_catalog_options opt = {.dir = in_state.dir, .batch_ms = 60000};
+	struct bm_catalog_done d = {.path = "p", .path_len = 1};
+	const struct bm_catalog_done *got;
+	struct bm_catalog_dones *dones;
+	struct bm_error err = BM_ERROR_INIT;
+	int64_t job[3];
+
+	(void)state;
+	c = open_catalog_with(&opt);
+	for (size_t i = 0; i < 3; i++)
+		job[i] = open_job(&"a\0b\0c"[i * 2], 1);
+	for (uint64_t inode = 1; inode <= 2; inode++) {
+		d.inode = inode;
+		for (size_t i = 0; i < 3; i++)
+			put(job[i], 1, &d);
+		d.path = "q";
+		for (size_t i = 0; i < 2; i++)
+			assert_ok(bm_catalog_done_delete_all(c, job[i], &err), &err);
+	}
+	put(job[1], 1, &d);
+	for (size_t i = 0; i < 3; i++) {
+		dones = open_dones(job[i], 1);
+		assert_ok(bm_catalog_dones_find(dones, "p", 1, &got, &err), &err);
+		assert_true((got != NULL) == (i == 2));
+		assert_ok(bm_catalog_dones_find(dones, "q", 1, &got, &err), &err);
+		assert_true((got != NULL) == (i > 0));
+		bm_catalog_dones_close(dones);
+	}
+	close_catalog(c);
+}
+
 /* Several writes as one: all or none; and a failure of one of them is one of all. */
 static void test_together(void **state)
 {
@@ -467,9 +501,9 @@ static void test_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CATALOG_TEST(test_round_trip), CATALOG_TEST(test_walk),     CATALOG_TEST(test_jobs),
-		CATALOG_TEST(test_damaged),    CATALOG_TEST(test_form),     CATALOG_TEST(test_begin),
-		CATALOG_TEST(test_log),        CATALOG_TEST(test_together),
+		CATALOG_TEST(test_round_trip), CATALOG_TEST(test_walk),    CATALOG_TEST(test_jobs),
+		CATALOG_TEST(test_damaged),    CATALOG_TEST(test_form),    CATALOG_TEST(test_begin),
+		CATALOG_TEST(test_log),        CATALOG_TEST(test_dropped), CATALOG_TEST(test_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
