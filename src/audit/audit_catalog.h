@@ -22,6 +22,7 @@ struct part {
 	char *path; /* owned */
 	size_t path_len;
 	struct bm_catalog_progress p;
+	bool is_used; /* audit_catalog_take only: this audit goes on from it */
 };
 
 #define AUDIT_CATALOG_ALGORITHMS 8
@@ -39,7 +40,7 @@ struct bm_audit_catalog {
 	uint64_t due_budget;  /* bytes; UINT64_MAX: no limit */
 	bool is_limited;
 	bool uses_blocks;   /* files may have, or get, digests of blocks */
-	struct part *parts; /* owned; in byte order of their paths; constant */
+	struct part *parts; /* owned; in byte order of their paths; constant but for is_used */
 	size_t part_count;
 
 	/* audit_catalog_next only, down to stats */
@@ -53,6 +54,8 @@ struct bm_audit_catalog {
 	size_t next_stray;    /* where it begins */
 	size_t last_stray;    /* likewise, the one before it */
 	bool strays_known;
+	struct bm_buf held; /* paths, each with a NUL, in byte order: to be read, but only when the strays are known */
+	size_t next_held;   /* where it begins */
 	int root_fd;
 	uint64_t due_bytes;
 	struct bm_audit_catalog_stats stats;
@@ -74,6 +77,8 @@ void audit_catalog_blocks_fini(struct bm_audit_catalog *a);
 bool audit_catalog_take(struct bm_audit_catalog *a, const char *path, size_t path_len,
                         const struct bm_catalog_file *row, const struct stat *st, uint64_t budget,
                         struct bm_known_blocks *plan);
+/* Was it carried on in this audit? Then it had its turn, though it counts as verified when it was begun. */
+bool audit_catalog_was_carried(const struct bm_audit_catalog *a, const char *path, size_t path_len);
 bool audit_catalog_is_same(const struct bm_catalog_file *f, const struct stat *st);
 void audit_catalog_start_clock(struct bm_audit_catalog *a);
 bool audit_catalog_time_is_out(const struct bm_audit_catalog *a);

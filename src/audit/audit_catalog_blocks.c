@@ -81,7 +81,7 @@ static bool add_part(void *ctx, const char *path, size_t path_len, const struct 
 			return false;
 		a->parts = more;
 	}
-	a->parts[n] = (struct part){bm_memdup0(path, path_len), path_len, *p};
+	a->parts[n] = (struct part){bm_memdup0(path, path_len), path_len, *p, false};
 	if (a->parts[n].path == NULL)
 		return false;
 	a->part_count++;
@@ -134,7 +134,7 @@ enum bm_status audit_catalog_blocks_clean(struct bm_audit_catalog *a, struct bm_
 	return status;
 }
 
-static const struct bm_catalog_progress *find_part(const struct bm_audit_catalog *a, const char *path, size_t len)
+static struct part *find_part(const struct bm_audit_catalog *a, const char *path, size_t len)
 {
 	size_t low = 0, high = a->part_count;
 
@@ -144,7 +144,7 @@ static const struct bm_catalog_progress *find_part(const struct bm_audit_catalog
 
 		order = order != 0 ? order : (n > len) - (n < len);
 		if (order == 0)
-			return &a->parts[mid].p;
+			return &a->parts[mid];
 		if (order < 0)
 			low = mid + 1;
 		else
@@ -202,7 +202,8 @@ static void use_part(struct bm_known_blocks *plan, const struct bm_catalog_progr
 static void choose(struct bm_audit_catalog *a, const char *path, size_t path_len, const struct bm_catalog_file *row,
                    const struct stat *st, const struct slot *slot, struct bm_known_blocks *plan, bool *is_probe)
 {
-	const struct bm_catalog_progress *p = a->part_count > 0 ? find_part(a, path, path_len) : NULL;
+	struct part *part = a->part_count > 0 ? find_part(a, path, path_len) : NULL;
+	const struct bm_catalog_progress *p = part != NULL ? &part->p : NULL;
 	uint64_t size = (uint64_t)st->st_size, wanted = block_bytes_of(a, size);
 	bool is_same = row != NULL && audit_catalog_is_same(row, st);
 	bool is_damaged = row != NULL && row->state == BM_CATALOG_DAMAGED;
@@ -240,9 +241,18 @@ static void choose(struct bm_audit_catalog *a, const char *path, size_t path_len
 		if (has_part && plan->may_carry)
 			use_part(plan, p);
 	}
+	if (part != NULL)
+		part->is_used = plan->first > 0;
 	/* Of no use now, it is of none later. */
 	if (p != NULL && plan->first == 0 && bm_catalog_progress_clear(a->c, a->root.id, path, path_len, &err) != BM_OK)
 		audit_catalog_note_error(a, &err);
+}
+
+bool audit_catalog_was_carried(const struct bm_audit_catalog *a, const char *path, size_t path_len)
+{
+	const struct part *part = find_part(a, path, path_len);
+
+	return part != NULL && part->is_used;
 }
 
 bool audit_catalog_take(struct bm_audit_catalog *a, const char *path, size_t path_len,

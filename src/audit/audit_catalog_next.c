@@ -48,8 +48,43 @@ static bool is_due_at_once(const struct bm_audit_catalog *a, const struct bm_cat
 	return row->verified_ns < a->at_once_ns;
 }
 
+/* Put on record by an audit that did not come to its end, or did not look at everything: what is missing may be it. */
+static bool may_be_stray(const struct bm_audit_catalog *a, const struct bm_catalog_file *f)
+{
+	return f->first_seen_ns > a->root.audited_ns && f->first_seen_ns < a->started_ns;
+}
+
+static bool add_path(struct bm_buf *to, const struct bm_catalog_file *f)
+{
+	bm_buf_put(to, f->path, f->path_len);
+	bm_buf_putc(to, '\0');
+	return !to->oom;
+}
+
+/* paths: in byte order, each with a NUL. */
+static bool has_path(const struct bm_buf *paths, const char *path)
+{
+	size_t from = 0, to = paths->len;
+
+	while (from < to) {
+		size_t at = from + (to - from) / 2;
+		int order;
+
+		while (at > from && paths->data[at - 1] != '\0')
+			at--;
+		order = strcmp(path, paths->data + at);
+		if (order == 0)
+			return true;
+		if (order < 0)
+			to = at;
+		else
+			from = at + strlen(paths->data + at) + 1;
+	}
+	return false;
+}
+
 static enum bm_known_next judge_walked(struct bm_audit_catalog *a, const struct bm_entry *e,
-                                       const struct bm_catalog_file *row, struct bm_known *known)
+                                       const struct bm_catalog_file *row, struct bm_known *known, struct bm_error *err)
 {
 	struct stat st = {0};
 	bool has_stat = false;
@@ -62,6 +97,12 @@ static enum bm_known_next judge_walked(struct bm_audit_catalog *a, const struct 
 	    a->source.gone == NULL && !is_due_at_once(a, row)) {
 		a->stats.passed++;
 		return BM_KNOWN_PASS;
+	}
+	if (row != NULL && has_stat && S_ISREG(st.st_mode) && a->source.gone == NULL && may_be_stray(a, row)) {
+		if (add_path(&a->held, row))
+			return BM_KNOWN_PASS;
+		(void)bm_error_set_nomem(err);
+		return BM_KNOWN_FAILED;
 	}
 	if (!audit_catalog_take(a, e->path, e->path_len, row, has_stat ? &st : NULL, UINT64_MAX, &known->blocks))
 		return BM_KNOWN_PASS;
@@ -89,23 +130,13 @@ static bool keep_missing(struct bm_audit_catalog *a, const struct bm_catalog_fil
 	return true;
 }
 
-/* Put on record by an audit that did not come to its end, or did not look at everything: what is missing may be it. */
-static bool may_be_stray(const struct bm_audit_catalog *a, const struct bm_catalog_file *f)
-{
-	return f->state == BM_CATALOG_OK && f->first_seen_ns > a->root.audited_ns && f->first_seen_ns < a->started_ns;
-}
-
 static bool add_stray(void *ctx, size_t index, int64_t root, const struct bm_catalog_file *f)
 {
 	struct bm_audit_catalog *a = ctx;
 
 	(void)index;
 	(void)root;
-	if (may_be_stray(a, f)) {
-		bm_buf_put(&a->strays, f->path, f->path_len);
-		bm_buf_putc(&a->strays, '\0');
-	}
-	return !a->strays.oom;
+	return f->state == BM_CATALOG_DAMAGED || !may_be_stray(a, f) || add_path(&a->strays, f);
 }
 
 static enum bm_status find_strays(struct bm_audit_catalog *a, struct bm_error *err)
@@ -148,34 +179,39 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 		if (again || !ask->takes(ask->arg, path, len) || bm_path_stat(a->root_fd, path, len, &st) != 0 ||
 		    !S_ISREG(st.st_mode) || !audit_catalog_take(a, path, len, NULL, &st, UINT64_MAX, &known->blocks))
 			continue;
-		a->stats.passed -= a->stats.passed > 0;
+		if (!has_path(&a->held, path))
+			a->stats.passed -= a->stats.passed > 0;
 		return BM_KNOWN_EXTRA;
 	}
 	return BM_KNOWN_END;
 }
 
-/* Was it given as a stray? They are in byte order. */
-static bool is_stray(const struct bm_audit_catalog *a, const struct bm_catalog_file *row)
+/* What was held back and is no stray is compared with its record, as it would have been when the walk came by. */
+static enum bm_known_next next_held(struct bm_audit_catalog *a, struct bm_known *known, struct bm_error *err)
 {
-	size_t from = 0, to = a->strays.len;
+	const struct bm_catalog_file *row;
+	struct stat st;
 
-	if (to == 0 || !may_be_stray(a, row))
-		return false;
-	while (from < to) {
-		size_t at = from + (to - from) / 2;
-		int order;
+	while (a->next_held < a->held.len) {
+		const char *path = a->held.data + a->next_held;
+		size_t len = strlen(path);
+		bool has_stat;
 
-		while (at > from && a->strays.data[at - 1] != '\0')
-			at--;
-		order = strcmp(row->path, a->strays.data + at);
-		if (order == 0)
-			return true;
-		if (order < 0)
-			to = at;
-		else
-			from = at + strlen(a->strays.data + at) + 1;
+		a->next_held += len + 1;
+		if (has_path(&a->strays, path))
+			continue;
+		if (a->files == NULL && bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->files, err) != BM_OK)
+			return BM_KNOWN_FAILED;
+		if (bm_catalog_files_find(a->files, path, len, &row, err) != BM_OK)
+			return BM_KNOWN_FAILED;
+		if (row == NULL)
+			continue;
+		has_stat = bm_path_stat(a->root_fd, path, len, &st) == 0;
+		audit_catalog_fill(known, row);
+		if (audit_catalog_take(a, path, len, row, has_stat ? &st : NULL, UINT64_MAX, &known->blocks))
+			return BM_KNOWN_EXTRA;
 	}
-	return false;
+	return BM_KNOWN_END;
 }
 
 /* A record without an entry in the walk: it is missing, or it stands behind a link that is not followed, and is then
@@ -187,8 +223,11 @@ static bool is_behind_link(struct bm_audit_catalog *a, const struct bm_catalog_f
 	if (a->source.gone != NULL || bm_path_stat(a->root_fd, row->path, row->path_len, &st) != 0 ||
 	    !S_ISREG(st.st_mode))
 		return false;
-	if (row->state != BM_CATALOG_OK || !audit_catalog_is_same(row, &st) || is_due_at_once(a, row))
+	if (row->state != BM_CATALOG_OK || !audit_catalog_is_same(row, &st) || is_due_at_once(a, row)) {
+		if (may_be_stray(a, row) && add_path(&a->held, row))
+			return true;
 		return !audit_catalog_take(a, row->path, row->path_len, row, &st, UINT64_MAX, &known->blocks);
+	}
 	a->stats.passed++;
 	return true;
 }
@@ -210,10 +249,10 @@ static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct b
 			return BM_KNOWN_END;
 		order = row == NULL ? 1 : walked == NULL ? -1 : compare(row, walked);
 		if (order > 0)
-			return judge_walked(a, walked, NULL, known);
+			return judge_walked(a, walked, NULL, known, err);
 		a->row = NULL;
 		if (order == 0)
-			return judge_walked(a, walked, row, known);
+			return judge_walked(a, walked, row, known, err);
 		audit_catalog_fill(known, row);
 		if (!ask->takes(ask->arg, row->path, row->path_len) || is_behind_link(a, row, known))
 			continue;
@@ -239,7 +278,8 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 			return BM_KNOWN_FAILED;
 		if (row == NULL)
 			return BM_KNOWN_END;
-		if (is_due_at_once(a, row) || !ask->takes(ask->arg, row->path, row->path_len) || is_stray(a, row))
+		if (is_due_at_once(a, row) || !ask->takes(ask->arg, row->path, row->path_len) ||
+		    has_path(&a->strays, row->path) || audit_catalog_was_carried(a, row->path, row->path_len))
 			continue;
 		/* A million may follow: they are but counted. */
 		if (a->due_bytes >= a->due_budget || audit_catalog_time_is_out(a)) {
@@ -286,6 +326,8 @@ enum bm_known_next audit_catalog_next(void *ctx, const struct bm_entry *walked, 
 	a->due_over = a->source.gone != NULL || a->root_fd < 0;
 	if (!a->due_over)
 		n = next_stray(a, ask, known, err);
+	if (!a->due_over && n == BM_KNOWN_END)
+		n = next_held(a, known, err);
 	if (!a->due_over && n == BM_KNOWN_END)
 		n = next_due(a, ask, known, err);
 	a->due_over = a->due_over || n == BM_KNOWN_END;

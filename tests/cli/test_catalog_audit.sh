@@ -207,6 +207,25 @@ expect_listed <<-'END'
 END
 expect_exported
 
+# Touched since, so that the walk would have it read: once still, and as what was moved. Written since: changed.
+fresh
+mv tree/f6 tree/d/g6
+echo more >tree/f7
+run_bm audit -q --catalog tree --exclude 'f[1-6]'
+expect_exit 0
+touch -d '2001-02-03 04:05:06' tree/d/g6
+echo 'other than more' >tree/f7
+run_bm audit --catalog tree --older-than 0
+expect_exit 0
+expect_count ok 7
+expect_listed <<-END
+	changed     f7: sha256 is $(sum tree/f7 | tr A-F a-f | cut -c1-16)..., the catalog says $(echo more | sha256sum | cut -c1-16)...
+	moved       d/g6 (was f6)
+END
+expect_exported
+run_bm audit --catalog tree
+expect_stdout <<<'ok                                 0'
+
 # All at once, the same at any number of threads.
 for j in 1 8; do
 	fresh
