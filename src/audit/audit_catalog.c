@@ -166,7 +166,8 @@ static enum bm_status find_limits(struct bm_audit_catalog *a, struct bm_error *e
 	if (status == BM_OK && o->percent > 0)
 		a->due_budget = sum->all.bytes / 100 * o->percent + sum->all.bytes % 100 * o->percent / 100;
 	if (status == BM_OK && !a->is_limited)
-		a->at_once_ns = earliest(a->before_ns, a->root.audited_ns + 1, sum->oldest_ns + DAY_NS);
+		a->at_once_ns = earliest(a->before_ns, a->root.audited_ns + 1,
+		                         sum->oldest_ns != 0 ? sum->oldest_ns + DAY_NS : INT64_MAX);
 	for (size_t i = 0; i < 4; i++)
 		a->source.has_files = a->source.has_files || sum->state[i].files > 0;
 	free(sum);

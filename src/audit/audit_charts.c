@@ -262,14 +262,24 @@ enum bm_status audit_charts_put(struct bm_buf *out, struct bm_audit_catalog *cat
 		goto out;
 	bm_buf_puts(out, "<section aria-labelledby=\"record\">\n<h2 id=\"record\">On record</h2>\n<p>");
 	audit_html_put_count(out, c->all.files);
-	bm_buf_puts(out, c->all.files == 1 ? " file is on record; it was verified on "
-	                                   : " files are on record; the one verified longest ago was on ");
-	put_day(out, c->oldest_ns);
+	if (c->oldest_ns != 0) {
+		bm_buf_puts(out, c->all.files == 1 ? " file is on record; it was verified on "
+		                                   : " files are on record; the one verified longest ago was on ");
+		put_day(out, c->oldest_ns);
+	} else {
+		bm_buf_puts(out, c->all.files == 1 ? " file is on record" : " files are on record");
+	}
 	bm_buf_puts(out, ".</p>\n");
+	if (c->future.files > 0) {
+		bm_buf_puts(out,
+		            "<p class=\"bad\">Verified at a time that is yet to come, by a clock that was wrong: ");
+		audit_html_put_count(out, c->future.files);
+		bm_buf_puts(out, ". They count as verified longer ago than all others, and are due.</p>\n");
+	}
 	put_ill(out, c);
 	bm_buf_puts(out, "<div class=\"charts\">\n");
 	put_ages(out, c);
-	choose_columns(&k, c->oldest_ns, now_ns);
+	choose_columns(&k, c->oldest_ns != 0 ? c->oldest_ns : now_ns, now_ns);
 	status = bm_audit_catalog_coverage(catalog, k.since_ns, COLUMNS, c, err);
 	if (status == BM_OK)
 		put_columns(out, &k, c);

@@ -161,8 +161,10 @@ struct bm_catalog_count {
 struct bm_catalog_coverage {
 	struct bm_catalog_count all;      /* those that are missing left out, as in all below but state */
 	struct bm_catalog_count state[4]; /* by enum bm_catalog_file_state */
-	int64_t oldest_ns, newest_ns;     /* verified; 0: no file */
-	/* age[i]: verified at or after since_ns[i], and before since_ns[i - 1]; age[count]: before all of them. */
+	struct bm_catalog_count future; /* verified more than a day from now: the clock was wrong, nobody knows when */
+	int64_t oldest_ns, newest_ns;   /* verified, those of the future left out; 0: no file */
+	/* age[i]: verified at or after since_ns[i], and before since_ns[i - 1]; age[count]: before all of them, and those of
+	 * the future. */
 	struct bm_catalog_count age[BM_CATALOG_AGES_MAX + 1];
 };
 /* Goes through the root's files (0: all roots'), 0.2 us each. since_ns: count (<= BM_CATALOG_AGES_MAX) times, the latest

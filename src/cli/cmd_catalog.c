@@ -119,7 +119,8 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 {
 	struct bm_buf *out = &s->line;
 	uint64_t percent = percent_of(sum->age[0].bytes, sum->all.bytes);
-	int64_t days = sum->all.files > 0 ? (s->now_ns - sum->oldest_ns) / DAY_NS : 0;
+	bool has_oldest = sum->all.files > sum->future.files;
+	int64_t days = has_oldest && sum->oldest_ns < s->now_ns ? (s->now_ns - sum->oldest_ns) / DAY_NS : 0;
 	char size[16], left[16];
 
 	if (s->o->json) {
@@ -131,7 +132,9 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 		bm_buf_printf(out, ",\"verified_30d_files\":%" PRIu64 ",\"verified_30d_bytes\":%" PRIu64,
 		              sum->age[0].files, sum->age[0].bytes);
 		bm_buf_printf(out, ",\"in_part\":%" PRIu64 ",\"in_part_bytes\":%" PRIu64, parts->files, parts->bytes);
-		if (sum->all.files > 0) {
+		bm_buf_printf(out, ",\"future_files\":%" PRIu64 ",\"future_bytes\":%" PRIu64, sum->future.files,
+		              sum->future.bytes);
+		if (has_oldest) {
 			bm_buf_puts(out, ",\"oldest_verified\":\"");
 			put_date(out, sum->oldest_ns);
 			bm_buf_putc(out, '"');
@@ -148,9 +151,16 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 	bm_buf_printf(out, "\n  %" PRIu64 " file%s, %s", sum->all.files, sum->all.files == 1 ? "" : "s",
 	              bm_size_format(sum->all.bytes, size));
 	if (sum->all.files > 0)
-		bm_buf_printf(out, "; %" PRIu64 " %% verified within %d days, oldest %" PRId64 " day%s", percent,
-		              RECENT_DAYS, days, days == 1 ? "" : "s");
+		bm_buf_printf(out, "; %" PRIu64 " %% verified within %d days", percent, RECENT_DAYS);
+	if (has_oldest)
+		bm_buf_printf(out, ", oldest %" PRId64 " day%s", days, days == 1 ? "" : "s");
 	bm_buf_putc(out, '\n');
+	if (sum->future.files > 0)
+		bm_buf_printf(out,
+		              "  %" PRIu64
+		              " file%s verified at a time that is yet to come: the clock was wrong; due at the "
+		              "next audit\n",
+		              sum->future.files, sum->future.files == 1 ? "" : "s");
 	if (parts->files > 0)
 		bm_buf_printf(out, "  %" PRIu64 " file%s read in part: %s so far, %s to go\n", parts->files,
 		              parts->files == 1 ? "" : "s", bm_size_format(parts->bytes, size),

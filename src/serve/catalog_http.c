@@ -81,6 +81,7 @@ static void put_coverage(struct count *k, const struct bm_catalog_coverage *sum)
 	bm_buf_printf(out, ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64, sum->all.files, sum->all.bytes);
 	for (size_t i = 0; i < COUNT(states); i++)
 		bm_buf_printf(out, ",\"%s\":%" PRIu64, states[i], sum->state[i].files);
+	bm_buf_printf(out, ",\"future_files\":%" PRIu64, sum->future.files);
 	put_time(out, "oldest_verified", sum->oldest_ns);
 	put_time(out, "newest_verified", sum->newest_ns);
 	bm_buf_puts(out, ",\"ages\":[");

@@ -525,7 +525,17 @@ expect_stderr_match 'several'
 # ---- verified by a clock that was wrong: due at once, and not in the year 2100
 
 fresh
+query "UPDATE files SET verified = 4102444800000000000 WHERE path <> CAST('f1' AS BLOB)"
+run_bm catalog
+expect_stdout_match '^  8 files, 65 B; 15 % verified within 30 days, oldest 0 days$'
+expect_stdout_match '^  7 files verified at a time that is yet to come: the clock was wrong; due at the next audit$'
 query 'UPDATE files SET verified = 4102444800000000000'
+run_bm catalog
+expect_stdout_match '^  8 files, 65 B; 0 % verified within 30 days$'
+expect_stdout_match '^  8 files verified at a time that is yet to come'
+run_bm catalog --json
+[ "$(jq -c 'select(.type == "root") | [.future_files, .future_bytes, .verified_30d_files, .oldest_verified]' "$stdout")" = \
+	'[8,65,0,null]' ] || fail "verified in the future, in JSON"
 run_bm audit --catalog tree --older-than 30d
 expect_exit 0
 expect_count ok 8
