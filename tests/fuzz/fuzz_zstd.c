@@ -81,11 +81,17 @@ static bool decode_by_zstd(const uint8_t *data, size_t len, struct plain *p)
 	return rc == 0 && in.pos == in.size;
 }
 
-/* Refused although libzstd passes it: only what libzstd, too, refuses when it has the frame whole. */
+/* Refused although libzstd passes it: what libzstd, too, refuses when it has the frame whole; and the formats of before
+ * 0.8, which RFC 8878 does not have. */
 static bool is_stricter(const struct plain *whole)
 {
-	return whole->status == BM_ERR_FORMAT && (strstr(whole->error.text, "a compressed block is empty") != NULL ||
-	                                          strstr(whole->error.text, "the frame says that it holds") != NULL);
+	static const char *const reasons[] = {"a compressed block is empty", "the frame says that it holds",
+	                                      "it was written by zstd 0.7 or older"};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (whole->status == BM_ERR_FORMAT && strstr(whole->error.text, reasons[i]) != NULL)
+			return true;
+	return false;
 }
 
 static void try_frames(const uint8_t *data, size_t len, const struct plain *whole)
