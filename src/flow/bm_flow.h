@@ -154,8 +154,9 @@ enum bm_status bm_flow_start(struct bm_pool *p, const struct bm_pipeline *pl, st
 /* No stream is opened any more; those in flight end with BM_ERR_CANCELLED as soon as their running calls return, and
  * next() is not called again. Any thread, also from a callback; not async-signal-safe; again and again is fine. */
 void bm_flow_cancel(struct bm_flow *f);
-/* Whatever said BM_FILL_LATER is asked again; also what is about to say it. Any thread; no lock may be held that a callback
- * takes before it returns. */
+/* Whatever said BM_FILL_LATER is asked again; also what is about to say it. Any thread; takes the pool's lock and waits for
+ * no callback, so that a lock may be held which callbacks take, too, as long as nobody who holds it calls back into the
+ * pool otherwise. The flow must be there: whoever wakes it is told before it is destroyed (bm_feed_leave). */
 void bm_flow_wake(struct bm_flow *f);
 /* Blocks until the flow is done. Not from a callback. */
 void bm_flow_wait(struct bm_flow *f);
