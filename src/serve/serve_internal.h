@@ -190,6 +190,11 @@ void serve_problem_error(struct serve_request *r, const struct bm_error *err);
 const char *serve_status_text(unsigned status);
 void serve_count_status(struct bm_serve *s, unsigned status);
 
+/* ---- where it ends (framing.c) ---- */
+
+/* False: its head can be understood in two ways; replied, and the connection is closed after that. */
+bool serve_is_unambiguous(struct serve_request *r, const char *version, const char *url);
+
 /* ---- who may (auth.c) ---- */
 
 enum bm_status serve_load_token(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;

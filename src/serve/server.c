@@ -10,7 +10,7 @@
  * that is larger than CONNECTION_MEMORY (414, 431), a line of it without a colon (400), a Content-Length that is no number
  * (400) or none of 64 bits (413), chunks that are malformed (400), too large (413) or whose line does not end (500). It
  * makes and sends those pages without any callback but the log's, which does not say for which connection. So it is
- * told to let pass what it can be told to let pass, and is_unambiguous looks at that.
+ * told to let pass what it can be told to let pass, and framing.c looks at that.
  *
  * Stopping: nobody new is let in; what is under way may end within drain_ms, runs are asked to stop at once, since
  * they take up again; then uploads are failed (nothing of them is published) and connections cut. Suspended
@@ -97,72 +97,6 @@ static struct serve_request *request_create(struct bm_serve *s, struct MHD_Conne
 	return r;
 }
 
-struct framing {
-	unsigned lengths, encodings, hosts, status;
-	const char *fault; /* the first; NULL: none */
-};
-
-static void set_fault(struct framing *f, unsigned status, const char *text)
-{
-	if (f->fault != NULL)
-		return;
-	f->status = status;
-	f->fault = text;
-}
-
-static enum MHD_Result look_at_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	static const char length[] = "Content-Length", encoding[] = "Transfer-Encoding";
-	struct framing *f = cls;
-	uint64_t bytes;
-
-	(void)kind;
-	f->hosts += strcasecmp(name, "Host") == 0;
-	if (!http_is_token(name)) {
-		set_fault(f, 400, "the name of a header has a blank in it, or another character that none may have");
-	} else if (strcasecmp(name, length) == 0) {
-		f->lengths++;
-		if (!http_number(value, &bytes) || bytes > INT64_MAX)
-			set_fault(f, 413, "Content-Length is more than any file can have");
-	} else if (strcasecmp(name, encoding) == 0) {
-		f->encodings++;
-		if (strcasecmp(value, "chunked") != 0)
-			set_fault(f, 501, "Transfer-Encoding can be chunked, and nothing else");
-	} else if (strncasecmp(name, length, sizeof(length) - 1) == 0 ||
-	           strncasecmp(name, encoding, sizeof(encoding) - 1) == 0) {
-		/* Of a field that is folded libmicrohttpd puts the second line behind the name. */
-		set_fault(f, 400, "a header is folded, which is no longer allowed");
-	}
-	return MHD_YES;
-}
-
-/* What two servers could understand in two ways is not understood at all (RFC 9112 3.2, 5.1, 5.2, 6.1, 6.3). */
-static bool is_unambiguous(struct serve_request *r, const char *version, const char *url)
-{
-	struct framing f = {0};
-	bool is_old = strcmp(version, "HTTP/1.0") == 0;
-
-	if (strchr(url, ' ') != NULL)
-		set_fault(&f, 400, "there is a blank in the path: it has to be written as %20");
-	(void)MHD_get_connection_values(r->conn, MHD_HEADER_KIND, look_at_header, &f);
-	if (f.lengths + f.encodings > 1) { /* whatever they say */
-		f.fault = NULL;
-		set_fault(&f, 400,
-		          "the length of the body is said twice: one Content-Length, or one Transfer-Encoding");
-	}
-	if (f.hosts > 1)
-		set_fault(&f, 400, "Host is there twice");
-	if (f.hosts == 0 && !is_old)
-		set_fault(&f, 400, "Host is missing");
-	if (f.encodings > 0 && is_old)
-		set_fault(&f, 400, "HTTP/1.0 has no Transfer-Encoding");
-	if (f.fault == NULL)
-		return true;
-	serve_add_header(r, "Connection", "close");
-	serve_problem(r, f.status, "%s", f.fault);
-	return false;
-}
-
 static void begin(struct serve_request *r, const char *version, const char *method, const char *url)
 {
 	struct bm_buf allow = {0};
@@ -175,7 +109,7 @@ static void begin(struct serve_request *r, const char *version, const char *meth
 	if (found != SERVE_FOUND)
 		r->route = &none;
 	/* Who may not call does not learn what there is. */
-	if (!is_unambiguous(r, version, url) || !serve_may(r))
+	if (!serve_is_unambiguous(r, version, url) || !serve_may(r))
 		goto out;
 	if (found == SERVE_NO_PATH) {
 		serve_problem(r, 404, "there is nothing here");
