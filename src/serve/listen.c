@@ -205,6 +205,7 @@ enum bm_status serve_listen(struct bm_serve *s, struct bm_error *err)
 	enum bm_status status;
 
 	if (at == NULL && (s->listen_fd = take_activated()) >= 0) {
+		s->is_activated = true;
 		status = describe(s, err);
 		if (status == BM_OK && !s->is_loopback && !s->opt.insecure && (s->token == NULL || !s->has_tls))
 			status = bm_error_set(err, BM_ERR_USAGE, s->address,

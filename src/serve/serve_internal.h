@@ -83,7 +83,8 @@ struct bm_serve {
 	struct bm_serve_options opt;
 	int listen_fd;
 	bool is_unix, is_loopback, has_tls;
-	char *unix_path; /* to be removed at the end; NULL: not ours */
+	bool is_activated; /* the socket came from systemd, which holds it too */
+	char *unix_path;   /* to be removed at the end; NULL: not ours */
 	char *address;
 	char *token; /* wiped */
 	size_t token_len;

@@ -435,15 +435,16 @@ static bool drain(struct bm_serve *s, int signal_fd)
 {
 	int64_t end = serve_now_ms() + (int64_t)s->opt.drain_ms, tick = serve_now_ms();
 	bool is_clean;
-	MHD_socket fd;
 
 	atomic_store(&s->draining, true);
 	serve_notify_systemd("STOPPING=1");
-	fd = MHD_quiesce_daemon(s->daemon);
-	if (fd != MHD_INVALID_SOCKET) {
-		close(fd);
-		s->listen_fd = -1;
-	}
+	/*
+	 * The daemon's thread may still be about to take the socket from its epoll set: the number must stay what it is
+	 * until that thread has ended, so the socket is shut, not closed. One that systemd holds too is left as it is, and
+	 * whoever connects meanwhile waits for the next start.
+	 */
+	if (MHD_quiesce_daemon(s->daemon) != MHD_INVALID_SOCKET && !s->is_activated)
+		(void)shutdown(s->listen_fd, SHUT_RDWR);
 	if (s->runs != NULL)
 		serve_runs_stop(s->runs);
 	while (atomic_load(&s->in_flight) > 0 && serve_now_ms() < end) {
