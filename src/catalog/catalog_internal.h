@@ -102,11 +102,10 @@ enum catalog_statement {
 	SQL_DONE_NTH,
 	SQL_DONE_DELETE_TO,
 	SQL_DONE_DELETE_JOB,
-	SQL_LOG_PUT,
 	SQL_LOG_ADD,
-	SQL_LOG_FIRST,
+	SQL_LOG_LIST,
+	SQL_LOG_FIND,
 	SQL_LOG_DELETE,
-	SQL_LOG_DELETE_JOB,
 
 	SQL_COUNT
 };
@@ -158,14 +157,20 @@ static inline struct catalog_value val_name(const char *name)
 
 /* ---- the queue: queue.c ---- */
 
-#define CATALOG_LOG_PARTS 4
+#define CATALOG_LOG_NAME 16 /* characters */
 
-/* Records of done_log.c that will be one row of a job. */
+/* What this catalog puts on record for a job: done_log.c. Made by the first put, there until close. */
 struct catalog_log {
-	struct catalog_log_part {
-		int64_t job;
-		struct bm_buf records; /* empty: not in use */
-	} parts[CATALOG_LOG_PARTS];
+	struct catalog_log *next; /* constant */
+	int64_t job;              /* constant */
+	struct bm_buf front;      /* queue.lock: what is queued */
+	bool drops;               /* queue.lock: before the front all that is on record for the job is to go */
+	struct bm_buf back;       /* the writer's, as the next */
+	bool back_drops;
+	char name[CATALOG_LOG_NAME + 1]; /* lock, as the rest: the file's, which has a row; "": there is none */
+	int fd;                          /* -1: not made yet */
+	bool is_dirty;
+	time_t dirty_since; /* CLOCK_MONOTONIC, seconds */
 };
 
 struct catalog_queue {
@@ -176,21 +181,17 @@ struct catalog_queue {
 	struct bm_buf front;             /* lock: what is queued, record by record */
 	size_t front_count;              /* lock */
 	size_t group_start, group_count; /* lock, held from begin to end of a group: the front as it was before */
-	int64_t group_drop;              /* lock, as group_count: the job whose log is deleted; 0: none */
-	struct catalog_drop {
-		int64_t job;      /* 0: none */
-		size_t upto;      /* bytes of the front */
-	} drop;                   /* lock: records of this job that are in the front need not be written */
-	uint64_t queued, written; /* lock: records, ever */
-	uint64_t urgent;          /* lock: up to here somebody waits */
-	struct timespec deadline; /* lock: of the front, CLOCK_MONOTONIC */
-	unsigned delay_ms;        /* lock: until the next one */
-	bool has_thread, stop;    /* lock */
-	bool failed;              /* lock: error says why; never unset */
-	struct bm_error error;    /* lock */
-	pthread_t thread;         /* of whoever started it, and close */
-	struct bm_buf back;       /* the writer's: what it puts into the database */
-	struct catalog_log log;   /* the writer's */
+	struct catalog_log *logs;        /* lock: grows at its head */
+	size_t log_bytes;                /* lock: in the fronts of those */
+	uint64_t queued, written;        /* lock: records, ever */
+	uint64_t urgent;                 /* lock: up to here somebody waits */
+	struct timespec deadline;        /* lock: of the front, CLOCK_MONOTONIC */
+	unsigned delay_ms;               /* lock: until the next one */
+	bool has_thread, stop;           /* lock */
+	bool failed;                     /* lock: error says why; never unset */
+	struct bm_error error;           /* lock */
+	pthread_t thread;                /* of whoever started it, and close */
+	struct bm_buf back;              /* the writer's: what it puts into the database */
 };
 
 struct bm_catalog {
@@ -276,15 +277,25 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err) BM_
 enum bm_status catalog_queue(struct bm_catalog *c, enum catalog_statement which, struct bm_error *err,
                              const struct catalog_value *values, size_t count) BM_NODISCARD;
 
-/* ---- records of what is done: done_log.c; within a transaction ---- */
+/* ---- records of what is done: done_log.c ---- */
 
-enum bm_status catalog_log_add(struct bm_catalog *c, struct catalog_log *log, int64_t job, const char *record,
-                               size_t len, struct bm_error *err) BM_NODISCARD;
-enum bm_status catalog_log_flush(struct bm_catalog *c, struct catalog_log *log, struct bm_error *err) BM_NODISCARD;
-void catalog_log_drop(struct catalog_log *log); /* empties it, keeps the memory */
-void catalog_log_fini(struct catalog_log *log);
+/* The writer's: makes all fronts the backs. With queue.lock held. */
+void catalog_log_swap(struct bm_catalog *c);
+/* The writer's: is there anything in the backs for which it has to be in a transaction? With catalog.lock held. */
+bool catalog_log_needs_database(const struct catalog_log *first);
+/* The writer's: writes the backs down. With catalog.lock held. */
+enum bm_status catalog_log_write(struct bm_catalog *c, struct catalog_log *first, struct bm_error *err) BM_NODISCARD;
+void catalog_log_fini(struct bm_catalog *c);
+/* Within a transaction: what the first put for the job would otherwise have to do. */
+enum bm_status catalog_log_prepare(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
+/* Queued: all of the job's records go that are not folded. */
+enum bm_status catalog_log_drop(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
+/* The same at once, within a transaction. */
+enum bm_status catalog_log_forget(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
 /* Puts all of the job's records where they are looked up. */
 enum bm_status catalog_log_fold(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
+/* Removes the files of which the database knows nothing. */
+void catalog_log_sweep(struct bm_catalog *c);
 
 /* ---- values as bytes: values.c ---- */
 

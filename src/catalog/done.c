@@ -62,6 +62,8 @@ static enum bm_status begin_job(struct bm_catalog *c, const struct catalog_value
 		status = catalog_exec(c, SQL_JOB_BEGAN, err,
 		                      ARGS(val_int(out->id), val_int(now_ns), val_blob(how->boot, how->boot_len)));
 	}
+	if (status == BM_OK)
+		status = catalog_log_prepare(c, out->id, err);
 out:
 	catalog_rows_fini(&rows);
 	return status;
@@ -215,7 +217,7 @@ static enum bm_status delete_some(struct bm_catalog *c, int64_t job, bool with_j
 	} else if (status == BM_OK) {
 		status = catalog_exec(c, SQL_DONE_DELETE_JOB, err, ARGS(val_int(job)));
 		if (status == BM_OK && with_job)
-			status = catalog_exec(c, SQL_LOG_DELETE_JOB, err, ARGS(val_int(job)));
+			status = catalog_log_forget(c, job, err);
 		if (status == BM_OK && with_job)
 			status = catalog_exec(c, SQL_JOB_DELETE, err, ARGS(val_int(job)));
 	}
@@ -238,7 +240,7 @@ enum bm_status bm_catalog_done_delete_folded(struct bm_catalog *c, int64_t job, 
 
 enum bm_status bm_catalog_done_delete_all(struct bm_catalog *c, int64_t job, struct bm_error *err)
 {
-	enum bm_status status = catalog_queue(c, SQL_LOG_DELETE_JOB, err, ARGS(val_int(job)));
+	enum bm_status status = catalog_log_drop(c, job, err);
 
 	return status == BM_OK ? bm_catalog_done_delete_folded(c, job, err) : status;
 }
@@ -264,6 +266,8 @@ enum bm_status bm_catalog_job_delete_before(struct bm_catalog *c, int64_t before
 		count += status == BM_OK;
 	}
 	catalog_rows_fini(&rows);
+	if (status == BM_OK)
+		catalog_log_sweep(c);
 	if (deleted != NULL)
 		*deleted = count;
 	return status;

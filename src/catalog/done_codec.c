@@ -24,34 +24,23 @@
 
 #define FORM 2
 #define FORM_WITHOUT_SUM 1
-#define SUM_BYTES 4
 
 /* ---- writing ---- */
 
-/* There are some twenty of these a file: one check of the room, and no call where there is enough. */
-void done_put_number(struct bm_buf *out, uint64_t v)
+uint64_t done_get_le(const uint8_t *at, size_t bytes)
 {
-	if (out->cap - out->len <= DONE_NUMBER_MAX && !bm_buf_reserve(out, DONE_NUMBER_MAX))
-		return;
-	char *at = out->data + out->len;
-	for (; v > 0x7f; v >>= 7)
-		*at++ = (char)(v | 0x80);
-	*at++ = (char)v;
-	*at = '\0';
-	out->len = (size_t)(at - out->data);
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		v |= (uint64_t)at[i] << (8 * i);
+	return v;
 }
 
-void done_put_bytes(struct bm_buf *out, const void *bytes, size_t len)
-{
-	done_put_number(out, len);
-	bm_buf_put(out, bytes, len);
-}
-
-static void make_sum(const char *path, size_t path_len, const void *bytes, size_t len, uint8_t out[static SUM_BYTES])
+void done_sum(const char *path, size_t path_len, const void *bytes, size_t len, uint8_t out[static DONE_SUM_BYTES])
 {
 	uint32_t sum = XXH32(bytes, len, XXH32(path, path_len, 0));
 
-	for (size_t i = 0; i < SUM_BYTES; i++)
+	for (size_t i = 0; i < DONE_SUM_BYTES; i++)
 		out[i] = (uint8_t)(sum >> (8 * i));
 }
 
@@ -78,32 +67,29 @@ size_t done_encoded_max(const struct bm_catalog_done *d)
 	return max;
 }
 
-enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, struct bm_buf *out,
+enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d, char *at, char **end,
                            struct bm_error *err)
 {
-	const size_t start = out->len;
-	uint8_t sum[SUM_BYTES];
-
-	done_put_number(out, FORM);
-	done_put_number(out, d->output_count);
+	at = done_put_number(at, FORM);
+	at = done_put_number(at, d->output_count);
 	for (size_t i = 0; i < d->output_count; i++) {
 		const struct bm_catalog_output *o = &d->outputs[i];
 		const char *in = d->path_len > 0 ? memmem(o->path, o->path_len, d->path, d->path_len) : NULL;
 
-		done_put_number(out, (uint64_t)o->step << 2 | (o->skipped ? 2 : 0) | (in != NULL ? 1 : 0));
-		done_put_number(out, o->size);
-		done_put_number(out, done_zigzag(o->mtime_ns));
-		done_put_number(out, o->inode);
+		at = done_put_number(at, (uint64_t)o->step << 2 | (o->skipped ? 2 : 0) | (in != NULL ? 1 : 0));
+		at = done_put_number(at, o->size);
+		at = done_put_number(at, done_zigzag(o->mtime_ns));
+		at = done_put_number(at, o->inode);
 		if (in != NULL) {
 			size_t before = (size_t)(in - o->path), after = o->path_len - before - d->path_len;
 
-			done_put_bytes(out, o->path, before);
-			done_put_bytes(out, in + d->path_len, after);
+			at = done_put_bytes(at, o->path, before);
+			at = done_put_bytes(at, in + d->path_len, after);
 		} else {
-			done_put_bytes(out, o->path, o->path_len);
+			at = done_put_bytes(at, o->path, o->path_len);
 		}
 	}
-	done_put_number(out, d->digest_count);
+	at = done_put_number(at, d->digest_count);
 	for (size_t i = 0; i < d->digest_count; i++) {
 		const struct bm_catalog_done_digest *g = &d->digests[i];
 		int64_t algorithm;
@@ -111,16 +97,13 @@ enum bm_status done_encode(struct bm_catalog *c, const struct bm_catalog_done *d
 
 		if (status != BM_OK)
 			return status;
-		done_put_number(out, g->step);
-		done_put_number(out, (uint64_t)algorithm);
-		done_put_number(out, g->length);
-		done_put_bytes(out, g->bytes, g->len);
+		at = done_put_number(at, g->step);
+		at = done_put_number(at, (uint64_t)algorithm);
+		at = done_put_number(at, g->length);
+		at = done_put_bytes(at, g->bytes, g->len);
 	}
-	if (out->oom)
-		return bm_error_set_nomem(err);
-	make_sum(d->path, d->path_len, out->data + start, out->len - start, sum);
-	bm_buf_put(out, sum, sizeof(sum));
-	return out->oom ? bm_error_set_nomem(err) : BM_OK;
+	*end = at;
+	return BM_OK;
 }
 
 /* ---- reading ---- */
@@ -256,14 +239,14 @@ enum bm_status done_decode(struct bm_catalog *c, const char *path, size_t path_l
 {
 	struct done_reader r = {(const uint8_t *)data, (const uint8_t *)data + len, false};
 	uint64_t form = done_get_number(&r);
-	uint8_t sum[SUM_BYTES];
+	uint8_t sum[DONE_SUM_BYTES];
 	char where[512];
 	enum bm_status status;
 
-	if (form == FORM && len > SUM_BYTES) {
-		r.end -= SUM_BYTES;
-		make_sum(path, path_len, data, len - SUM_BYTES, sum);
-		r.bad = r.at > r.end || memcmp(sum, r.end, SUM_BYTES) != 0;
+	if (form == FORM && len > DONE_SUM_BYTES) {
+		r.end -= DONE_SUM_BYTES;
+		done_sum(path, path_len, data, len - DONE_SUM_BYTES, sum);
+		r.bad = r.at > r.end || memcmp(sum, r.end, DONE_SUM_BYTES) != 0;
 	} else if (form != FORM_WITHOUT_SUM) {
 		r.bad = true;
 	}

@@ -8,8 +8,8 @@
  * for a flush. It then runs the back's statements in one transaction, without queue.lock, while the front fills again.
  * Groups are added under one hold of the lock, so no batch ends within one.
  *
- * What a job has done is put on record in case that it is killed, and deleted when it comes to its end: records that still
- * wait by then are not written at all.
+ * Records of what jobs have done wait in fronts of their own and go into files (done_log.c). A batch that has nothing else
+ * needs no transaction.
  *
  * Memory is bounded: past FRONT_MAX_BYTES a caller waits for the writer, which waits for nothing but the disk and, up to
  * busy_ms, other processes.
@@ -28,50 +28,65 @@
 
 #define FIRST_DELAY_MS 20
 #define BATCH_BYTES ((size_t)2 << 20)
+#define LOG_BYTES ((size_t)512 << 10)
 #define FRONT_MAX_BYTES ((size_t)6 << 20)
 
 /* ---- the writer ---- */
+
+static bool is_full_locked(const struct bm_catalog *c)
+{
+	const struct catalog_queue *q = &c->queue;
+
+	return q->front_count >= c->opt.batch_count || q->front.len >= BATCH_BYTES || q->log_bytes >= LOG_BYTES;
+}
 
 static bool is_due_locked(const struct bm_catalog *c)
 {
 	const struct catalog_queue *q = &c->queue;
 	struct timespec now;
 
-	if (q->stop || q->urgent > q->written || q->front_count >= c->opt.batch_count || q->front.len >= BATCH_BYTES)
+	if (q->stop || q->urgent > q->written || is_full_locked(c))
 		return true;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec > q->deadline.tv_sec ||
 	       (now.tv_sec == q->deadline.tv_sec && now.tv_nsec >= q->deadline.tv_nsec);
 }
 
-static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, const struct catalog_drop *drop,
-                            struct bm_error *err)
+static enum bm_status run_statements(struct bm_catalog *c, const struct bm_buf *records, struct bm_error *err)
 {
 	struct catalog_value v[CATALOG_VALUES_MAX];
 	const char *at = records->data, *end = records->data + records->len;
-	enum bm_status status = catalog_begin(c, err);
+	enum bm_status status = BM_OK;
 
-	if (status != BM_OK)
-		return status;
 	while (status == BM_OK && at < end) {
-		bool is_dropped = (size_t)(at - records->data) < drop->upto;
 		unsigned char which = (unsigned char)*at++, count = (unsigned char)*at++;
 
 		for (size_t i = 0; i < count; i++)
 			at = catalog_value_get(at, &v[i]);
-		if (which == SQL_LOG_PUT) {
-			if (is_dropped && v[0].number == drop->job)
-				continue;
-			status = catalog_log_add(c, &c->queue.log, v[0].number, v[1].bytes, v[1].len, err);
-			continue;
-		}
-		status = catalog_log_flush(c, &c->queue.log, err); /* what comes after it may be about it */
-		if (status == BM_OK)
-			status = catalog_exec(c, (enum catalog_statement)which, err, v, count);
+		status = catalog_exec(c, (enum catalog_statement)which, err, v, count);
 	}
+	return status;
+}
+
+static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, struct catalog_log *logs,
+                            struct bm_error *err)
+{
+	enum bm_status status;
+
+	if (records->len == 0) {
+		pthread_mutex_lock(&c->lock);
+		bool is_alone = !catalog_log_needs_database(logs);
+		status = is_alone ? catalog_log_write(c, logs, err) : BM_OK;
+		pthread_mutex_unlock(&c->lock);
+		if (is_alone)
+			return status;
+	}
+	status = catalog_begin(c, err);
+	if (status != BM_OK)
+		return status;
+	status = catalog_log_write(c, logs, err);
 	if (status == BM_OK)
-		status = catalog_log_flush(c, &c->queue.log, err);
-	catalog_log_drop(&c->queue.log);
+		status = run_statements(c, records, err);
 	return catalog_end(c, status, err);
 }
 
@@ -96,16 +111,16 @@ static void *writer_main(void *arg)
 		struct bm_buf full = q->front;
 		size_t count = q->front_count;
 		bool is_lost = q->failed;
-		const struct catalog_drop drop = q->drop;
+		struct catalog_log *logs = q->logs;
 
+		catalog_log_swap(c);
 		q->front = q->back;
 		q->back = full;
 		q->front_count = 0;
-		q->drop = (struct catalog_drop){0};
 		bm_buf_reset(&q->front);
 		pthread_cond_broadcast(&q->room);
 		pthread_mutex_unlock(&q->lock);
-		enum bm_status status = is_lost ? BM_OK : apply(c, &q->back, &drop, &err);
+		enum bm_status status = is_lost ? BM_OK : apply(c, &q->back, logs, &err);
 		pthread_mutex_lock(&q->lock);
 		q->written += count;
 		if (status != BM_OK) {
@@ -170,7 +185,7 @@ void catalog_queue_fini(struct bm_catalog *c)
 	}
 	bm_buf_fini(&q->front);
 	bm_buf_fini(&q->back);
-	catalog_log_fini(&q->log);
+	catalog_log_fini(c);
 	pthread_cond_destroy(&q->work);
 	pthread_cond_destroy(&q->applied);
 	pthread_cond_destroy(&q->room);
@@ -185,7 +200,7 @@ enum bm_status catalog_queue_begin(struct bm_catalog *c, struct bm_error *err)
 	enum bm_status status = BM_OK;
 
 	pthread_mutex_lock(&q->lock);
-	while (q->front.len >= FRONT_MAX_BYTES && !q->failed)
+	while (q->front.len + q->log_bytes >= FRONT_MAX_BYTES && !q->failed)
 		pthread_cond_wait(&q->room, &q->lock);
 	if (q->failed) {
 		status = q->error.status;
@@ -199,7 +214,6 @@ enum bm_status catalog_queue_begin(struct bm_catalog *c, struct bm_error *err)
 	}
 	q->group_start = q->front.len;
 	q->group_count = 0;
-	q->group_drop = 0;
 	return BM_OK;
 }
 
@@ -213,8 +227,6 @@ void catalog_queue_add(struct bm_catalog *c, enum catalog_statement which, const
 	for (size_t i = 0; i < count; i++)
 		catalog_value_put(&q->front, &values[i]);
 	q->group_count++;
-	if (which == SQL_LOG_DELETE_JOB)
-		q->group_drop = values[0].number;
 }
 
 enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
@@ -230,8 +242,6 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
 	} else {
 		q->front_count += q->group_count;
 		q->queued += q->group_count;
-		if (q->group_drop != 0) /* of several in one batch the last; the others' are written, and deleted */
-			q->drop = (struct catalog_drop){q->group_drop, q->group_start};
 		if (was_empty) {
 			clock_gettime(CLOCK_MONOTONIC, &q->deadline);
 			unsigned delay_ms = q->delay_ms < c->opt.batch_ms ? q->delay_ms : c->opt.batch_ms;
@@ -244,7 +254,7 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err)
 				q->deadline.tv_nsec -= 1000000000;
 			}
 		}
-		if (was_empty || q->front_count >= c->opt.batch_count || q->front.len >= BATCH_BYTES)
+		if (was_empty || is_full_locked(c))
 			pthread_cond_signal(&q->work);
 	}
 	pthread_mutex_unlock(&q->lock);

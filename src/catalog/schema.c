@@ -32,7 +32,7 @@
  *			in the form that done_codec.c describes. They are read and written as a whole, so they are one BLOB:
  *			three tables with keys of their own would take twice the room and four times the time
  *
- *	done_log	what goes into `done` when somebody wants to look at it: done_log.c
+ *	done_logs	the files with what goes into `done` when somebody wants to look at it: done_log.c
  *
  * Deleted numbers of roots, jobs and runs are not given out again (AUTOINCREMENT): another process may still hold them.
  *
@@ -108,11 +108,17 @@ static const char version_2[] =
 "ALTER TABLE jobs ADD COLUMN boot BLOB;"
 "CREATE TABLE done_log (seq INTEGER PRIMARY KEY, job INTEGER NOT NULL, records BLOB NOT NULL) STRICT;"
 "CREATE INDEX done_log_job ON done_log (job);";
+
+/* What waits in done_log is of runs that were cut off, or of the last of an incremental job: it is done once more. */
+static const char version_3[] =
+"DROP TABLE done_log;"
+"CREATE TABLE done_logs (number INTEGER PRIMARY KEY, job INTEGER NOT NULL, name TEXT NOT NULL) STRICT;";
 /* clang-format on */
 
 const struct catalog_migration catalog_migrations[] = {
 	{version_1},
 	{version_2},
+	{version_3},
 };
 
 int catalog_schema_version(void)

@@ -142,11 +142,10 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_DONE_NTH] = "SELECT path, root FROM done WHERE job = ?1 ORDER BY root, path LIMIT 1 OFFSET ?2",
 	[SQL_DONE_DELETE_TO] = "DELETE FROM done WHERE job = ?1 AND (root, path) < (?2, ?3)",
 	[SQL_DONE_DELETE_JOB] = "DELETE FROM done WHERE job = ?1",
-	[SQL_LOG_PUT] = "SELECT 0", /* never run: the writer makes SQL_LOG_ADD of many of them */
-	[SQL_LOG_ADD] = "INSERT INTO done_log (job, records) VALUES (?1, ?2)",
-	[SQL_LOG_FIRST] = "SELECT records, seq FROM done_log WHERE job = ?1 ORDER BY seq LIMIT ?2",
-	[SQL_LOG_DELETE] = "DELETE FROM done_log WHERE job = ?1 AND seq <= ?2",
-	[SQL_LOG_DELETE_JOB] = "DELETE FROM done_log WHERE job = ?1",
+	[SQL_LOG_ADD] = "INSERT INTO done_logs (job, name) VALUES (?1, lower(hex(randomblob(8)))) RETURNING name, number",
+	[SQL_LOG_LIST] = "SELECT name, number FROM done_logs WHERE job = ?1 ORDER BY number",
+	[SQL_LOG_FIND] = "SELECT name FROM done_logs WHERE name = ?1",
+	[SQL_LOG_DELETE] = "DELETE FROM done_logs WHERE number = ?1",
 };
 /* clang-format on */
 

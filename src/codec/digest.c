@@ -240,6 +240,9 @@ const struct bm_digest_algorithm *bm_digest_find(const char *name)
 {
 	if (name == NULL)
 		return NULL;
+	for (size_t i = 0; i < ID_COUNT; i++) /* nearly always the descriptor's own string: no bytes are compared */
+		if (name == algorithms[i].name)
+			return &algorithms[i];
 	for (size_t i = 0; i < ID_COUNT; i++) {
 		if (strcasecmp(name, algorithms[i].name) == 0 || strcasecmp(name, algorithms[i].bsd_name) == 0)
 			return &algorithms[i];

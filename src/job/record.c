@@ -62,13 +62,8 @@ static size_t length_of(const char *text)
 /* The place of an algorithm in the list, from 1; 0 when name is not exactly one of them. */
 static uint64_t algorithm_number(const char *name)
 {
-	size_t count;
-	const struct bm_digest_algorithm *all = bm_digest_algorithms(&count), *a;
+	const struct bm_digest_algorithm *a = bm_digest_find(name);
 
-	for (size_t i = 0; i < count; i++) /* nearly always the descriptor's own string: no bytes are compared */
-		if (all[i].name == name)
-			return i + 1;
-	a = bm_digest_find(name);
 	return a != NULL && strcmp(a->name, name) == 0 ? (uint64_t)(bm_digest_index(a) + 1) : 0;
 }
 

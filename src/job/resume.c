@@ -346,11 +346,11 @@ bool resume_left_output(const struct bm_file *f)
 }
 
 /* Could it be changed again and have the same mtime? */
-static bool is_racy(const struct bm_file *f, int64_t mtime_ns)
+static bool is_racy(const struct bm_file *f, int64_t mtime_ns, int64_t now_ns)
 {
 	int64_t margin = mtime_ns % NS_PER_S == 0 ? COARSE_NS : FINE_NS;
 
-	return mtime_ns >= f->listed_ns - margin && mtime_ns <= resume_now(CLOCK_REALTIME_COARSE) + COARSE_NS;
+	return mtime_ns >= f->listed_ns - margin && mtime_ns <= now_ns + COARSE_NS;
 }
 
 static bool put_outputs(struct job_run *j, const struct bm_file_result *r, struct job_scratch *s)
@@ -382,6 +382,7 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 	struct bm_error err;
 	struct bm_catalog_done d = {.path = f->entry->path, .path_len = f->entry->path_len};
 	size_t at = 0;
+	int64_t now_ns;
 	enum bm_status status;
 
 	bm_error_clear(&err);
@@ -391,11 +392,13 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 	d.inode = (uint64_t)f->source_id.ino;
 	d.mtime_ns = f->mtime_ns;
 	d.ctime_ns = bm_time_ns(f->source_ctime);
-	d.done_ns = bm_catalog_now();
+	now_ns = resume_now(CLOCK_REALTIME_COARSE);
+	/* That clock is behind the one that the beginning was read from, by up to 10 ms, and may be set back meanwhile. */
+	d.done_ns = now_ns > j->resume->job.began_ns ? now_ns : j->resume->job.began_ns;
 	bm_buf_reset(&s->done_outputs);
 	bm_buf_reset(&s->done_digests);
 	bm_buf_reset(&s->done_paths);
-	if (is_racy(f, d.mtime_ns) || !put_outputs(j, r, s)) {
+	if (is_racy(f, d.mtime_ns, now_ns) || !put_outputs(j, r, s)) {
 		if (f->known == NULL)
 			return;
 		status = bm_catalog_done_delete(c, j->resume->job.id, f->root, d.path, d.path_len, &err);

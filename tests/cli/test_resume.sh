@@ -31,12 +31,11 @@ feed() { # runs it with something in the FIFO
 }
 count_outputs() { find out -name '*.gz' ! -name SUMS.gz | wc -l; }
 all_are_there() { [ "$(count_outputs)" = "$files" ]; }
-# In the log of records a path stands behind its length.
+# In a log of records a path stands behind its length.
 is_recorded() {
-	$python - "$BYTEMILL_STATE/catalog.db" "$files" <<'END'
-import sqlite3, sys
-rows = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True, timeout=20).execute("SELECT records FROM done_log")
-log = b"".join(r[0] for r in rows)
+	$python - "$BYTEMILL_STATE/done" "$files" <<'END'
+import pathlib, sys
+log = b"".join(p.read_bytes() for p in pathlib.Path(sys.argv[1]).glob("*"))
 paths = [b"d%d/f%d" % (i % 5, i) for i in range(1, int(sys.argv[2]) + 1)]
 sys.exit(not all(bytes([len(p)]) + p in log for p in paths))
 END

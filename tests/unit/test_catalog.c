@@ -261,7 +261,7 @@ static struct catalog_migration with_sql(const char *sql)
 
 static void test_migration(void **state)
 {
-	struct catalog_migration table[3] = {catalog_migrations[0], catalog_migrations[1],
+	struct catalog_migration table[4] = {catalog_migrations[0], catalog_migrations[1], catalog_migrations[2],
 	                                     with_sql("ALTER TABLE files ADD COLUMN colour TEXT;"
 	                                              "UPDATE files SET colour = 'none';"
 	                                              "CREATE TABLE colours (name TEXT)")};
@@ -269,24 +269,24 @@ static void test_migration(void **state)
 	struct bm_catalog *c;
 
 	(void)state;
-	assert_int_equal(catalog_schema_version(), 2); /* else table[] lacks steps */
+	assert_int_equal(catalog_schema_version(), 3); /* else table[] lacks steps */
 	c = open_catalog();
 	put_file(c, add_root(c, "/r"), "a", 1);
 	put_file(c, 1, "b", 2);
 	flush_catalog(c);
-	assert_ok(catalog_migrate(c, table, 3, &err), &err);
-	assert_int_equal(ask("PRAGMA user_version"), 3);
+	assert_ok(catalog_migrate(c, table, 4, &err), &err);
+	assert_int_equal(ask("PRAGMA user_version"), 4);
 	assert_int_equal(ask("SELECT count(*) FROM files WHERE colour = 'none'"), 2);
 	assert_int_equal(ask("SELECT count(*) FROM colours"), 0);
 	/* Again: nothing is left to do. */
-	assert_ok(catalog_migrate(c, table, 3, &err), &err);
+	assert_ok(catalog_migrate(c, table, 4, &err), &err);
 	/* This very catalog is now of a version that its holder does not know: it must not write. */
 	put_file(c, 1, "c", 3);
 	assert_int_equal(bm_catalog_flush(c, &err), BM_ERR_UNSUPPORTED);
-	assert_non_null(strstr(err.text, "to version 3 while this one had it open"));
+	assert_non_null(strstr(err.text, "to version 4 while this one had it open"));
 	assert_int_equal(bm_catalog_close(c, NULL), BM_ERR_UNSUPPORTED);
 	assert_int_equal(ask("SELECT count(*) FROM files"), 2);
-	assert_refused_untouched(BM_ERR_UNSUPPORTED, "its version is 3, this program knows 2");
+	assert_refused_untouched(BM_ERR_UNSUPPORTED, "its version is 4, this program knows 3");
 }
 
 /* A catalog as version 1 made it. */
@@ -327,7 +327,7 @@ static void test_version_1(void **state)
 
 static void test_migration_fails(void **state)
 {
-	struct catalog_migration table[4] = {catalog_migrations[0], catalog_migrations[1],
+	struct catalog_migration table[5] = {catalog_migrations[0], catalog_migrations[1], catalog_migrations[2],
 	                                     with_sql("CREATE TABLE colours (name TEXT)"),
 	                                     with_sql("UPDATE files SET size = 0; INSERT INTO nowhere VALUES (1)")};
 	struct bm_error err = BM_ERROR_INIT;
@@ -337,10 +337,10 @@ static void test_migration_fails(void **state)
 	c = open_catalog();
 	put_file(c, add_root(c, "/r"), "a", 1);
 	flush_catalog(c);
-	assert_int_equal(catalog_migrate(c, table, 4, &err), BM_ERR_FORMAT);
+	assert_int_equal(catalog_migrate(c, table, 5, &err), BM_ERR_FORMAT);
 	assert_non_null(strstr(err.text, "cannot be brought to this version"));
 	/* Nothing of it was done, and it can be used as before. */
-	assert_int_equal(ask("PRAGMA user_version"), 2);
+	assert_int_equal(ask("PRAGMA user_version"), 3);
 	assert_int_equal(ask("SELECT count(*) FROM sqlite_schema WHERE name = 'colours'"), 0);
 	assert_int_equal(ask("SELECT sum(size) FROM files"), 1000);
 	put_file(c, 1, "b", 2);

@@ -1,6 +1,8 @@
 /* Done records: outputs and digests come back byte for byte, in order; damaged ones are errors; old jobs go. */
 #include "catalog_test.h"
 
+#include <dirent.h>
+
 #include "bm_catalog_done.h"
 #include "done_codec.h"
 
@@ -30,6 +32,24 @@ static struct bm_catalog_dones *open_dones(int64_t job, int64_t root)
 
 	assert_ok(bm_catalog_dones_open(c, job, root, &d, &err), &err);
 	return d;
+}
+
+/* The files, and the path of the last one. */
+static char log_path[300];
+static unsigned count_logs(void)
+{
+	DIR *dir = opendir("state/done");
+	const struct dirent *e;
+	unsigned count = 0;
+
+	while (dir != NULL && (e = readdir(dir)) != NULL)
+		if (e->d_name[0] != '.') {
+			(void)snprintf(log_path, sizeof(log_path), "state/done/%s", e->d_name);
+			count++;
+		}
+	if (dir != NULL)
+		(void)closedir(dir);
+	return count;
 }
 
 static void assert_same(const struct bm_catalog_done *got, const struct bm_catalog_done *want)
@@ -207,9 +227,11 @@ static void test_jobs(void **state)
 	assert_ok(bm_catalog_job_delete_before(c, 200, &deleted, &err), &err);
 	assert_int_equal(deleted, 2);
 	assert_int_equal(ask("SELECT count(*) FROM jobs"), 1);
-	assert_int_equal(ask("SELECT count(*) FROM done_log"), 1);
+	assert_int_equal(ask("SELECT count(*) FROM done_logs"), 1);
+	assert_int_equal(count_logs(), 1);
 	bm_catalog_dones_close(open_dones(a, 1));
-	assert_int_equal(ask("SELECT count(*) FROM done_log"), 0);
+	assert_int_equal(ask("SELECT count(*) FROM done_logs"), 0);
+	assert_int_equal(count_logs(), 0);
 	assert_int_equal(ask("SELECT count(*) FROM done"), 1);
 	assert_int_equal(ask("SELECT job FROM done"), a);
 	assert_true(open_job("old", 1) > old); /* as new */
@@ -246,8 +268,14 @@ static struct bm_buf encode_some(void)
 	                            .digest_count = 2};
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_buf b = {0};
+	char *end;
 
-	assert_ok(done_encode(c, &d, &b, &err), &err);
+	assert_true(bm_buf_reserve(&b, done_encoded_max(&d) + DONE_SUM_BYTES));
+	assert_ok(done_encode(c, &d, b.data, &end, &err), &err);
+	b.len = (size_t)(end - b.data);
+	assert_true(b.len <= done_encoded_max(&d));
+	done_sum(d.path, d.path_len, b.data, b.len, (uint8_t *)end);
+	b.len += DONE_SUM_BYTES;
 	return b;
 }
 
@@ -372,6 +400,138 @@ static void test_dropped(void **state)
 		bm_catalog_dones_close(dones);
 	}
 	close_catalog(c);
+}
+
+/* The paths "00", "01", ... that are on record. */
+static unsigned count_found(int64_t job)
+{
+	struct bm_catalog_dones *dones = open_dones(job, 1);
+	const struct bm_catalog_done *got;
+	struct bm_error err = BM_ERROR_INIT;
+	unsigned found = 0;
+
+	while (bm_catalog_dones_next(dones, &got, &err) == BM_OK && got != NULL)
+		assert_int_equal(got->inode, found++);
+	assert_int_equal(err.status, BM_OK);
+	bm_catalog_dones_close(dones);
+	return found;
+}
+
+/* Ten blocks of a record each, of a process that is then gone. Gives their file's size. */
+static off_t put_ten(void)
+{
+	struct bm_catalog_done d = {.path_len = 2, .digests = some_digests, .digest_count = 1};
+	struct bm_error err = BM_ERROR_INIT;
+	char path[16];
+	struct stat st;
+
+	assert_int_equal(system("rm -rf state"), 0);
+	c = open_catalog();
+	int64_t job = open_job("k", 1);
+	for (unsigned i = 0; i < 10; i++) {
+		(void)snprintf(path, sizeof(path), "%02u", i);
+		d.path = path;
+		d.inode = i;
+		put(job, 1, &d);
+		assert_ok(bm_catalog_flush(c, &err), &err);
+	}
+	close_catalog(c);
+	assert_int_equal(count_logs(), 1);
+	assert_int_equal(stat(log_path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	return st.st_size;
+}
+
+/* A log that was cut, or damaged, is good up to there; nothing is wrong with the next one. */
+static void test_log_damaged(void **state)
+{
+	struct bm_catalog_done d = {.path = "00", .path_len = 2};
+	off_t size = put_ten();
+	uint64_t seen = 0;
+
+	(void)state;
+	assert_int_equal(size % 10, 0);
+	for (off_t at = 0; at <= size; at++) {
+		if (at % 23 != 0 && at % (size / 10) > 2)
+			continue; /* not each, for the time that it takes */
+		assert_int_equal(put_ten(), size);
+		assert_int_equal(truncate(log_path, at), 0);
+		c = open_catalog();
+		assert_int_equal(count_found(open_job("k", 1)), at / (size / 10));
+		assert_int_equal(count_logs(), 0);
+		put(open_job("k", 1), 1, &d);
+		assert_int_equal(count_found(open_job("k", 1)), at < size / 10 ? 1 : at / (size / 10));
+		close_catalog(c);
+	}
+	for (off_t at = 0; at < size; at += 41) {
+		(void)put_ten();
+		int fd = open(log_path, O_RDWR);
+		unsigned char byte;
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		byte ^= (unsigned char)(1 << at % 8);
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		assert_int_equal(close(fd), 0);
+		c = open_catalog();
+		assert_int_equal(count_found(open_job("k", 1)), at / (size / 10));
+		close_catalog(c);
+		seen |= UINT64_C(1) << at / (size / 10);
+	}
+	assert_int_equal(seen, 1023); /* each of the blocks */
+}
+
+/* What belongs to no row is nobody's: it counts for nothing, and goes in time. */
+static void test_log_of_nobody(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+
+	(void)state;
+	(void)put_ten();
+	tell("DELETE FROM done_logs"); /* as if an older copy of the database had been put back */
+	assert_int_equal(close(open("state/done/README", O_CREAT | O_WRONLY, 0600)), 0);
+	c = open_catalog();
+	assert_int_equal(count_found(open_job("k", 1)), 0);
+	assert_int_equal(count_logs(), 2);
+	assert_ok(bm_catalog_job_delete_before(c, INT64_MIN, NULL, &err), &err);
+	assert_int_equal(count_logs(), 1);
+	assert_non_null(strstr(log_path, "README"));
+	close_catalog(c);
+	/* And a row whose file is gone. */
+	(void)put_ten();
+	assert_int_equal(unlink(log_path), 0);
+	c = open_catalog();
+	assert_int_equal(count_found(open_job("k", 1)), 0);
+	assert_int_equal(ask("SELECT count(*) FROM done_logs"), 0);
+	close_catalog(c);
+}
+
+/* Two catalogs of one job at a time: what the other one writes is seen, and stays its own until it is closed. */
+static void test_log_of_another(void **state)
+{
+	struct bm_catalog_done d = {.path = "00", .path_len = 2};
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_catalog *mine, *other;
+
+	(void)state;
+	mine = c = open_catalog();
+	int64_t job = open_job("k", 1);
+	other = c = open_catalog();
+	put(job, 1, &d);
+	assert_ok(bm_catalog_flush(c, &err), &err);
+	c = mine;
+	assert_int_equal(count_found(job), 1);
+	assert_int_equal(count_logs(), 1);
+	assert_ok(bm_catalog_done_delete_all(c, job, &err), &err);
+	assert_ok(bm_catalog_flush(c, &err), &err);
+	assert_int_equal(count_found(job), 1);
+	c = other;
+	d.path = "01";
+	d.inode = 1;
+	put(job, 1, &d);
+	close_catalog(other);
+	c = mine;
+	assert_int_equal(count_found(job), 2);
+	assert_int_equal(count_logs(), 0);
+	close_catalog(mine);
 }
 
 /* Several writes as one: all or none; and a failure of one of them is one of all. */
@@ -501,9 +661,10 @@ static void test_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CATALOG_TEST(test_round_trip), CATALOG_TEST(test_walk),    CATALOG_TEST(test_jobs),
-		CATALOG_TEST(test_damaged),    CATALOG_TEST(test_form),    CATALOG_TEST(test_begin),
-		CATALOG_TEST(test_log),        CATALOG_TEST(test_dropped), CATALOG_TEST(test_together),
+		CATALOG_TEST(test_round_trip),  CATALOG_TEST(test_walk),          CATALOG_TEST(test_jobs),
+		CATALOG_TEST(test_damaged),     CATALOG_TEST(test_form),          CATALOG_TEST(test_begin),
+		CATALOG_TEST(test_log_damaged), CATALOG_TEST(test_log_of_nobody), CATALOG_TEST(test_log_of_another),
+		CATALOG_TEST(test_log),         CATALOG_TEST(test_dropped),       CATALOG_TEST(test_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
