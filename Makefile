@@ -16,7 +16,7 @@ SOURCES = find include src tests examples -name '*.[ch]'
 help:
 	@echo 'make run      build, put /usr/include through one job and check the result'
 	@echo 'make test     build and run the tests'
-	@echo 'make torture  build and run the tests that take minutes (each sweep: TORTURE_SECONDS, 300 where not set)'
+	@echo 'make torture  build and run the tests that take long, for TORTURE_MINUTES (60), from TORTURE_SEED (any)'
 	@echo 'make browser  build and try the page of bytemill serve in Chromium; screenshots: build/browser/shots'
 	@echo 'make fuzz     build the fuzz targets with clang, run each for FUZZ_SECONDS (60) from FUZZ_SEED (1; 0: any)'
 	@echo 'make build    build only (the default): build/release/src/cli/bytemill'
@@ -76,11 +76,8 @@ build-release: setup-build build/release/build.ninja
 test-release: setup-test build-release
 	@ctest --preset release
 
-torture: setup-test build-release build/asan/build.ninja
-	@ctest --preset torture
-	@cmake --build --preset asan
-	@$(FIXED_ADDRESSES) ctest --preset torture-asan
-	@$(MAKE) --no-print-directory fuzz FUZZ_SEED=0 FUZZ_SECONDS='$(or $(TORTURE_SECONDS),300)'
+torture: setup-test
+	@tests/torture.sh
 
 FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= 1

@@ -8,7 +8,7 @@ seed=${BM_SEED:-$(date +%s)}
 echo "seed $seed (BM_SEED=$seed does the same again)"
 deep=$(command -v hashdeep || true)
 $python - "$seed" "$BYTEMILL" "$deep" <<-'END' || fail "seed $seed"
-	import json, os, random, re, shutil, subprocess, sys
+	import json, os, random, re, shutil, subprocess, sys, time
 	random.seed(int(sys.argv[1]))
 	BYTEMILL, DEEP = sys.argv[2:4]
 	NAMES = [b"a", b"b c", b"-d", b"e\nf", b"g\\h", b"i\rj", b"\xffk", b"#l", b"m,n", b"dir/o", b"dir/p", b"dir/sub/q", b"dir2/a",
@@ -71,7 +71,10 @@ $python - "$seed" "$BYTEMILL" "$deep" <<-'END' || fail "seed $seed"
 	        files.add(old)
 	    return how, name
 
-	for n in range(300):
+	box = float(os.environ.get("TORTURE_SECONDS", 0))
+	end, rounds = time.monotonic() + box, 0
+	while time.monotonic() < end if box else rounds < 300:
+	    rounds += 1
 	    shutil.rmtree("tree", ignore_errors=True)
 	    kind = random.choice([*KINDS, *(["hashdeep"] if DEEP else [])])
 	    pool = [name for name in NAMES if kind != "hashdeep" or not re.search(rb"[\n\r]", name)]
@@ -91,4 +94,5 @@ $python - "$seed" "$BYTEMILL" "$deep" <<-'END' || fail "seed $seed"
 	    found = lines(kind, open("before", "rb").read())
 	    if r.returncode != 0 or found != lines(kind, now):
 	        sys.exit(f"{kind} {log}\nexit code {r.returncode} {r.stderr}\nupdated: {found}\nanew:    {lines(kind, now)}")
+	print(rounds, "rounds")
 END

@@ -7,7 +7,7 @@ need_cmd sha256sum
 seed=${BM_SEED:-$(date +%s)}
 echo "seed $seed (BM_SEED=$seed makes the same lists again)"
 $python - "$seed" "$BYTEMILL" <<-'END' || fail "seed $seed"
-	import hashlib, os, random, re, subprocess, sys
+	import hashlib, os, random, re, subprocess, sys, time
 	random.seed(int(sys.argv[1]))
 	os.makedirs("t/sub")
 	files = ["t/one", "t/two", "t/sub/three", "t/a name", "t/empty", "t/b\\s", "t/l\nf", "t/ lead", "t/*st"]
@@ -37,7 +37,10 @@ $python - "$seed" "$BYTEMILL" <<-'END' || fail "seed $seed"
 	    errors = r.stderr.replace(b"sha256sum: ", b"bytemill: ").splitlines()
 	    return r.returncode, r.stdout, sorted(errors) if "--warn" in arguments else errors
 
-	for n in range(1500):
+	box = float(os.environ.get("TORTURE_SECONDS", 0))
+	end, rounds = time.monotonic() + box, 0
+	while time.monotonic() < end if box else rounds < 1500:
+	    rounds += 1
 	    lines = [line() for _ in range(random.randint(0, 6))]
 	    text = (random.choice(["\n", "\n", "\r\n"]).join(lines) + random.choice(["\n", "\n", ""])).encode("latin-1")
 	    open("list", "wb").write(text)
@@ -48,4 +51,5 @@ $python - "$seed" "$BYTEMILL" <<-'END' || fail "seed $seed"
 	    found = run([sys.argv[2], "hash", "-c", "-a", "sha256"], chosen, text)
 	    if want != found:
 	        sys.exit(f"{chosen} {text!r}\nsha256sum: {want}\nbytemill:  {found}")
+	print(rounds, "rounds")
 END

@@ -55,7 +55,16 @@ check_all() {
 }
 
 cut=0 ended=0
-for ((round = 0; round < rounds; round++)); do
+SECONDS=0
+more() { # TORTURE_SECONDS: so long instead of so often
+	if [ -n "${BM_TORTURE:-}" ] && [ -n "${TORTURE_SECONDS:-}" ]; then
+		[ $round -lt 3 ] || [ $SECONDS -lt "$TORTURE_SECONDS" ]
+	else
+		[ $round -lt $rounds ]
+	fi
+}
+for ((round = 0; ; round++)); do
+	more || break
 	cp --sparse=always empty.img img
 	mount -o loop,commit=600 img lo
 	mkdir lo/mirror lo/gz # so that nothing is synced but what was renamed

@@ -17,11 +17,15 @@ flips=20000
 [ -z "${BM_TORTURE:-}" ] || flips=500000
 outside=$(sha256sum outside/secret | cut -c 1-64)
 runs=0 seen=0
-while [ $runs -lt 10 ]; do # on a slow machine the racer is through before so many runs are: then it begins again
+SECONDS=0 box=0
+[ -z "${BM_TORTURE:-}" ] || box=${TORTURE_SECONDS:-0}
+# On a slow machine the racer is through before so many runs are: then it begins again.
+while [ $runs -lt 10 ] || [ $SECONDS -lt "$box" ]; do
 	"$racer" tree/sub link "$flips" &
 	pid=$!
 	at_end "kill $pid 2>/dev/null"
 	while kill -0 $pid 2>/dev/null; do
+		[ "$box" = 0 ] || [ $SECONDS -lt "$box" ] || kill $pid 2>/dev/null || true
 		rm -rf out
 		run_bm run -q -j 2 job.json
 		case $status in 0 | 1) ;; *) fail "exit code $status" ;; esac
@@ -34,7 +38,7 @@ while [ $runs -lt 10 ]; do # on a slow machine the racer is through before so ma
 		! grep -q "^$outside" "$stdout" || fail "a file outside of the tree was digested: $(cat "$stdout")"
 		runs=$((runs + 1))
 	done
-	wait $pid || fail "the racer"
+	wait $pid || [ "$box" != 0 ] || fail "the racer"
 done
 echo "$runs runs, $seen of them found a directory"
 [ "$(cat outside/deep/file outside/secret)" = $'OUTSIDE\nOUTSIDE' ] || fail "the outside was changed"
