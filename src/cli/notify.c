@@ -12,15 +12,21 @@
  * The helper is in a process group of its own and passes over the signals that stop a run: a Ctrl-C is the run's, which
  * ends in order and has this told. A command gets signals as they should be, the text in a file on its standard input (so
  * that one that does not read it is no trouble), and a process group that is killed as a whole when the time is over.
+ *
+ * A signal that asks the run to stop must not wait for a minute's time limit, and what happened should be told all the
+ * same: from then on all commands together have AFTER_STOP_MS, whether one is running or still to come. The run's
+ * process, which is the one that gets the signal, passes that on with ASK_STOP, also while a command runs.
  */
 #include "notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -32,13 +38,16 @@
 #include "bm_text.h"
 #include "console.h"
 #include "memory_file.h"
+#include "signals.h"
 
-#define KILL_AFTER_MS 2000          /* between SIGTERM and SIGKILL */
+#define KILL_AFTER_MS 2000 /* between SIGTERM and SIGKILL */
+#define AFTER_STOP_MS 3000
 #define MAX_TEXT ((size_t)16 << 20) /* 20 failures whose names are as long as can be are 1 MiB */
 
 enum ask_kind {
 	ASK_OVER, /* the run is over, and commands may follow */
 	ASK_RUN,  /* run the command of a job */
+	ASK_STOP, /* no more than AFTER_STOP_MS from now on; has no answer */
 	ASK_END   /* that was all */
 };
 
@@ -51,6 +60,7 @@ struct answer {
 	int32_t error;  /* the command could not be started: errno */
 	int32_t status; /* as from waitpid */
 	int32_t timed_out;
+	int32_t stopped; /* ended, or not started (then error is ECANCELED), since the run was to stop */
 };
 
 struct bm_notify {
@@ -58,6 +68,9 @@ struct bm_notify {
 	const char *run_id;
 	int fd; /* the socket */
 	pid_t helper;
+	bool is_stopping;         /* the run's side: ASK_STOP was sent */
+	int child_fd;             /* the helper's, as the next: readable after a SIGCHLD */
+	int64_t stop_deadline_ms; /* of all commands; INT64_MAX: nobody asked to stop */
 };
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
@@ -240,43 +253,58 @@ out:
 	return rc;
 }
 
-/* Waits until the process has ended, at most until then, and leaves it to be reaped: until that its number, which is its
- * group's too, is not given to another. SIGCHLD is blocked and taken here. */
-static bool ends_by(pid_t pid, int64_t deadline_ms)
+/* Waits until the process has ended, at most until then or, with may_stop, for as long as a run that stops may take, and
+ * leaves it to be reaped: until that its number, which is its group's too, is not given to another. */
+static bool ends_by(struct bm_notify *n, pid_t pid, int64_t deadline_ms, bool may_stop)
 {
-	sigset_t child;
+	int socket_fd = may_stop ? n->fd : -1;
 
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
 	for (;;) {
-		int64_t left = deadline_ms - now_ms();
-		struct timespec pause = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+		bool stops_first = may_stop && n->stop_deadline_ms < deadline_ms;
+		int64_t left = (stops_first ? n->stop_deadline_ms : deadline_ms) - now_ms();
+		struct pollfd fds[2] = {{.fd = n->child_fd, .events = POLLIN}, {.fd = socket_fd, .events = POLLIN}};
+		struct signalfd_siginfo unused;
 		siginfo_t info = {.si_pid = 0};
+		struct ask ask;
 
 		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid)
 			return true;
 		if (left <= 0)
 			return false;
-		(void)sigtimedwait(&child, NULL, &pause);
+		if (poll(fds, 2, left < INT32_MAX ? (int)left : INT32_MAX) <= 0)
+			continue;
+		if (fds[0].revents != 0)
+			(void)!read(n->child_fd, &unused, sizeof(unused));
+		if (fds[1].revents == 0)
+			continue;
+		if (receive_all(socket_fd, &ask, sizeof(ask)) && ask.kind == ASK_STOP)
+			n->stop_deadline_ms = now_ms() + AFTER_STOP_MS;
+		else
+			socket_fd = -1; /* the run's process is gone: its own time limit ends this command */
 	}
 }
 
-static struct answer run_command(const struct bm_job *job, const char *text, size_t len)
+static struct answer run_command(struct bm_notify *n, const struct bm_job *job, const char *text, size_t len)
 {
 	struct answer a = {0};
 	int64_t limit_ms = job->p.notify_timeout.ms < INT32_MAX ? (int64_t)job->p.notify_timeout.ms : INT32_MAX;
-	int fd = bm_memory_file(text, len), status = 0;
+	int fd, status = 0;
 	pid_t pid = 0;
 
+	if (now_ms() >= n->stop_deadline_ms)
+		return (struct answer){.error = ECANCELED, .stopped = 1};
+	fd = bm_memory_file(text, len);
 	a.error = fd >= 0 ? start(job, fd, &pid) : errno;
 	if (fd >= 0)
 		close(fd);
 	if (a.error != 0)
 		return a;
-	if (!ends_by(pid, now_ms() + limit_ms)) {
-		a.timed_out = 1;
+	limit_ms += now_ms();
+	if (!ends_by(n, pid, limit_ms, true)) {
+		a.stopped = now_ms() < limit_ms;
+		a.timed_out = !a.stopped;
 		(void)kill(-pid, SIGTERM);
-		(void)ends_by(pid, now_ms() + KILL_AFTER_MS);
+		(void)ends_by(n, pid, now_ms() + KILL_AFTER_MS, false);
 		(void)kill(-pid, SIGKILL); /* also those of its children that would not end */
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -286,7 +314,7 @@ static struct answer run_command(const struct bm_job *job, const char *text, siz
 }
 
 /* The run's process is gone, and nobody was told. */
-static void tell_killed(const struct bm_notify *n)
+static void tell_killed(struct bm_notify *n)
 {
 	for (size_t i = 0; i < n->jobs->count; i++) {
 		const struct bm_job *job = n->jobs->jobs[i];
@@ -297,12 +325,12 @@ static void tell_killed(const struct bm_notify *n)
 		put_head(&text, n, job, "killed");
 		bm_buf_puts(&text, "\"exit_code\":null,\"failures\":[],\"failures_left_out\":0,\"summary\":null}\n");
 		if (!text.oom)
-			(void)run_command(job, text.data, text.len);
+			(void)run_command(n, job, text.data, text.len);
 		bm_buf_fini(&text);
 	}
 }
 
-static void serve(const struct bm_notify *n)
+static void serve(struct bm_notify *n)
 {
 	struct ask ask = {.kind = ASK_OVER};
 	bool is_over = false;
@@ -312,14 +340,16 @@ static void serve(const struct bm_notify *n)
 		struct answer a = {.error = ENOMEM};
 
 		is_over = true;
-		if (ask.kind == ASK_OVER)
+		if (ask.kind == ASK_STOP)
+			n->stop_deadline_ms = now_ms() + AFTER_STOP_MS;
+		if (ask.kind != ASK_RUN)
 			continue;
 		if (text == NULL || !receive_all(n->fd, text, ask.len)) {
 			free(text);
 			return;
 		}
 		if (ask.index < n->jobs->count)
-			a = run_command(n->jobs->jobs[ask.index], text, ask.len);
+			a = run_command(n, n->jobs->jobs[ask.index], text, ask.len);
 		free(text);
 		if (!send_all(n->fd, &a, sizeof(a)))
 			return;
@@ -328,7 +358,7 @@ static void serve(const struct bm_notify *n)
 		tell_killed(n);
 }
 
-static void be_helper(const struct bm_notify *n)
+static void be_helper(struct bm_notify *n)
 {
 	sigset_t child;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -345,6 +375,8 @@ static void be_helper(const struct bm_notify *n)
 	if (n->fd > 3)
 		(void)close_range(3, (unsigned)n->fd - 1, 0);
 	(void)close_range((unsigned)n->fd + 1, ~0U, 0);
+	n->child_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	n->stop_deadline_ms = INT64_MAX;
 	serve(n);
 	_exit(0);
 }
@@ -403,11 +435,16 @@ static void say_failed(const struct bm_job *job, const struct answer *a)
 	bm_escape_display(&text, job->p.name, strlen(job->p.name));
 	bm_buf_puts(&text, ": the notify command ");
 	bm_escape_display(&text, job->p.notify_command.items[0], strlen(job->p.notify_command.items[0]));
-	if (a->error != 0) {
+	if (a->stopped && a->error != 0) {
+		bm_buf_printf(&text, " was not started: %s", bm_signals_name());
+	} else if (a->error != 0) {
 		struct bm_error err = BM_ERROR_INIT;
 
 		(void)bm_error_set_errno(&err, a->error, NULL, "cannot be run");
 		bm_buf_printf(&text, " %s", err.text);
+	} else if (a->stopped) {
+		bm_buf_printf(&text, " took longer than %d s after %s and was ended", AFTER_STOP_MS / 1000,
+		              bm_signals_name());
 	} else if (a->timed_out) {
 		char limit[24];
 
@@ -421,6 +458,31 @@ static void say_failed(const struct bm_job *job, const struct answer *a)
 	/* Also with --quiet: else nobody would learn of anything. */
 	bm_console_say(BM_CONSOLE_WARNING, "%s", text.oom ? "a notify command failed" : text.data);
 	bm_buf_fini(&text);
+}
+
+/* Passes on that a signal has come, if one has, once. */
+static void pass_stop_on(struct bm_notify *n)
+{
+	const struct ask stop = {.kind = ASK_STOP};
+
+	if (n->is_stopping || bm_signals_number() == 0)
+		return;
+	n->is_stopping = true;
+	(void)send_all(n->fd, &stop, sizeof(stop));
+}
+
+static bool await_answer(struct bm_notify *n, struct answer *a)
+{
+	for (;;) {
+		struct pollfd fds[2] = {{.fd = n->fd, .events = POLLIN},
+		                        {.fd = n->is_stopping ? -1 : bm_signals_fd(), .events = POLLIN}};
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return false;
+		pass_stop_on(n);
+		if (fds[0].revents != 0)
+			return receive_all(n->fd, a, sizeof(*a));
+	}
 }
 
 void bm_notify_send(struct bm_notify *n, const struct bm_outcome *outcome)
@@ -441,8 +503,9 @@ void bm_notify_send(struct bm_notify *n, const struct bm_outcome *outcome)
 		if (!text.oom) {
 			struct ask ask = {.kind = ASK_RUN, .len = (uint32_t)text.len, .index = i};
 
+			pass_stop_on(n);
 			if (!send_all(n->fd, &ask, sizeof(ask)) || !send_all(n->fd, text.data, text.len) ||
-			    !receive_all(n->fd, &a, sizeof(a)))
+			    !await_answer(n, &a))
 				a = (struct answer){.error = EPIPE};
 		}
 		if (a.error != 0 || a.timed_out != 0 || a.status != 0)

@@ -21,7 +21,8 @@ struct bm_notify;
 enum bm_status bm_notify_begin(const struct bm_jobs *jobs, const char *run_id, struct bm_notify **out,
                                struct bm_error *err) BM_NODISCARD;
 /* Runs the commands of the jobs that want this outcome, one after the other, each for as long as its time limit allows.
- * One that fails is a warning on standard error. NULL is fine. */
+ * One that fails is a warning on standard error. Once a signal has asked this process to stop, all of them together have
+ * some seconds more, and what is over them is ended, or not started, and told. NULL is fine. */
 void bm_notify_send(struct bm_notify *n, const struct bm_outcome *outcome);
 void bm_notify_end(struct bm_notify *n); /* no more is to be told; waits for the helper; NULL is fine */
 

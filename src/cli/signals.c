@@ -39,7 +39,7 @@ static struct {
 	/* Set by the main thread before the watcher starts, read-only while it runs. */
 	bool is_begun, quiet;
 	sigset_t set, old_mask;
-	int signal_fd, stop_fd;
+	int signal_fd, stop_fd, came_fd;
 	pthread_t thread;
 
 	pthread_mutex_t lock;
@@ -109,6 +109,7 @@ static void die_of(int number)
 
 static void take(int number)
 {
+	const uint64_t one = 1;
 	int64_t now = now_ms();
 	bool is_first;
 
@@ -121,6 +122,8 @@ static void take(int number)
 	if (signals.run != NULL)
 		bm_run_cancel(signals.run);
 	pthread_mutex_unlock(&signals.lock);
+	if (is_first)
+		(void)!write(signals.came_fd, &one, sizeof(one)); /* the first into an eventfd: never blocks */
 
 	if (is_first && !signals.quiet) {
 		bm_console_say(BM_CONSOLE_PLAIN, "%s: stopping%s", name_of(number),
@@ -160,6 +163,7 @@ enum bm_status bm_signals_begin(bool quiet, struct bm_error *err)
 	signals.quiet = quiet;
 	signals.signal_fd = -1;
 	signals.stop_fd = -1;
+	signals.came_fd = -1;
 	sigemptyset(&signals.set);
 	for (size_t i = 0; i < sizeof(stop_signals) / sizeof(stop_signals[0]); i++) {
 		struct sigaction old;
@@ -172,7 +176,8 @@ enum bm_status bm_signals_begin(bool quiet, struct bm_error *err)
 		return bm_error_set_errno(err, rc, NULL, "signals cannot be blocked");
 	signals.signal_fd = signalfd(-1, &signals.set, SFD_CLOEXEC | SFD_NONBLOCK);
 	signals.stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (signals.signal_fd < 0 || signals.stop_fd < 0) {
+	signals.came_fd = eventfd(0, EFD_CLOEXEC);
+	if (signals.signal_fd < 0 || signals.stop_fd < 0 || signals.came_fd < 0) {
 		status = bm_error_set_errno(err, errno, NULL, "signals cannot be waited for");
 		goto out;
 	}
@@ -188,6 +193,8 @@ out:
 			close(signals.signal_fd);
 		if (signals.stop_fd >= 0)
 			close(signals.stop_fd);
+		if (signals.came_fd >= 0)
+			close(signals.came_fd);
 		pthread_sigmask(SIG_SETMASK, &signals.old_mask, NULL);
 	}
 	return status;
@@ -219,6 +226,11 @@ int bm_signals_number(void)
 	return number;
 }
 
+int bm_signals_fd(void)
+{
+	return signals.is_begun ? signals.came_fd : -1;
+}
+
 const char *bm_signals_name(void)
 {
 	return name_of(bm_signals_number());
@@ -235,6 +247,7 @@ void bm_signals_end(void)
 	pthread_join(signals.thread, NULL);
 	close(signals.signal_fd);
 	close(signals.stop_fd);
+	close(signals.came_fd);
 	signals.is_begun = false;
 	if (signals.first != 0)
 		die_of(signals.first);

@@ -28,6 +28,8 @@ void bm_signals_attach(struct bm_run *run); /* borrowed until bm_signals_detach 
 void bm_signals_detach(void);
 const char *bm_signals_name(void); /* "SIGINT" where one came, else NULL; static */
 int bm_signals_number(void);       /* its number, else 0 */
+/* For poll(2) alone: becomes readable when the first one comes, and stays so. -1 where none is waited for. */
+int bm_signals_fd(void);
 /* Ends the thread and, where a signal came, this process by that signal. Does nothing without a begin. */
 void bm_signals_end(void);
 

@@ -275,6 +275,29 @@ expect_stderr <<<'bytemill: warning: f: the notify command sh took longer than 0
 notify_with '["sh", "-c", "trap : TERM; echo $$ >stubborn; while :; do read x <gate2; done"]' 200ms
 expect_stderr_match '^bytemill: warning: f: the notify command sh took longer than 0\.2 s and was ended$'
 ! kill -0 "$(<stubborn)" 2>/dev/null || fail "a command outlived its time limit"
+# A signal that comes while a command runs does not wait for its time limit: it and those that it has started are ended, the
+# next one is not begun, and both are told.
+cat >two.json <<'END'
+{"jobs": [{"name": "f1", "notify": {"on": "always", "timeout": "1h",
+           "command": ["sh", "-c", "(trap '' TERM; echo $$ >stopped; while :; do read x <gate2; done) & wait"]},
+           "steps": [{"step": "read", "from": "in"}, {"step": "hash"}]},
+          {"name": "f2", "notify": {"on": "always", "command": ["touch", "never"]},
+           "steps": [{"step": "read", "from": "in"}, {"step": "hash"}]}]}
+END
+last="(stopped while it notifies) run -q two.json" status=0
+"$BYTEMILL" run -q two.json >"$stdout" 2>"$stderr" &
+victim=$!
+wait_until test -s stopped
+kill -TERM $victim
+wait $victim || status=$?
+expect_exit 143
+expect_stderr <<'END'
+bytemill: warning: f1: the notify command sh took longer than 3 s after SIGTERM and was ended
+bytemill: warning: f2: the notify command touch was not started: SIGTERM
+END
+group_is_gone() { ! ps -eo pgid=,stat= | awk -v g="$(<stopped)" '$1 == g && $2 !~ /^Z/ { found = 1 } END { exit !found }'; }
+wait_until group_is_gone
+[ ! -e never ] || fail "a command was started long after the signal"
 # It reads nothing: no matter. Its words are its own; what it prints goes to standard error.
 notify_with '["echo", "a  b", "$HOME"]' 60s
 expect_stderr <<<'a  b $HOME'
