@@ -75,6 +75,8 @@ static enum line_result parse_gnu(struct bm_manifest_reader *r, char *line, size
 			return line_bad_at(r, line, len, "one blank between eight digits and a name: two are needed");
 	}
 	name_len = len - at;
+	if (name_len > 0) /* also where its escapes are wrong: coreutils decides before it looks at them */
+		r->rules.one_blank = has_marker && r->rules.one_blank != 1 ? 0 : 1;
 	if (escaped) {
 		result = unescape(r, line + at, &name_len);
 		if (result != LINE_ENTRY)
@@ -82,10 +84,7 @@ static enum line_result parse_gnu(struct bm_manifest_reader *r, char *line, size
 	}
 	if (r->rules.kind == BM_MANIFEST_KIND_RCLONE)
 		name_len = rclone_name_decode(line + at, name_len);
-	result = set_name(r, e, line + at, name_len);
-	if (result == LINE_ENTRY)
-		r->rules.one_blank = has_marker && r->rules.one_blank != 1 ? 0 : 1;
-	return result;
+	return set_name(r, e, line + at, name_len);
 }
 
 static void reverse(uint8_t *bytes, size_t len)

@@ -120,6 +120,11 @@ head -c -1 good >cut
 both_all sha256sum sha256 cut
 sed 's/  / /' l.md5sum >reversed
 both md5sum md5 reversed
+# The first line decides, also where it is of no use: the blanks in front of the names are theirs then.
+printf '%s\n' "\\${first%% *} \\tt/one" "$first" "${first%% *}   t/one" "${first%% *} t/one" >reversed.bad
+both_all sha256sum sha256 reversed.bad
+printf '%s\n' "${first%% *} " "$first" >reversed.empty
+both_all sha256sum sha256 reversed.empty
 
 # Hostile names, escaped and not.
 mkdir h

@@ -181,6 +181,9 @@ static const struct read_case bad[] = {
 	{"x", GNU, NULL, TEXT("\\" HEX64 "  a\\\n"), "gnu\n!1: a line that starts with a backslash has ...\n"},
 	{"x", GNU, NULL, TEXT(HEX64 "  a\n" HEX64 " b\n" HEX64 "  c\n"),
          "gnu\na|-|-|sha256:0123?\n!2: one blank between digest and name, ...\nc|-|-|sha256:0123?\n"},
+	{"x", GNU, NULL, TEXT("\\" HEX64 " a\\tb\n" HEX64 "  c\n" HEX64 " d\n"),
+         "gnu\n!1: a line that starts with a backslash has ...; found \"\\\\t\"\n"
+         " c|-|-|sha256:0123?\nd|-|-|sha256:0123?\n"},
 	{"x", GNU, NULL, TEXT(HEX8 " a\n"), "gnu\n!1: one blank between eight digits and a name...\n"},
 	{"x", GNU, NULL, TEXT("1220704766 1 plain\n12345678 1 plain\n00097     1 plain\n"),
          "gnu\n!1: looks like a CRC as cksum...\n!2: looks like a CRC...\n!3: looks like a CRC...\n"},
