@@ -11,7 +11,9 @@
  * The options of run that make sense there are taken by their rows in the table of options and passed on as they were
  * given: there is no second list of them.
  *
- * A job is known by a digest of the real paths of its files: that is what --install replaces and --remove takes out.
+ * A job is known by a digest of the real paths of its files: that is what --install replaces and --remove takes out, and what
+ * units that are already there must have to be replaced. A unit's name is the job's name, which another job may have too,
+ * and the other one would never run again without anybody having been told.
  */
 #include "commands.h"
 
@@ -84,7 +86,7 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_TEXT,
 		.offset = AT(units_dir),
 		.arg = "DIR",
-		.help = "write the two files into DIR instead of printing them; goes with --systemd",
+		.help = "write the two files into DIR, in place of older ones of this job; goes with --systemd",
 	},
 };
 
@@ -435,6 +437,40 @@ static enum bm_status write_file(const char *path, const struct bm_buf *text, st
 	                          "cannot write this file");
 }
 
+/* Nothing that is not of this job may be replaced. */
+static enum bm_status check_unit(const char *dir, const char *unit, const char *suffix, const char *id,
+                                 struct bm_error *err)
+{
+	struct bm_buf path = {0};
+	char begin[256], shown[512];
+	enum bm_status status = BM_OK;
+	ssize_t n = 0;
+	int fd = -1;
+
+	bm_buf_printf(&path, "%s/%s.%s", dir, unit, suffix);
+	if (path.oom) {
+		status = bm_error_set_nomem(err);
+		goto out;
+	}
+	bm_escape_display_buf(shown, sizeof(shown), path.data, path.len);
+	fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		goto out;
+	if (fd >= 0)
+		n = read(fd, begin, sizeof(begin));
+	if (fd < 0 || n < 0)
+		status = bm_error_set_errno(err, errno, shown, "this file is there already and cannot be read");
+	else if (!bm_units_is_of(begin, (size_t)n, id))
+		status = bm_error_set(err, BM_ERR_EXISTS, shown,
+		                      "this unit is there already, and is not of these job files; give the job another "
+		                      "name, or remove the unit first");
+out:
+	if (fd >= 0)
+		close(fd);
+	bm_buf_fini(&path);
+	return status;
+}
+
 static enum bm_status put_unit(const char *dir, const char *unit, const char *suffix, const struct bm_buf *text,
                                struct bm_error *err)
 {
@@ -469,13 +505,17 @@ static int by_systemd(struct schedule *s, const struct bm_jobs *jobs, const stru
 	if (name.oom || calendar.oom) {
 		status = bm_error_set_nomem(&err);
 	} else {
-		struct bm_units u = {name.data, s->words.items, calendar.data};
+		struct bm_units u = {name.data, s->words.items, calendar.data, s->id};
 
 		bm_units_put_name(&unit, name.data);
 		bm_units_put_service(&service, &u);
 		bm_units_put_timer(&timer, &u);
 		status = unit.oom ? bm_error_set_nomem(&err) : BM_OK;
 	}
+	if (status == BM_OK && s->o->units_dir != NULL)
+		status = check_unit(s->o->units_dir, unit.data, "service", s->id, &err);
+	if (status == BM_OK && s->o->units_dir != NULL)
+		status = check_unit(s->o->units_dir, unit.data, "timer", s->id, &err);
 	if (status == BM_OK)
 		status = put_unit(s->o->units_dir, unit.data, "service", &service, &err);
 	if (status == BM_OK)

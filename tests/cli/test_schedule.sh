@@ -163,6 +163,28 @@ expect_stdout_match '^# /etc/systemd/system/bytemill-night\\x20ly\\x25\.service$
 expect_stdout_match '^ExecStart="/.*" "run" "--quiet" .*"--wait" "10m" "--set" "A=\$\$x\\"\\\\" "/.*/a b%%c.d/job\.json"$'
 expect_stdout_match '^OnCalendar=\*-\*-13 03:00:00$'
 expect_stdout_match '^OnCalendar=Fri \*-\*-\* 03:00:00$'
+# Units that are there already are replaced where they are of the same job files, and of no others: their names are the job's.
+mkdir units1
+sed 's/night ly%/same/' "jobs/a b%c'd/job.json" >"jobs/a b%c'd/same.json"
+sed 's,\.\./\.\./in,../in,' "jobs/a b%c'd/same.json" >jobs/same.json
+run_bm schedule --systemd --cron @daily -o units1 jobs/same.json
+expect_exit 0
+cp -r units1 first
+run_bm schedule --systemd --cron @daily -o units1 "jobs/a b%c'd/same.json"
+expect_exit 2
+expect_stderr_match '^bytemill: error: units1/bytemill-same\.service: this unit is there already, and is not of these job files; give the job another name'
+expect_stderr_match '^bytemill: nothing was done$'
+diff -r first units1 >&2 || fail "another job's units were changed"
+run_bm schedule --systemd --cron @hourly -o units1 jobs/../jobs/same.json
+expect_exit 0
+cmp -s first/bytemill-same.service units1/bytemill-same.service || fail "the service is another"
+grep -q '^OnCalendar=.*\*:00:00$' units1/bytemill-same.timer || fail "the timer was not replaced: $(cat units1/*.timer)"
+rm units1/bytemill-same.service # both, or none
+echo '[Timer]' >units1/bytemill-same.timer
+run_bm schedule --systemd --cron @daily -o units1 jobs/same.json
+expect_exit 2
+expect_stderr_match '^bytemill: error: units1/bytemill-same\.timer: this unit is there already'
+[ ! -e units1/bytemill-same.service ] || fail "one of two was written"
 command -v systemd-analyze >/dev/null || skip "the rest: no systemd-analyze here"
 mkdir units
 run_bm schedule --systemd --on-calendar 'Mon..Fri 03:00' -o units --set 'A=$x"\' "jobs/a b%c'd/job.json"
