@@ -77,12 +77,16 @@ enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t
 struct bm_catalog_dones;
 enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t root, struct bm_catalog_dones **out,
                                      struct bm_error *err) BM_NODISCARD;
-/* *out: the next one, valid until the next call for this cursor; NULL at the end. */
+/* A record whose bytes are damaged counts as none; any other damage of the database is an error.
+ * *out: the next one, valid until the next call for this cursor; NULL at the end. */
 enum bm_status bm_catalog_dones_next(struct bm_catalog_dones *d, const struct bm_catalog_done **out,
                                      struct bm_error *err) BM_NODISCARD;
 /* That one, or NULL where there is none; next goes on after path. Any order is right, ascending paths are fast. */
 enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *path, size_t path_len,
                                      const struct bm_catalog_done **out, struct bm_error *err) BM_NODISCARD;
+/* Was there a damaged record where the last find gave NULL? The caller deletes it (bm_catalog_done_delete) or puts a new one
+ * in its place, or it will be found again. */
+bool bm_catalog_dones_is_damaged(const struct bm_catalog_dones *d);
 /* Would find know without asking the database, and so without waiting for anything? */
 bool bm_catalog_dones_is_near(const struct bm_catalog_dones *d, const char *path, size_t path_len);
 void bm_catalog_dones_close(struct bm_catalog_dones *d); /* NULL is fine */

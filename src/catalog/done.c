@@ -104,6 +104,7 @@ struct bm_catalog_dones {
 	struct catalog_value values[CATALOG_VALUES_MAX]; /* of the row that is handed out */
 	struct done_view view;
 	struct bm_catalog_done row;
+	bool is_damaged; /* the last one */
 };
 
 static enum bm_status fill(void *arg, int64_t number, const char *key, size_t key_len, size_t limit,
@@ -138,13 +139,20 @@ enum bm_status bm_catalog_dones_open(struct bm_catalog *c, int64_t job, int64_t 
 	return status;
 }
 
+/* *out stays NULL where the record is damaged: it must not cost the job all the others. */
 static enum bm_status hand_out(struct bm_catalog_dones *d, const struct bm_catalog_done **out, struct bm_error *err)
 {
 	const struct catalog_value *v = d->values;
-	enum bm_status status = done_decode(d->c, v[0].bytes, v[0].len, v[6].bytes, v[6].len, &d->view, err);
+	struct bm_error own = BM_ERROR_INIT;
+	enum bm_status status = done_decode(d->c, v[0].bytes, v[0].len, v[6].bytes, v[6].len, &d->view, &own);
 
-	if (status != BM_OK)
+	d->is_damaged = status == BM_ERR_FORMAT;
+	if (d->is_damaged)
+		return BM_OK;
+	if (status != BM_OK) {
+		catalog_error_copy(err, &own);
 		return status;
+	}
 	d->row = (struct bm_catalog_done){
 		.path = v[0].bytes,
 		.path_len = v[0].len,
@@ -166,10 +174,15 @@ enum bm_status bm_catalog_dones_next(struct bm_catalog_dones *d, const struct bm
                                      struct bm_error *err)
 {
 	bool found;
-	enum bm_status status = catalog_pager_next(&d->pager, d->values, &found, err);
+	enum bm_status status;
 
 	*out = NULL;
-	return status == BM_OK && found ? hand_out(d, out, err) : status;
+	do {
+		status = catalog_pager_next(&d->pager, d->values, &found, err);
+		if (status == BM_OK && found)
+			status = hand_out(d, out, err);
+	} while (status == BM_OK && found && *out == NULL);
+	return status;
 }
 
 enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *path, size_t path_len,
@@ -179,7 +192,13 @@ enum bm_status bm_catalog_dones_find(struct bm_catalog_dones *d, const char *pat
 	enum bm_status status = catalog_pager_find(&d->pager, path, path_len, d->values, &found, err);
 
 	*out = NULL;
+	d->is_damaged = false;
 	return status == BM_OK && found ? hand_out(d, out, err) : status;
+}
+
+bool bm_catalog_dones_is_damaged(const struct bm_catalog_dones *d)
+{
+	return d->is_damaged;
 }
 
 bool bm_catalog_dones_is_near(const struct bm_catalog_dones *d, const char *path, size_t path_len)

@@ -36,6 +36,7 @@
 
 #include "bm_error.h"
 #include "bm_mutex.h"
+#include "bm_text.h"
 #include "history.h"
 #include "resume_internal.h"
 
@@ -272,6 +273,23 @@ static struct known *copy_record(const struct bm_catalog_done *d)
 	return k;
 }
 
+/* Also where nothing will be put in its place: or each later run would come upon it again. */
+static enum bm_status drop_damaged(struct job_run *j, struct bm_catalog *c, const struct bm_file *f,
+                                   struct bm_error *err)
+{
+	struct resume *r = j->resume;
+	char shown[512], where[512];
+
+	if (!r->has_damage)
+		run_message(j->run, j->job,
+		            "%s: %s: the record of what was done with this file is damaged; it is dropped and the file "
+		            "is done again, as is any other of which that is true",
+		            bm_escape_display_buf(where, sizeof(where), bm_catalog_path(c), strlen(bm_catalog_path(c))),
+		            bm_escape_display_buf(shown, sizeof(shown), f->entry->path, f->entry->path_len));
+	r->has_damage = true;
+	return bm_catalog_done_delete(c, r->job.id, r->roots[r->last_root].id, f->entry->path, f->entry->path_len, err);
+}
+
 void resume_look(struct job_run *j, struct bm_file *f, struct bm_worker *w)
 {
 	struct bm_catalog *c = catalog_of(j);
@@ -302,6 +320,8 @@ void resume_look(struct job_run *j, struct bm_file *f, struct bm_worker *w)
 		status = bm_catalog_dones_find(root->dones, f->entry->path, f->entry->path_len, &d, &err);
 		if (!is_near)
 			bm_worker_unblock(w);
+		if (status == BM_OK && bm_catalog_dones_is_damaged(root->dones))
+			status = drop_damaged(j, c, f, &err);
 	}
 	if (status != BM_OK) {
 		history_trouble(j->run, &err);

@@ -25,9 +25,10 @@ struct resume {
 	bool looks;                /* what is on record is looked at */
 	int64_t from_ns, to_ns;    /* ... if it was put then */
 	struct resume_root *roots; /* next() only */
+	bool has_damage;           /* next() only: a damaged record was told */
 	size_t root_count, last_root;
 	const char *last_real; /* the text that last_root was found for; borrowed from outputs; NULL: none as yet */
-	atomic_uint slow; /* files that are looked at without a permit */
+	atomic_uint slow;      /* files that are looked at without a permit */
 
 	struct bm_strings dead;        /* ids of killed runs, whose temporary files go */
 	struct tm dead_date[DEAD_MAX]; /* when they began, in local time */

@@ -37,6 +37,35 @@ if command -v strace >/dev/null && strace -o trace true 2>/dev/null; then
 fi
 unset ASAN_OPTIONS
 
+# A record that a disk has damaged costs no other one: it is told once, the file is done again, and then it is well. Also where
+# the file fails, and nothing comes in the record's place.
+if command -v sqlite3 >/dev/null; then
+	damage() { # damage NAME...
+		for name; do sqlite3 "$BYTEMILL_STATE/catalog.db" "UPDATE done SET result = CAST(X'02ff' || result AS BLOB) WHERE path = CAST('$name' AS BLOB)"; done
+	}
+	damage d1/f1 d2/f2
+	run_bm run -v job.json
+	expect_files 2 38
+	expect_stderr_match '^bytemill: inc: .*/catalog\.db: d[12]/f[12]: the record of what was done with this file is damaged; it is dropped'
+	[ "$(grep -c 'is damaged' "$stderr")" = 1 ] || fail "told more than once"
+	for name in d1/f1 d2/f2; do expect_stderr_match "done: in/$name "; done
+	expect_same out/SUMS SUMS.1
+	run_bm run job.json
+	expect_files 0 40
+	expect_stderr_no_match damaged
+	damage d3/f3
+	mv out/d3 out/d3.there
+	echo >out/d3
+	run_bm run job.json
+	expect_exit 1
+	expect_stderr_match 'd3/f3: the record'
+	rm out/d3
+	mv out/d3.there out/d3
+	run_bm run job.json
+	expect_files 1 39
+	expect_stderr_no_match damaged
+fi
+
 # From elsewhere it is the same job.
 mkdir elsewhere
 (cd elsewhere && "$BYTEMILL" run ../job.json 2>../stderr.elsewhere)

@@ -635,6 +635,47 @@ static void test_damaged(void **state)
 	close_catalog(c);
 }
 
+/* One damaged record is none, and costs no other one. */
+static void test_damaged_row(void **state)
+{
+	struct bm_catalog_done d = {.path_len = 1};
+	const struct bm_catalog_done *got;
+	struct bm_catalog_dones *dones;
+	struct bm_error err = BM_ERROR_INIT;
+	int64_t job;
+
+	(void)state;
+	c = open_catalog();
+	job = open_job("k", 1);
+	for (size_t i = 0; i < 5; i++) {
+		d.path = &"abcde"[i];
+		put(job, 1, &d);
+	}
+	bm_catalog_dones_close(open_dones(job, 1)); /* from now on they are in the table */
+	tell("UPDATE done SET result = CAST(X'02' || result AS BLOB) WHERE path IN (X'61', X'63', X'64')");
+	dones = open_dones(job, 1);
+	for (size_t i = 0; i < 5; i++) {
+		bool is_bad = i == 0 || i == 2 || i == 3;
+
+		assert_ok(bm_catalog_dones_find(dones, &"abcde"[i], 1, &got, &err), &err);
+		assert_true((got == NULL) == is_bad);
+		assert_true(bm_catalog_dones_is_damaged(dones) == is_bad);
+	}
+	assert_ok(bm_catalog_dones_find(dones, "x", 1, &got, &err), &err);
+	assert_true(got == NULL && !bm_catalog_dones_is_damaged(dones));
+	bm_catalog_dones_close(dones);
+	dones = open_dones(job, 1);
+	for (const char *want = "be"; *want != '\0'; want++) {
+		assert_ok(bm_catalog_dones_next(dones, &got, &err), &err);
+		assert_non_null(got);
+		assert_int_equal(got->path[0], *want);
+	}
+	assert_ok(bm_catalog_dones_next(dones, &got, &err), &err);
+	assert_null(got);
+	bm_catalog_dones_close(dones);
+	close_catalog(c);
+}
+
 /* The form is on disks of users: it may only change together with its version. */
 static void test_form(void **state)
 {
@@ -665,6 +706,7 @@ int main(void)
 		CATALOG_TEST(test_damaged),     CATALOG_TEST(test_form),          CATALOG_TEST(test_begin),
 		CATALOG_TEST(test_log_damaged), CATALOG_TEST(test_log_of_nobody), CATALOG_TEST(test_log_of_another),
 		CATALOG_TEST(test_log),         CATALOG_TEST(test_dropped),       CATALOG_TEST(test_together),
+		CATALOG_TEST(test_damaged_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
