@@ -168,7 +168,7 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 	if (r->audited_ns != 0) {
 		bm_buf_puts(out, "  last complete audit ");
 		put_date(out, r->audited_ns);
-		bm_buf_putc(out, '\n');
+		bm_buf_puts(out, r->audited_ns > s->now_ns ? ", a time that is yet to come: the clock was wrong\n" : "\n");
 	}
 }
 

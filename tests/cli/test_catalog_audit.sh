@@ -536,6 +536,12 @@ expect_stdout_match '^  8 files verified at a time that is yet to come'
 run_bm catalog --json
 [ "$(jq -c 'select(.type == "root") | [.future_files, .future_bytes, .verified_30d_files, .oldest_verified]' "$stdout")" = \
 	'[8,65,0,null]' ] || fail "verified in the future, in JSON"
+query 'UPDATE roots SET audited = audited + 400 * 86400 * 1000000000'
+run_bm catalog
+expect_stdout_match '^  last complete audit 20.*Z, a time that is yet to come: the clock was wrong$'
+query 'UPDATE roots SET audited = audited - 400 * 86400 * 1000000000'
+run_bm catalog
+expect_stdout_match '^  last complete audit 20[0-9T:-]*Z$'
 run_bm audit --catalog tree --older-than 30d
 expect_exit 0
 expect_count ok 8
