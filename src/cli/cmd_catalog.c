@@ -3,6 +3,7 @@
  *
  * Without --export: how much of a root was verified within 30 days, when the oldest was, and every file that is damaged,
  * missing or unreadable. The exit code is 3 where there are damaged or missing ones, so that a script can ask.
+ * With --forget: all of a root goes, and what jobs have done with it; the history of runs stays.
  * With --export: the files of a root that are well, in byte order, with names below it. A damaged, missing or unreadable
  * file has its line too: its digest on record is what it should have.
  */
@@ -30,6 +31,12 @@
 #define FLUSH_BYTES ((size_t)64 << 10)
 
 static const struct bm_cli_option options[] = {
+	{
+		.name = "forget",
+		.type = BM_CLI_FLAG,
+		.offset = AT(forget),
+		.help = "remove all that is on record of ROOT, which need not be there any more; no file is touched",
+	},
 	{
 		.name = "export",
 		.type = BM_CLI_FLAG,
@@ -168,7 +175,8 @@ static void put_root(struct show *s, const struct bm_catalog_root *r, const stru
 	if (r->audited_ns != 0) {
 		bm_buf_puts(out, "  last complete audit ");
 		put_date(out, r->audited_ns);
-		bm_buf_puts(out, r->audited_ns > s->now_ns ? ", a time that is yet to come: the clock was wrong\n" : "\n");
+		bm_buf_puts(out,
+		            r->audited_ns > s->now_ns ? ", a time that is yet to come: the clock was wrong\n" : "\n");
 	}
 }
 
@@ -317,20 +325,51 @@ static int export_root(struct show *s)
 	return BM_EXIT_FAILED;
 }
 
-static int show_all(struct show *s)
+static int say_unknown(const struct show *s)
 {
 	char shown[256];
+
+	return bm_usage_error(
+		COMMAND,
+		"nothing is on record of %s; \"bytemill catalog\" lists what is, and \"bytemill audit --catalog ROOT\" "
+		"adds to it",
+		bm_escape_display_buf(shown, sizeof(shown), s->only, strlen(s->only)));
+}
+
+static int forget_root(struct show *s)
+{
+	struct bm_catalog_root r = {0};
+	struct bm_catalog_coverage *sum = calloc(1, sizeof(*sum));
+	char shown[512], size[16];
+	bool found = false;
+	enum bm_status status = sum != NULL ? BM_OK : bm_error_set_nomem(s->err);
+
+	if (status == BM_OK)
+		status = bm_catalog_root_find(s->c, s->only, strlen(s->only), &r, &found, s->err);
+	if (status == BM_OK && found)
+		status = bm_catalog_coverage(s->c, r.id, &s->now_ns, 1, sum, s->err);
+	if (status == BM_OK && found)
+		status = bm_catalog_root_delete(s->c, r.id, s->err);
+	if (status == BM_OK && found)
+		bm_console_say(BM_CONSOLE_PLAIN, "forgotten: %s, with %" PRIu64 " file%s on record, %s",
+		               bm_escape_display_buf(shown, sizeof(shown), r.path, r.path_len), sum->all.files,
+		               sum->all.files == 1 ? "" : "s", bm_size_format(sum->all.bytes, size));
+	bm_catalog_root_fini(&r);
+	free(sum);
+	if (status != BM_OK)
+		return BM_EXIT_FAILED;
+	return found ? BM_EXIT_DONE : say_unknown(s);
+}
+
+static int show_all(struct show *s)
+{
 	int rc = BM_EXIT_DONE;
 	enum bm_status status = bm_catalog_root_list(s->c, show_root, s, s->err);
 
 	if (status != BM_OK || s->status != BM_OK)
 		return BM_EXIT_FAILED;
 	if (s->only != NULL && s->roots == 0)
-		return bm_usage_error(
-			COMMAND,
-			"nothing is on record of %s; \"bytemill catalog\" lists what is, and \"bytemill audit --catalog "
-			"ROOT\" adds to it",
-			bm_escape_display_buf(shown, sizeof(shown), s->only, strlen(s->only)));
+		return say_unknown(s);
 	if (s->o->export && s->roots != 1)
 		return bm_usage_error(COMMAND, "--export wants a ROOT: there %s on record",
 		                      s->roots == 0 ? "is none" : "are several");
@@ -355,6 +394,11 @@ static int catalog(const struct bm_cli_options *o)
 		return bm_usage_error(COMMAND, "wanted is one ROOT at most; given was more");
 	if (o->format >= 0 && !o->export)
 		return bm_usage_error(COMMAND, "--format is for --export");
+	if (o->forget && (o->export || o->json))
+		return bm_usage_error(COMMAND,
+		                      "--forget removes what --export and --json would show; give one of them");
+	if (o->forget && o->operand_count == 0)
+		return bm_usage_error(COMMAND, "--forget wants a ROOT");
 	if (bm_state_dir(o->state, &dir, &err) != BM_OK)
 		goto out;
 	if (o->operand_count > 0 && bm_audit_catalog_root(o->operands[0], &root, &err) != BM_OK)
@@ -362,7 +406,7 @@ static int catalog(const struct bm_cli_options *o)
 	co.dir = dir;
 	s.only = root;
 	if (bm_catalog_open(&co, &s.c, &err) == BM_OK)
-		rc = show_all(&s);
+		rc = o->forget ? forget_root(&s) : show_all(&s);
 	if (s.c != NULL && bm_catalog_close(s.c, &err) != BM_OK && rc == BM_EXIT_DONE)
 		rc = BM_EXIT_FAILED;
 out:
@@ -393,6 +437,7 @@ const struct bm_cli_command bm_cmd_catalog = {
 	.epilog = "Examples:\n"
 		  "  bytemill catalog\n"
 		  "  bytemill catalog --export /srv/photos > SHA256SUMS\n"
+		  "  bytemill catalog --forget /mnt/old-disk\n"
 		  "\n"
 		  "Exit codes:\n"
 		  "  0 done; 1 the catalog cannot be read, or a line not be written; 2 usage, or there is no\n"

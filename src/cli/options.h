@@ -78,7 +78,7 @@ struct bm_cli_options {
 	struct bm_cli_texts bag_info;
 	bool bag_validate;
 	/* catalog */
-	bool export, json;
+	bool export, json, forget;
 	/* steps */
 	bool schema, man;
 	/* serve; threads and memory_bytes as above */
