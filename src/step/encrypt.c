@@ -60,7 +60,10 @@ static enum bm_fill_result encrypt_fill(void *arg, void *stream, struct bm_chunk
 
 	if (f->state[es->index] == NULL && begin(es, f, w, err) != BM_OK)
 		return BM_FILL_ERROR;
-	if (out->len < es->run_bytes && !bm_chunk_exchange(out, in)) {
+	/* The buffers may be larger than a run, for the sake of later steps. */
+	const bool fits = in->len <= es->run_bytes;
+
+	if (out->len < es->run_bytes && !(fits && bm_chunk_exchange(out, in))) {
 		const size_t room = es->run_bytes - out->len, left = in->len - in->pos, n = left < room ? left : room;
 
 		if (n > 0)
