@@ -380,10 +380,13 @@ expect_stderr_match '0 B read, 8 files not due; left for later: 1 file, 15 B'
 [ -z "$(record f9)" ] || fail "f9 is on record unread"
 run_bm audit --catalog tree
 expect_count new 1
-# One that is being read when the time is up is begun anew.
+# One that is being read when the time is up is begun anew. (A machine that is slow comes to it only in more time.)
 truncate -s 20G tree/sparse
-run_bm audit --catalog tree --max-duration 200ms --blocks 0
-expect_exit 0
+for limit in 200ms 1s 5s; do
+	run_bm audit --catalog tree --older-than 1d --max-duration $limit --blocks 0
+	expect_exit 0
+	! grep -q 'begun and not read' "$stderr" || break
+done
 expect_count not-checked 1
 expect_stderr_match '1 file was begun and not read to the end'
 [ -z "$(record sparse)" ] || fail "half a file is on record"

@@ -322,12 +322,15 @@ expect_stderr_match 'larger than --max-bytes alone, and without digests of block
 mkdir long
 head -c 256M /dev/zero >long/zeros # not a hole, so that it can be read slowly
 slow=(--limit-rate 60MiB)
-run_bm audit --catalog long --blocks 1MiB --max-duration 300ms "${slow[@]}"
-expect_exit 0
+for limit in 300ms 2s; do # a slow machine does not come to a block in the first
+	run_bm audit --catalog long --blocks 1MiB --max-duration $limit "${slow[@]}"
+	expect_exit 0
+	[ -z "$(part zeros)" ] || break
+done
 expect_stdout_match '^not-checked +zeros: read up to byte [0-9]+ of 268435456: the next run goes on from there$'
 expect_stderr_match '1 file was read in part, and will be carried on from there next time'
 have=$(part zeros)
-[ "$have" -gt 0 ] || fail "nothing was read in 300 ms"
+[ "${have:-0}" -gt 0 ] || fail "nothing was read in the time"
 more() {
 	local now
 	now=$(part zeros)
@@ -376,8 +379,11 @@ run_bm audit --catalog long --percent 5 --older-than 1h --format json
 [ "$(part zeros)" = 12 ] || fail "5 % is $(part zeros) blocks"
 # A file that is gone leaves no progress, nor does one that became small.
 cp long/zeros long/other
-run_bm audit --catalog long --max-duration 300ms --older-than 1h "${slow[@]}"
-[ "$(part other)" -gt 0 ] || fail "nothing of it was read"
+for limit in 300ms 2s; do
+	run_bm audit --catalog long --max-duration $limit --older-than 1h "${slow[@]}"
+	[ -z "$(part other)" ] || break
+done
+[ -n "$(part other)" ] || fail "nothing of it was read"
 rm long/other
 truncate -s 5 long/zeros
 run_bm audit -q --catalog long
