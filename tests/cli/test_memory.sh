@@ -1,6 +1,5 @@
 #!/bin/bash
 # Peak memory is the budget and at most 32 MiB more, whatever the size and number of files and threads.
-# RUN_SERIAL
 . "$(dirname "$0")/lib.sh"
 need_unsanitized
 

@@ -2,7 +2,6 @@
 # zstd files with windows of 128 MiB, which are no part of the budget: at any number of threads and files at once they take
 # as much again as memory, or one of them where that is more. Files that wait for one another's windows all come to
 # their end: joined in order, one in the other, from pipes.
-# RUN_SERIAL
 . "$(dirname "$0")/lib.sh"
 need_cmd zstd
 
