@@ -31,6 +31,8 @@ for command in run validate hash audit catalog runs diff bag cat steps keygen sc
 			grep -qF -- "${option//-/\\-}" "$page" || fail "$option of $command is not in the man page"
 		done
 done
+# In the middle of a macro's argument groff takes a quotation mark for its end, and shows none: \(dq is one.
+! grep -nE '^\.[BIR]{1,2} ([^" ]+ |"[^"]*" )*[^" ]+"' "$page" || fail "a bare quotation mark inside an argument"
 grep -q "^\.TH BYTEMILL 1 .*\"bytemill $BM_VERSION\"" "$page" || fail "the man page is of another version"
 
 if command -v groff >/dev/null; then
