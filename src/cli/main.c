@@ -18,6 +18,7 @@
 #include "bm_text.h"
 #include "commands.h"
 #include "console.h"
+#include "habits.h"
 #include "signals.h"
 
 /* jemalloc's, where it is the allocator (see CMakeLists.txt): what is freed goes back to the system after half a second and
@@ -25,16 +26,17 @@
 extern const char *malloc_conf;
 __attribute__((visibility("default"))) const char *malloc_conf = "dirty_decay_ms:500,muzzy_decay_ms:0";
 
-static const struct bm_cli_command *const commands[] = {
+const struct bm_cli_command *const bm_cli_commands[] = {
 	&bm_cmd_run, &bm_cmd_validate, &bm_cmd_hash,   &bm_cmd_audit,    &bm_cmd_catalog, &bm_cmd_diff,  &bm_cmd_bag,
-	&bm_cmd_cat, &bm_cmd_steps,    &bm_cmd_keygen, &bm_cmd_schedule, &bm_cmd_runs,    &bm_cmd_serve,
+	&bm_cmd_cat, &bm_cmd_steps,    &bm_cmd_keygen, &bm_cmd_schedule, &bm_cmd_runs,    &bm_cmd_serve, NULL,
 };
+#define COMMAND_COUNT (BM_CLI_COUNT(bm_cli_commands) - 1)
 
 static const struct bm_cli_command *find_command(const char *name)
 {
-	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
-		if (strcmp(commands[i]->name, name) == 0)
-			return commands[i];
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(bm_cli_commands[i]->name, name) == 0)
+			return bm_cli_commands[i];
 	return NULL;
 }
 
@@ -45,8 +47,8 @@ static void print_help(FILE *out)
 	      "\n"
 	      "Commands:\n",
 	      out);
-	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
-		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %-10s %s\n", bm_cli_commands[i]->name, bm_cli_commands[i]->summary);
 	fputs("  help       [COMMAND]: this text, or a command's\n"
 	      "\n"
 	      "  -h, --help and -V, --version work with every command.\n"
@@ -74,8 +76,9 @@ static void print_version(void)
 
 static int unknown_command(const char *word, bool is_last)
 {
-	const char *names[BM_CLI_COUNT(commands) + 2];
-	const char *near;
+	const char *names[COMMAND_COUNT + 2];
+	const char *near, *habit = bm_habit_of_command(word);
+	size_t len = strlen(word);
 	char shown[80];
 
 	bm_escape_display_buf(shown, sizeof(shown), word, strlen(word));
@@ -89,10 +92,15 @@ static int unknown_command(const char *word, bool is_last)
 		return bm_usage_error(NULL, "\"%s\" is no command; options come after one", shown);
 	if (word[0] == '-')
 		return bm_usage_error(NULL, "\"%s\" stands before the command; options come after it", shown);
-	for (size_t i = 0; i < BM_CLI_COUNT(commands); i++)
-		names[i] = commands[i]->name;
-	names[BM_CLI_COUNT(commands)] = "help";
-	names[BM_CLI_COUNT(commands) + 1] = NULL;
+	if (habit != NULL)
+		return bm_usage_error(NULL, "%s is no command: %s", shown, habit);
+	if (len > 5 && strcmp(word + len - 5, ".json") == 0)
+		return bm_usage_error(NULL, "unknown command \"%s\"; \"bytemill run %s\" runs a job file", shown,
+		                      shown);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		names[i] = bm_cli_commands[i]->name;
+	names[COMMAND_COUNT] = "help";
+	names[COMMAND_COUNT + 1] = NULL;
 	near = bm_suggest(word, names);
 	return bm_usage_error(NULL, "unknown command \"%s\"%s%s%s", shown, near != NULL ? " (did you mean \"" : "",
 	                      near != NULL ? near : "", near != NULL ? "\"?)" : "");

@@ -18,7 +18,9 @@
 
 #include "bm_mem.h"
 #include "bm_text.h"
+#include "commands.h"
 #include "console.h"
+#include "habits.h"
 #include "sandbox.h"
 
 #define MAX_OPTIONS 64
@@ -242,6 +244,18 @@ static size_t collect(const struct bm_cli_command *c, const struct bm_cli_option
 	return n;
 }
 
+const struct bm_cli_option *bm_options_find(const struct bm_cli_command *c, const char *word)
+{
+	const struct bm_cli_option *rows[MAX_OPTIONS];
+	size_t count = collect(c, rows);
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rows[i]->name, word) == 0 ||
+		    (rows[i]->letter != '\0' && rows[i]->letter == word[0] && word[1] == '\0'))
+			return rows[i];
+	return NULL;
+}
+
 static bool texts_add(struct bm_cli_texts *t, const char *text)
 {
 	const char **items = bm_realloc_array(t->items, t->count + 1, sizeof(*items));
@@ -372,7 +386,7 @@ static int unknown_option(const struct bm_cli_command *c, const struct bm_cli_op
 {
 	const char *names[MAX_OPTIONS + 1];
 	char shown[128], name[64], letter[2] = {(char)optopt, '\0'};
-	struct bm_buf matches = {0};
+	struct bm_buf matches = {0}, habit = {0};
 	size_t len, match_count = 0;
 	const char *near;
 	int rc;
@@ -381,7 +395,11 @@ static int unknown_option(const struct bm_cli_command *c, const struct bm_cli_op
 		return bm_usage_error(c->name, "--%s takes no value", rows[optopt - LONG_BASE]->name);
 	if (optopt != 0) {
 		bm_escape_display_buf(shown, sizeof(shown), letter, 1);
-		return bm_usage_error(c->name, "unknown option \"-%s\"", shown);
+		if (bm_habit_of_option(&habit, c, letter, bm_cli_commands) && !habit.oom)
+			rc = bm_usage_error(c->name, "unknown option \"-%s\": %s", shown, habit.data);
+		else
+			rc = bm_usage_error(c->name, "unknown option \"-%s\"", shown);
+		goto out;
 	}
 	len = strcspn(word + 2, "=");
 	bm_escape_display_buf(shown, sizeof(shown), word, len + 2);
@@ -396,10 +414,15 @@ static int unknown_option(const struct bm_cli_command *c, const struct bm_cli_op
 	} else {
 		snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name) - 1), word + 2);
 		near = bm_suggest(name, names);
-		rc = bm_usage_error(c->name, "unknown option \"%s\"%s%s%s", shown,
-		                    near != NULL ? " (did you mean \"--" : "", near != NULL ? near : "",
-		                    near != NULL ? "\"?)" : "");
+		if (near == NULL && bm_habit_of_option(&habit, c, name, bm_cli_commands) && !habit.oom)
+			rc = bm_usage_error(c->name, "unknown option \"%s\": %s", shown, habit.data);
+		else
+			rc = bm_usage_error(c->name, "unknown option \"%s\"%s%s%s", shown,
+			                    near != NULL ? " (did you mean \"--" : "", near != NULL ? near : "",
+			                    near != NULL ? "\"?)" : "");
 	}
+out:
+	bm_buf_fini(&habit);
 	bm_buf_fini(&matches);
 	return rc;
 }

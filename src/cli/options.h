@@ -158,6 +158,9 @@ struct bm_cli_command {
 int bm_options_parse(const struct bm_cli_command *c, int argc, char **argv, struct bm_cli_options *o);
 void bm_options_fini(struct bm_cli_options *o);
 
+/* The option of command c that is called word (its letter, or its name without dashes); NULL where there is none. */
+const struct bm_cli_option *bm_options_find(const struct bm_cli_command *c, const char *word);
+
 /* "Usage: ..." with everything. */
 void bm_options_print_help(FILE *out, const struct bm_cli_command *c);
 

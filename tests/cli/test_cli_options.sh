@@ -66,6 +66,25 @@ usage 'none: No such file or directory' bag none
 usage 'in/a is no directory' bag in/a
 usage 'unknown option "--\\x1b\[31m"' run $'--\e[31m' job.json
 
+# What is right in other programs, or in other commands, is told where it is found here.
+usage 'sha256sum is no command: "bytemill hash"' sha256sum in/a
+usage 'check is no command: .*"bytemill hash -c LIST"' check in/a
+usage 'zcat is no command: "bytemill cat FILE"' zcat in/a
+usage 'pigz is no command: a job file' pigz in/a
+usage 'version is no command: "bytemill --version"' version
+usage 'unknown command "job\.json"; "bytemill run job\.json"' job.json
+usage '"--sha1": did you mean "--algorithm sha1"' hash --sha1 in/a
+usage '"-r": directories are taken' hash -r in
+usage '"--decompress": without it cat' cat --decompress in/a
+usage '"--jobs": did you mean "--threads"' run --jobs 4 job.json
+usage '"--port": did you mean "--listen"' serve --port 80
+usage '"--check": did you mean "--validate"' bag --check in
+usage '"--json": it is an option of bytemill catalog, runs$' validate --json job.json
+usage '"--set": it is an option of bytemill run, validate, schedule$' hash --set A=b x
+usage '"-z": it is an option of bytemill hash$' run -z job.json
+usage '"--level": it is a key of the job file, in the step compress$' run --level 9 job.json
+usage '"--durability": .* in the step copy, write$' run --durability=none job.json
+
 # A word of the shell's that never was an option: names may begin with a dash.
 echo text >./--tag
 run_bm hash -- --tag
