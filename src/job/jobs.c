@@ -8,8 +8,10 @@
  */
 #include "job_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bm_digest.h"
 #include "bm_error.h"
@@ -130,6 +132,26 @@ static enum bm_status refuse_late(struct bm_error *err)
 	return bm_error_set(err, BM_ERR_USAGE, NULL, "a set of jobs that has been checked takes no more jobs");
 }
 
+/* Appends why a job file could not be read, and what may have been meant: a directory, or the name without its ".json",
+ * is what the shell completes. */
+static void put_unreadable(struct bm_buf *out, const char *path, const struct bm_error *why)
+{
+	char shown[300];
+	struct bm_buf file = {0};
+	struct stat st;
+
+	bm_buf_puts(out, why->text);
+	if (strcmp(path, "-") == 0 || (why->sys_errno != ENOENT && why->sys_errno != EISDIR))
+		return;
+	bm_buf_printf(&file, "%s.json", path);
+	if (!file.oom && stat(file.data, &st) == 0 && S_ISREG(st.st_mode))
+		bm_buf_printf(out, " (did you mean \"%s\"?)",
+		              bm_escape_display_buf(shown, sizeof(shown), file.data, file.len));
+	else if (why->sys_errno == EISDIR)
+		bm_buf_puts(out, "; a job file is wanted, which names the directory in its step read");
+	bm_buf_fini(&file);
+}
+
 enum bm_status bm_jobs_add_file(struct bm_jobs *jobs, const char *path, struct bm_error *err)
 {
 	struct job_set *set = job_set_of(jobs);
@@ -153,14 +175,17 @@ enum bm_status bm_jobs_add_file(struct bm_jobs *jobs, const char *path, struct b
 	st = bm_json_read_file(path, &text, &len, &why);
 	if (st != BM_OK) {
 		bool is_first = err != NULL && err->status == BM_OK;
+		struct bm_buf message = {0};
 		struct job_report r;
 
 		/* Told like any other fault; only the status of running out of memory is another. */
 		job_report_init(&r, set, NULL, path, err);
-		if (st == BM_ERR_NOMEM)
+		put_unreadable(&message, path, &why);
+		if (st == BM_ERR_NOMEM || message.oom)
 			r.oom = true;
 		else
-			job_fault_at(&r, 0, 0, "", why.text);
+			job_fault_at(&r, 0, 0, "", message.data);
+		bm_buf_fini(&message);
 		if (is_first && err->status == BM_ERR_USAGE)
 			err->sys_errno = why.sys_errno;
 		set->names_unknown = true;

@@ -16,6 +16,8 @@
  */
 #include "job_internal.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -490,6 +492,36 @@ static void parse_several(struct job_report *r, const json_t *root, const char *
 	bm_buf_fini(&found);
 }
 
+/* Another file than a job file was given: a log, an archive. What the parser would say of its first word helps nobody.
+ * What begins as some JSON does, or as people try to write it (a comment, a quote), is the parser's. */
+static bool check_is_json(struct job_report *r)
+{
+	static const char *const words[] = {"true", "false", "null"};
+	const struct job_source *s = r->source;
+	size_t at = 0, len = 0, begin = 0;
+	unsigned line = 1;
+	unsigned char c;
+	char shown[48], text[200];
+
+	for (; at < s->len && s->text[at] != '\0' && strchr(" \t\r\n", s->text[at]) != NULL; at++)
+		if (s->text[at] == '\n') {
+			line++;
+			begin = at + 1;
+		}
+	c = at < s->len ? (unsigned char)s->text[at] : '{';
+	if (c > ' ' && c < 0x7f && !isalpha(c))
+		return true;
+	while (at + len < s->len && isalpha((unsigned char)s->text[at + len]))
+		len++;
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strlen(words[i]) == len && memcmp(words[i], s->text + at, len) == 0)
+			return true;
+	snprintf(text, sizeof(text), "this is no job file: one is JSON, and begins with \"{\"; found %s",
+	         bm_escape_display_buf(shown, sizeof(shown), s->text + at, len > 0 ? len : 1));
+	job_fault_at(r, line, (unsigned)(at - begin) + 1, "", text);
+	return false;
+}
+
 /* What an editor may put in front of the text. True where the text is one that can be read on. */
 static bool check_first_bytes(struct job_report *r)
 {
@@ -503,7 +535,7 @@ static bool check_first_bytes(struct job_report *r)
 		job_fault_at(r, 1, 1, "", "the file is UTF-16; save it as UTF-8 without a byte order mark");
 		return false;
 	}
-	return true;
+	return check_is_json(r);
 }
 
 /* A secret key in the text: nothing else is said about a file whose values must not be shown. */

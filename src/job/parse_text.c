@@ -12,6 +12,7 @@
  */
 #include "parse_text.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,36 @@ static bool check_no_secret(struct job_report *r, const struct bm_option *o, boo
 	return false;
 }
 
+/* A path that begins as a URL of a kind that is not read here, or as a variable of the shell's. False on a fault. */
+static bool check_no_habit(struct job_report *r, const struct bm_option *o, const char *text)
+{
+	size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyz"), name = 0;
+	struct bm_buf instead = {0};
+
+	if (may_be_url(o) && !bm_url_is(text) && scheme > 0 && strncmp(text + scheme, "://", 3) == 0) {
+		job_fault(r, JOB_FAULT, NULL,
+		          "%s is a URL that begins with %.*s://; allowed: http://, https://, s3:// and paths, of which "
+		          "one that really begins so is written \"./%.*s://...\"",
+		          o->name, (int)(scheme < 16 ? scheme : 16), text, (int)(scheme < 16 ? scheme : 16), text);
+		return false;
+	}
+	while (text[0] == '$' && (isalpha((unsigned char)text[1]) || text[1] == '_') &&
+	       (isalnum((unsigned char)text[name + 1]) || text[name + 1] == '_'))
+		name++;
+	if (name == 0)
+		return true;
+	bm_buf_printf(&instead, "${%.*s}", (int)name, text + 1);
+	if (instead.oom)
+		r->oom = true;
+	else
+		job_fault(r, JOB_WARNING, instead.data,
+		          "%s begins with \"$%.*s\", which is not replaced without braces: this is a directory of that "
+		          "name",
+		          o->name, (int)name, text + 1);
+	bm_buf_fini(&instead);
+	return true;
+}
+
 /* What a type demands of a string. from_file: it is a job file's, where paths may be patterns and ~ is a mistake. */
 bool job_text_check(struct job_report *r, const struct bm_option *o, bool in_list, const char *text, bool from_file)
 {
@@ -113,6 +144,8 @@ bool job_text_check(struct job_report *r, const struct bm_option *o, bool in_lis
 		          "%s begins with \"~\", which is not replaced here: this is a directory "
 		          "of that name",
 		          o->name);
+	if (from_file && is_path(o) && !check_no_habit(r, o, text))
+		return false;
 	switch (o->type) {
 	case BM_OPTION_TEMPLATE:
 		return strcmp(text, "-") == 0 || check_template(r, o, text);

@@ -102,7 +102,21 @@ expect_stderr_match '^bad.json:10:[0-9]+: error: /steps/4.*to'
 mkdir dir.json
 run_bm run dir.json
 expect_exit 2
-expect_stderr_match 'dir.json: .*directory'
+expect_stderr_match 'dir.json: .*directory; a job file is wanted'
+mkdir nightly
+printf '%s' "$good" >nightly.json
+run_bm run nightly
+expect_exit 2
+expect_stderr_match '^nightly: error: .*directory \(did you mean "nightly\.json"\?\)$'
+rmdir nightly
+run_bm validate nightly
+expect_exit 2
+expect_stderr_match '^nightly: error: .*No such file.* \(did you mean "nightly\.json"\?\)$'
+rm nightly.json
+printf '%s' "$good" | gzip >packed.json
+run_bm run packed.json
+expect_exit 2
+expect_stderr_match '^packed.json:1:1: error: this is no job file: .*found \\x1f$'
 run_bm run ''
 expect_exit 2
 run_bm run missing.json
