@@ -146,6 +146,14 @@ static enum bm_status listen_unix(struct bm_serve *s, const char *path, struct b
 	return BM_OK;
 }
 
+void serve_unlink_socket(struct bm_serve *s)
+{
+	if (s->unix_path != NULL)
+		(void)unlink(s->unix_path);
+	free(s->unix_path);
+	s->unix_path = NULL;
+}
+
 /* "host:port", "[host]:port", "port". */
 static bool split(const char *text, char host[256], const char **port)
 {

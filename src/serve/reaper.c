@@ -4,6 +4,9 @@
  * A run's end is told from one of its own threads, which cannot free it. It goes into a queue, and the reaper's thread
  * takes it from there: waits (which does not block any more), tells, destroys, tells again. A run may be over before
  * bm_run_start has returned; it is queued once both are known.
+ *
+ * It ends (serve_reaper_end) while libmicrohttpd's threads are still at requests, since they cannot be stopped before
+ * all that wait for a run have been told. Who then comes for another run is refused.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@ struct serve_reaper {
 	struct serve_watched *first, **last; /* lock; the queue */
 	size_t alive;                        /* lock; runs that are not gone */
 	bool is_ending;                      /* lock */
+	bool has_thread;                     /* whoever ends it */
 };
 
 static void queue_locked(struct serve_reaper *p, struct serve_watched *w)
@@ -90,19 +94,28 @@ enum bm_status serve_reaper_create(struct serve_reaper **out, struct bm_error *e
 		free(p);
 		return bm_error_set_errno(err, rc, NULL, "cannot start a thread");
 	}
+	p->has_thread = true;
 	*out = p;
 	return BM_OK;
 }
 
-void serve_reaper_destroy(struct serve_reaper *p)
+void serve_reaper_end(struct serve_reaper *p)
 {
-	if (p == NULL)
+	if (!p->has_thread)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->is_ending = true;
 	pthread_cond_signal(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(p->thread, NULL);
+	p->has_thread = false;
+}
+
+void serve_reaper_destroy(struct serve_reaper *p)
+{
+	if (p == NULL)
+		return;
+	serve_reaper_end(p);
 	pthread_mutex_destroy(&p->lock);
 	pthread_cond_destroy(&p->changed);
 	free(p);
@@ -124,6 +137,7 @@ enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, struc
 {
 	struct bm_run *run = NULL;
 	enum bm_status status;
+	bool is_ending;
 
 	w->reaper = p;
 	w->run = NULL;
@@ -131,8 +145,11 @@ enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, struc
 	opt->on_end = on_end;
 	opt->ctx = w;
 	pthread_mutex_lock(&p->lock);
-	p->alive++;
+	is_ending = p->is_ending;
+	p->alive += !is_ending;
 	pthread_mutex_unlock(&p->lock);
+	if (is_ending)
+		return bm_error_set(err, BM_ERR_CANCELLED, NULL, "the service is being stopped");
 	status = bm_run_start_on(pool, jobs, opt, &run, err);
 	pthread_mutex_lock(&p->lock);
 	if (status == BM_OK) {

@@ -101,6 +101,7 @@ struct bm_serve {
 	bool is_sweeping; /* the thread is there */
 	int64_t start_ms;
 	atomic_bool draining;
+	atomic_bool giving_up; /* uploads that are under way fail, and those that begin yet */
 	atomic_uint in_flight; /* requests that were begun and are not completed */
 	atomic_uint_fast64_t counters[SERVE_COUNTERS];
 	pthread_mutex_t clients_lock;
@@ -208,6 +209,8 @@ bool serve_has_session(struct serve_request *r);
 /* ---- where (listen.c) ---- */
 
 enum bm_status serve_listen(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
+/* Of a UNIX socket that is ours; where there is none, or no more, nothing. */
+void serve_unlink_socket(struct bm_serve *s);
 void serve_notify_systemd(const char *text); /* "READY=1" */
 
 /* ---- files (paths.c) ---- */
@@ -235,7 +238,9 @@ struct serve_watched {
 	bool is_over, is_queued;
 };
 enum bm_status serve_reaper_create(struct serve_reaper **out, struct bm_error *err) BM_NODISCARD;
-void serve_reaper_destroy(struct serve_reaper *p); /* waits for its runs; NULL is fine */
+/* Waits for its runs; from now on serve_reap fails (BM_ERR_CANCELLED). Twice is fine. */
+void serve_reaper_end(struct serve_reaper *p);
+void serve_reaper_destroy(struct serve_reaper *p); /* ends it; when nobody calls serve_reap; NULL is fine */
 /* Starts the jobs, with opt->ctx == w, on pool (NULL: one of their own). An error: neither function is called. */
 enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, struct bm_pool *pool,
                           const struct bm_jobs *jobs, struct bm_run_options *opt, struct bm_error *err) BM_NODISCARD;

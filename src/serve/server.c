@@ -351,8 +351,7 @@ void bm_serve_close(struct bm_serve *s)
 	serve_runs_destroy(s->runs);
 	serve_budget_destroy(s);
 	serve_catalog_destroy(s->catalog);
-	if (s->unix_path != NULL)
-		(void)unlink(s->unix_path);
+	serve_unlink_socket(s);
 	if (s->listen_fd >= 0)
 		close(s->listen_fd);
 	if (s->inbox_fd >= 0)
@@ -373,7 +372,6 @@ void bm_serve_close(struct bm_serve *s)
 	free(s->token);
 	free(s->tls_key);
 	free(s->tls_cert);
-	free(s->unix_path);
 	free(s->address);
 	pthread_mutex_destroy(&s->clients_lock);
 	pthread_mutex_destroy(&s->uploads_lock);
@@ -441,8 +439,10 @@ static bool drain(struct bm_serve *s, int signal_fd)
 	/*
 	 * The daemon's thread may still be about to take the socket from its epoll set: the number must stay what it is
 	 * until that thread has ended, so the socket is shut, not closed. One that systemd holds too is left as it is, and
-	 * whoever connects meanwhile waits for the next start.
+	 * whoever connects meanwhile waits for the next start. The name of a UNIX socket goes first: once nobody listens
+	 * there it is anybody's, and the next service may be up before this one is down.
 	 */
+	serve_unlink_socket(s);
 	if (MHD_quiesce_daemon(s->daemon) != MHD_INVALID_SOCKET && !s->is_activated)
 		(void)shutdown(s->listen_fd, SHUT_RDWR);
 	if (s->runs != NULL)
@@ -459,8 +459,7 @@ static bool drain(struct bm_serve *s, int signal_fd)
 	serve_sweep_end(s);
 	serve_uploads_give_up(s);
 	serve_catalog_end(s->catalog);
-	serve_reaper_destroy(s->reaper);
-	s->reaper = NULL;
+	serve_reaper_end(s->reaper);
 	serve_clients_cut_all(s);
 	MHD_stop_daemon(s->daemon);
 	s->daemon = NULL;

@@ -133,12 +133,18 @@ static void fail(struct upload *u, enum bm_status status, const char *text)
 	bm_feed_fail(u->feed, &err);
 }
 
+static void fail_stopped(struct upload *u)
+{
+	fail(u, BM_ERR_CANCELLED, "the service is being stopped");
+}
+
 void serve_uploads_give_up(struct bm_serve *s)
 {
 	pthread_mutex_lock(&s->uploads_lock);
+	atomic_store(&s->giving_up, true);
 	for (struct upload *u = s->uploads; u != NULL; u = u->next) {
 		if (u->feed != NULL)
-			fail(u, BM_ERR_CANCELLED, "the service is being stopped");
+			fail_stopped(u);
 		pthread_mutex_lock(&u->lock);
 		if (u->live != NULL)
 			bm_run_cancel(u->live);
@@ -383,6 +389,8 @@ static enum bm_status make_feed(struct upload *u, struct bm_error *err)
 
 	pthread_mutex_lock(&u->srv->uploads_lock);
 	u->feed = feed;
+	if (feed != NULL && atomic_load(&u->srv->giving_up)) /* of a form there may come one more file */
+		fail_stopped(u);
 	pthread_mutex_unlock(&u->srv->uploads_lock);
 	return status == BM_OK ? bm_job_set_feed(u->jobs.jobs->jobs[0], feed, u->path, err) : status;
 }
@@ -410,7 +418,7 @@ bool serve_upload_start(struct serve_request *r, struct upload *u, const char *d
 			u->holders--;
 		else if (!u->is_over)
 			u->live = u->watched.run;
-		if (u->live != NULL && atomic_load(&r->srv->draining) && dir != NULL)
+		if (u->live != NULL && atomic_load(&r->srv->giving_up))
 			bm_run_cancel(u->live);
 		pthread_mutex_unlock(&u->lock);
 	}
