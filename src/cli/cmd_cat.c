@@ -273,6 +273,8 @@ static int cat_range(const struct bm_cli_options *o, const struct files *f, cons
 
 	if (!is_stdin(f->items[0]))
 		result = bm_cat_range_seek(f->items[0], range, keys->identities, o);
+	else if (o->verbose)
+		bm_console_say(BM_CONSOLE_PLAIN, "-: standard input: read from its start");
 	if (result == BM_CAT_STREAM)
 		return stream_range(o, f, keys, range);
 	return result == BM_CAT_DONE ? BM_EXIT_DONE : BM_EXIT_FAILED;

@@ -242,6 +242,7 @@ expect_stderr_match "ended\.gz: --range begins at byte $size, and there are $siz
 for name in data indexed.gz frames.zst; do
 	run_bm cat -v --range 100000-100999 <"$name"
 	expect_exit 0
+	expect_stderr_match '^bytemill: -: standard input: read from its start$'
 	slice data 100000 1000 >want
 	expect_same want "$stdout"
 	run_bm cat --range -1000 - <"$name"
