@@ -13,10 +13,10 @@
  * again. Its digests are taken from the record, so that its lines stand in the manifests, as those of an uncut run do.
  *
  * A record is put when all outputs of the file have their names: after that a kill loses nothing but what the catalog had
- * in memory (half a second's files are done again). After a power cut an output may be gone although the record is there,
- * since directories are synced at the end of the job only: that is found when it is looked at. With durability "none"
- * a file may even be there, of the right size, without its bytes: so a job with such a step does not go on with a run
- * that was cut by a restart of the machine.
+ * in memory (half a second's files are done again), and a power cut what was not on disk yet (some 5 s). After one an
+ * output may also be gone although the record is there, since directories are synced at the end of the job only: that is
+ * found when it is looked at. With durability "none" a file may even be there, of the right size, without its bytes: so a
+ * job with such a step does not go on with a run that was cut by a restart of the machine.
  *
  * An input whose mtime is so near to the time at which it was listed that a later change could have the same one is not put on
  * record.
