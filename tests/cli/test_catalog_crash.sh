@@ -55,6 +55,10 @@ kill_one() {
 have=0
 for ((round = 1; round <= 2 * kills; round++)); do
 	kill_one
+	if [ $killed = 0 ]; then # it was through before: the machine has less to do now than when that was measured
+		rm -f "$db" "$db-journal"
+		whole_ms=$((whole_ms * 2 / 3 + 1))
+	fi
 	[ -e "$db" ] || continue
 	check "first pass, kill $round"
 	now=$(wc -l <exported)
