@@ -34,6 +34,7 @@
 
 #include "bm_catalog_done.h"
 #include "bm_error.h"
+#include "bm_fd.h"
 #include "bm_text.h"
 #include "done_codec.h"
 
@@ -237,21 +238,6 @@ static enum bm_status open_file(struct bm_catalog *c, struct catalog_log *log, s
 	return status;
 }
 
-static int write_all(int fd, const void *data, size_t len)
-{
-	for (const char *at = data; len > 0;) {
-		ssize_t n = write(fd, at, len);
-
-		if (n > 0) {
-			at += n;
-			len -= (size_t)n;
-		} else if (n == 0 || errno != EINTR) {
-			return n == 0 ? EIO : errno;
-		}
-	}
-	return 0;
-}
-
 static time_t now_s(void)
 {
 	struct timespec now;
@@ -270,13 +256,12 @@ static enum bm_status write_block(struct bm_catalog *c, struct catalog_log *log,
 {
 	char head[BLOCK_HEAD] = BLOCK_MAGIC;
 	struct bm_buf path = {0};
-	int code;
+	int code = 0;
 
 	(void)done_put_le(head + 4, log->back.len, 4);
 	(void)done_put_le(head + 8, XXH3_64bits(log->back.data, log->back.len), 8);
-	code = write_all(log->fd, head, sizeof(head));
-	if (code == 0)
-		code = write_all(log->fd, log->back.data, log->back.len);
+	if (!bm_fd_write_all(log->fd, head, sizeof(head)) || !bm_fd_write_all(log->fd, log->back.data, log->back.len))
+		code = errno;
 	if (code == 0 && !log->is_dirty) {
 		log->is_dirty = true;
 		log->dirty_since = now_s();
@@ -301,16 +286,16 @@ static void close_file(struct catalog_log *log)
 	log->is_dirty = false;
 }
 
-/* False: some other catalog still writes it. */
+/* False: some other catalog still writes it, or nobody can tell. */
 static bool remove_file(const struct bm_catalog *c, const char *name)
 {
 	struct bm_buf path = {0};
-	bool is_held = false;
+	bool is_held = true;
 
 	if (make_path(c, name, &path)) {
 		int fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-		is_held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+		is_held = fd >= 0 ? flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK : errno != ENOENT;
 		if (!is_held)
 			(void)unlink(path.data);
 		if (fd >= 0)
@@ -477,21 +462,6 @@ static bool fold_block(struct bm_catalog *c, int64_t job, const struct bm_buf *b
 	return !r.bad;
 }
 
-static bool read_all(int fd, void *out, size_t len)
-{
-	for (char *at = out; len > 0;) {
-		ssize_t n = read(fd, at, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		at += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 /* False: there is none, or it is cut or damaged. */
 static bool read_block(int fd, struct bm_buf *out)
 {
@@ -500,11 +470,11 @@ static bool read_block(int fd, struct bm_buf *out)
 	uint64_t len;
 
 	bm_buf_reset(out);
-	if (!read_all(fd, head, sizeof(head)) || memcmp(head, BLOCK_MAGIC, 4) != 0)
+	if (!bm_fd_read_all(fd, head, sizeof(head)) || memcmp(head, BLOCK_MAGIC, 4) != 0)
 		return false;
 	len = done_get_le(head + 4, 4);
 	if (fstat(fd, &st) != 0 || len > (uint64_t)st.st_size || len > BLOCK_MAX || !bm_buf_reserve(out, (size_t)len) ||
-	    !read_all(fd, out->data, (size_t)len))
+	    !bm_fd_read_all(fd, out->data, (size_t)len))
 		return false;
 	out->len = (size_t)len;
 	return XXH3_64bits(out->data, out->len) == done_get_le(head + 8, 8);

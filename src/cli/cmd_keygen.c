@@ -19,6 +19,7 @@
 
 #include "bm_age.h"
 #include "bm_error.h"
+#include "bm_fd.h"
 #include "bm_mem.h"
 #include "bm_text.h"
 #include "console.h"
@@ -47,17 +48,7 @@ static const struct bm_cli_option options[] = {
 
 static enum bm_status write_all(int fd, const char *text, size_t len, const char *shown, struct bm_error *err)
 {
-	while (len > 0) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return bm_error_set_errno(err, errno, shown, "cannot write");
-		text += n;
-		len -= (size_t)n;
-	}
-	return BM_OK;
+	return bm_fd_write_all(fd, text, len) ? BM_OK : bm_error_set_errno(err, errno, shown, "cannot write");
 }
 
 static enum bm_status write_file(const char *path, const char *text, size_t len, struct bm_error *err)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_fd.h"
 #include "bm_sink.h"
 #include "bm_text.h"
 
@@ -152,21 +153,6 @@ static void put_all(struct bm_buf *out, const struct bm_jobs *jobs, const struct
 	}
 }
 
-static bool write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 bool bm_metrics_may_replace(const char *path)
 {
 	char found[sizeof(FIRST_BYTES) - 1];
@@ -208,7 +194,7 @@ enum bm_status bm_metrics_write(const char *path, const char *run_id, const stru
 		fd = open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
 	while (fd < 0 && errno == EINTR);
 	is_made = fd >= 0;
-	is_good = fd >= 0 && write_all(fd, text.data, text.len) && fsync(fd) == 0;
+	is_good = fd >= 0 && bm_fd_write_all(fd, text.data, text.len) && fsync(fd) == 0;
 	if (!is_good)
 		code = errno;
 	if (fd >= 0 && close(fd) != 0 && is_good) {

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_fd.h"
 #include "bm_mem.h"
 #include "bm_report.h"
 #include "bm_text.h"
@@ -83,23 +84,6 @@ static bool send_all(int fd, const void *data, size_t len)
 
 	while (len > 0) {
 		ssize_t n = send(fd, at, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		at += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-static bool receive_all(int fd, void *data, size_t len)
-{
-	char *at = data;
-
-	while (len > 0) {
-		ssize_t n = read(fd, at, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -277,7 +261,7 @@ static bool ends_by(struct bm_notify *n, pid_t pid, int64_t deadline_ms, bool ma
 			(void)!read(n->child_fd, &unused, sizeof(unused));
 		if (fds[1].revents == 0)
 			continue;
-		if (receive_all(socket_fd, &ask, sizeof(ask)) && ask.kind == ASK_STOP)
+		if (bm_fd_read_all(socket_fd, &ask, sizeof(ask)) && ask.kind == ASK_STOP)
 			n->stop_deadline_ms = now_ms() + AFTER_STOP_MS;
 		else
 			socket_fd = -1; /* the run's process is gone: its own time limit ends this command */
@@ -335,7 +319,7 @@ static void serve(struct bm_notify *n)
 	struct ask ask = {.kind = ASK_OVER};
 	bool is_over = false;
 
-	while (receive_all(n->fd, &ask, sizeof(ask)) && ask.kind != ASK_END) {
+	while (bm_fd_read_all(n->fd, &ask, sizeof(ask)) && ask.kind != ASK_END) {
 		char *text = ask.kind == ASK_RUN && ask.len <= MAX_TEXT ? malloc((size_t)ask.len + 1) : NULL;
 		struct answer a = {.error = ENOMEM};
 
@@ -344,7 +328,7 @@ static void serve(struct bm_notify *n)
 			n->stop_deadline_ms = now_ms() + AFTER_STOP_MS;
 		if (ask.kind != ASK_RUN)
 			continue;
-		if (text == NULL || !receive_all(n->fd, text, ask.len)) {
+		if (text == NULL || !bm_fd_read_all(n->fd, text, ask.len)) {
 			free(text);
 			return;
 		}
@@ -481,7 +465,7 @@ static bool await_answer(struct bm_notify *n, struct answer *a)
 			return false;
 		pass_stop_on(n);
 		if (fds[0].revents != 0)
-			return receive_all(n->fd, a, sizeof(*a));
+			return bm_fd_read_all(n->fd, a, sizeof(*a));
 	}
 }
 

@@ -1,0 +1,14 @@
+/* bm_fd.h - whole reads and writes of blocking descriptors, whatever the kernel splits or a signal interrupts. Any thread,
+ * one at a time per descriptor. May sleep. */
+#ifndef BM_FD_H
+#define BM_FD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* False: errno says why; how much of it was written is not known. */
+bool bm_fd_write_all(int fd, const void *data, size_t len);
+/* False: errno says why, 0 where the end came first. What was read until then is in out. */
+bool bm_fd_read_all(int fd, void *out, size_t len);
+
+#endif

@@ -1,0 +1,81 @@
+/* Whole reads and writes: through a pipe that takes and gives a little at a time, to the end, and into errors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bm_fd.h"
+
+#define BYTES ((size_t)1 << 20) /* many times what a pipe holds */
+
+static char *data;
+
+static void *write_it(void *arg)
+{
+	const int *fd = arg;
+
+	return bm_fd_write_all(*fd, data, BYTES) && close(*fd) == 0 ? NULL : arg;
+}
+
+static void test_pipe(void **state)
+{
+	char *got = malloc(BYTES + 1);
+	pthread_t thread;
+	int fds[2];
+	void *failed;
+
+	(void)state;
+	data = malloc(BYTES);
+	assert_non_null(data);
+	assert_non_null(got);
+	for (size_t i = 0; i < BYTES; i++)
+		data[i] = (char)(i * 2654435761U >> 13);
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pthread_create(&thread, NULL, write_it, &fds[1]), 0);
+	assert_true(bm_fd_read_all(fds[0], got, BYTES));
+	assert_memory_equal(got, data, BYTES);
+	assert_int_equal(pthread_join(thread, &failed), 0);
+	assert_null(failed);
+	errno = EIO;
+	assert_false(bm_fd_read_all(fds[0], got, 1)); /* the end */
+	assert_int_equal(errno, 0);
+	assert_true(bm_fd_read_all(fds[0], got, 0));
+	assert_int_equal(close(fds[0]), 0);
+	free(got);
+	free(data);
+}
+
+static void test_errors(void **state)
+{
+	char byte = 'x';
+	int full = open("/dev/full", O_RDWR);
+
+	(void)state;
+	assert_true(full >= 0);
+	assert_false(bm_fd_write_all(full, &byte, 1));
+	assert_int_equal(errno, ENOSPC);
+	assert_true(bm_fd_write_all(full, &byte, 0));
+	assert_int_equal(close(full), 0);
+	assert_false(bm_fd_read_all(-1, &byte, 1));
+	assert_int_equal(errno, EBADF);
+	assert_false(bm_fd_write_all(-1, &byte, 1));
+	assert_int_equal(errno, EBADF);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pipe),
+		cmocka_unit_test(test_errors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
