@@ -180,7 +180,7 @@ static enum bm_status cannot(const char *path, int code, const char *what, struc
 {
 	char where[512];
 
-	return bm_error_set_errno(err, code, bm_escape_display_buf(where, sizeof(where), path, strlen(path)), what);
+	return bm_error_set_errno(err, code, bm_escape_display_buf(where, sizeof(where), path, strlen(path)), "%s", what);
 }
 
 /* A row for a log that there will be, and its name. */
