@@ -150,6 +150,7 @@ void history_begin(struct bm_run *run)
 	if (h == NULL)
 		return; /* a run that is this short of memory has other troubles to tell of */
 	h->start_ns = bm_catalog_now();
+	atomic_init(&h->next_update_ms, UPDATE_MS); /* a short run needs none before its end */
 	h->cwd = getcwd(NULL, 0);
 	if (h->cwd == NULL || h->cwd[0] != '/') { /* it was removed: nothing relative can be named */
 		free(h->cwd);

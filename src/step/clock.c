@@ -25,7 +25,8 @@
 #define SMALL_BYTES ((size_t)64 << 10)
 
 struct lane {
-	_Alignas(64) uint64_t calls; /* with small chunks */
+	_Alignas(64) uint32_t skips; /* so many calls with small chunks are not measured before the next one is */
+	uint32_t warm;               /* those that were measured at the beginning, up to WARM_UP */
 	uint64_t ns;
 };
 
@@ -56,10 +57,24 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* How many times a call counts; 0: it is not measured. */
-static uint64_t weight_of(uint64_t small_calls)
+/* Is one with a small chunk to be measured? Else it is told that it was not. */
+static inline bool is_skipped(struct lane *l)
 {
-	return small_calls < WARM_UP ? 1 : small_calls % SAMPLE == 0 ? SAMPLE : 0;
+	if (l->skips == 0)
+		return false;
+	l->skips--;
+	return true;
+}
+
+static void measured(struct lane *l, uint64_t ns, bool small)
+{
+	if (small && l->warm == WARM_UP) {
+		l->skips = SAMPLE - 1;
+		ns *= SAMPLE;
+	} else if (small) {
+		l->warm++;
+	}
+	l->ns += ns;
 }
 
 static enum bm_fill_result timed_fill(void *arg, void *stream, struct bm_chunk *out, struct bm_chunk *in,
@@ -69,13 +84,12 @@ static enum bm_fill_result timed_fill(void *arg, void *stream, struct bm_chunk *
 	struct lane *l = &t->lanes[bm_worker_index(w)];
 	/* Nobody knows how long a file is before it was opened; what comes after its first chunk is not small. */
 	bool small = in != NULL ? in->len - in->pos < SMALL_BYTES : out->seq == 0;
-	uint64_t weight = small ? weight_of(l->calls++) : 1;
 
-	if (weight == 0)
+	if (small && is_skipped(l))
 		return t->fill(t->arg, stream, out, in, w, err);
 	uint64_t begin = now_ns();
 	enum bm_fill_result r = t->fill(t->arg, stream, out, in, w, err);
-	l->ns += (now_ns() - begin) * weight;
+	measured(l, now_ns() - begin, small);
 	return r;
 }
 
@@ -83,13 +97,13 @@ static enum bm_status timed_run(void *arg, void *stream, struct bm_chunk *c, str
 {
 	const struct timed *t = arg;
 	struct lane *l = &t->lanes[bm_worker_index(w)];
-	uint64_t weight = c->len < SMALL_BYTES ? weight_of(l->calls++) : 1;
+	bool small = c->len < SMALL_BYTES;
 
-	if (weight == 0)
+	if (small && is_skipped(l))
 		return t->run(t->arg, stream, c, w, err);
 	uint64_t begin = now_ns();
 	enum bm_status status = t->run(t->arg, stream, c, w, err);
-	l->ns += (now_ns() - begin) * weight;
+	measured(l, now_ns() - begin, small);
 	return status;
 }
 
@@ -97,9 +111,10 @@ static unsigned timed_pair(void *arg, void *stream_a, struct bm_chunk *a, void *
 {
 	struct timed *t = arg;
 	bool small = a->len < SMALL_BYTES && b->len < SMALL_BYTES;
-	uint64_t weight = small ? weight_of(atomic_fetch_add_explicit(&t->pair_calls, 1, memory_order_relaxed)) : 1;
+	uint64_t calls = small ? atomic_fetch_add_explicit(&t->pair_calls, 1, memory_order_relaxed) : 0;
+	uint64_t weight = calls < WARM_UP ? 1 : SAMPLE; /* 0 calls also where it is not small */
 
-	if (weight == 0)
+	if (weight == SAMPLE && calls % SAMPLE != 0)
 		return t->pair(t->arg, stream_a, a, stream_b, b);
 	uint64_t begin = now_ns();
 	unsigned through = t->pair(t->arg, stream_a, a, stream_b, b);
