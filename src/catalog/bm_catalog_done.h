@@ -64,10 +64,11 @@ enum bm_status bm_catalog_job_begin(struct bm_catalog *c, const uint8_t *key, si
 /* Queued: the run has come to its end, and there is nothing to go on with. */
 enum bm_status bm_catalog_job_end(struct bm_catalog *c, int64_t job, struct bm_error *err) BM_NODISCARD;
 /* Queued. root: of bm_catalog_root_add, or 0 for inputs that belong to none (then path should be absolute). Replaces the
- * record that was there. */
-enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
-                                   struct bm_error *err) BM_NODISCARD;
-/* Queued. */
+ * record that was there. lane: any number; calls with different ones (a thread's index) do not wait for each other. An
+ * error of an earlier write may be told later than by others: by one of the next calls, or the flush. */
+enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, unsigned lane,
+                                   const struct bm_catalog_done *d, struct bm_error *err) BM_NODISCARD;
+/* Queued; after all that was put before. */
 enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t root, const char *path,
                                       size_t path_len, struct bm_error *err) BM_NODISCARD;
 

@@ -159,11 +159,20 @@ static inline struct catalog_value val_name(const char *name)
 
 #define CATALOG_LOG_NAME 16 /* characters */
 
+#define CATALOG_LANES 16
+
+/* Records of some threads, on their way to the front: each put locks one that it has nearly always for itself. */
+struct catalog_lane {
+	_Alignas(64) pthread_mutex_t lock; /* after queue.lock, where both are held */
+	struct bm_buf bytes;               /* lock */
+};
+
 /* What this catalog puts on record for a job: done_log.c. Made by the first put, there until close. */
 struct catalog_log {
+	struct catalog_lane lanes[CATALOG_LANES];
 	struct catalog_log *next; /* constant */
 	int64_t job;              /* constant */
-	struct bm_buf front;      /* queue.lock: what is queued */
+	struct bm_buf front;      /* queue.lock: what is queued, but for what is in the lanes */
 	bool drops;               /* queue.lock: before the front all that is on record for the job is to go */
 	struct bm_buf back;       /* the writer's, as the next */
 	bool back_drops;
@@ -181,7 +190,7 @@ struct catalog_queue {
 	struct bm_buf front;             /* lock: what is queued, record by record */
 	size_t front_count;              /* lock */
 	size_t group_start, group_count; /* lock, held from begin to end of a group: the front as it was before */
-	struct catalog_log *logs;        /* lock: grows at its head */
+	_Atomic(struct catalog_log *) logs; /* lock, but for looking: grows at its head */
 	size_t log_bytes;                /* lock: in the fronts of those */
 	uint64_t queued, written;        /* lock: records, ever */
 	uint64_t urgent;                 /* lock: up to here somebody waits */
@@ -279,7 +288,9 @@ enum bm_status catalog_queue(struct bm_catalog *c, enum catalog_statement which,
 
 /* ---- records of what is done: done_log.c ---- */
 
-/* The writer's: makes all fronts the backs. With queue.lock held. */
+/* Takes all that is in lanes into the fronts, for whoever waits for it to be written. With queue.lock held. */
+void catalog_log_gather(struct bm_catalog *c);
+/* The writer's: makes all fronts the backs, the lanes first. With queue.lock held. */
 void catalog_log_swap(struct bm_catalog *c);
 /* The writer's: is there anything in the backs for which it has to be in a transaction? With catalog.lock held. */
 bool catalog_log_needs_database(const struct catalog_log *first);

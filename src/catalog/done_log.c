@@ -20,7 +20,11 @@
  * (deleted), root, path, and of one that was put size, mtime, ctime, inode and time (8 bytes each), and its result as
  * done_codec.c has it, but for the sum. Numbers are as there.
  *
- * A log's front is under queue.lock, all else that it has under catalog.lock.
+ * Threads put records into lanes, small buffers each of which has nearly always one thread, and hand a full one over to the
+ * log's front; what is in lanes when a batch is due the writer takes itself. So a put costs a lock that nobody else wants,
+ * and a copy. Where two threads put records of one path, which happens when an input is named twice, either may hold.
+ *
+ * A log's front is under queue.lock, all else that it has under catalog.lock, but for the lanes.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -46,52 +50,141 @@
 #define SYNC_S 5
 #define FIXED_BYTES ((size_t)40) /* size, mtime, ctime, inode, time */
 #define RECORD_HEAD_MAX (3 * (size_t)DONE_NUMBER_MAX + FIXED_BYTES)
+#define LANE_BYTES ((size_t)32 << 10)
 #define ROOM_BYTES ((size_t)1024) /* for a record on the stack; nearly all have less */
 
 /* ---- putting ---- */
 
-/* NULL: no memory. With queue.lock held. */
-static struct catalog_log *find_locked(struct bm_catalog *c, int64_t job)
+static struct catalog_log *find(const struct bm_catalog *c, int64_t job)
 {
-	struct catalog_log *log = c->queue.logs;
+	struct catalog_log *log = atomic_load_explicit(&c->queue.logs, memory_order_acquire);
 
 	while (log != NULL && log->job != job)
 		log = log->next;
-	if (log != NULL)
-		return log;
-	log = calloc(1, sizeof(*log));
-	if (log == NULL)
-		return NULL;
-	*log = (struct catalog_log){.next = c->queue.logs, .job = job, .fd = -1};
-	c->queue.logs = log;
 	return log;
 }
 
-static enum bm_status put(struct bm_catalog *c, int64_t job, const char *record, size_t len, struct bm_error *err)
+/* NULL: no memory. With queue.lock held. */
+static struct catalog_log *find_or_make_locked(struct bm_catalog *c, int64_t job)
+{
+	struct catalog_log *log = find(c, job);
+
+	if (log != NULL)
+		return log;
+	log = aligned_alloc(_Alignof(struct catalog_log), sizeof(*log));
+	if (log == NULL)
+		return NULL;
+	memset(log, 0, sizeof(*log));
+	log->next = atomic_load_explicit(&c->queue.logs, memory_order_relaxed);
+	log->job = job;
+	log->fd = -1;
+	for (size_t i = 0; i < CATALOG_LANES; i++)
+		(void)pthread_mutex_init(&log->lanes[i].lock, NULL); /* cannot fail on Linux */
+	atomic_store_explicit(&c->queue.logs, log, memory_order_release);
+	return log;
+}
+
+static struct catalog_log *find_or_make(struct bm_catalog *c, int64_t job)
+{
+	struct catalog_log *log = find(c, job);
+
+	if (log != NULL)
+		return log;
+	pthread_mutex_lock(&c->queue.lock);
+	log = find_or_make_locked(c, job);
+	pthread_mutex_unlock(&c->queue.lock);
+	return log;
+}
+
+/* Into the front. With queue.lock held. False: no memory; all is as it was. */
+static bool gather_lane(struct catalog_queue *q, struct catalog_log *log, struct catalog_lane *lane)
+{
+	pthread_mutex_lock(&lane->lock);
+	bool is_kept = lane->bytes.len == 0 || bm_buf_reserve(&log->front, lane->bytes.len);
+	if (is_kept && lane->bytes.len > 0) {
+		bm_buf_put(&log->front, lane->bytes.data, lane->bytes.len);
+		q->log_bytes += lane->bytes.len;
+		bm_buf_reset(&lane->bytes);
+	}
+	pthread_mutex_unlock(&lane->lock);
+	log->front.oom = false;
+	return is_kept;
+}
+
+void catalog_log_gather(struct bm_catalog *c)
 {
 	struct catalog_queue *q = &c->queue;
+
+	for (struct catalog_log *log = atomic_load(&q->logs); log != NULL; log = log->next) {
+		const size_t before = log->front.len;
+
+		for (size_t i = 0; i < CATALOG_LANES; i++)
+			(void)gather_lane(q, log, &log->lanes[i]); /* where it fails, the next time */
+		if (log->front.len > before) {
+			q->front_count++;
+			q->queued++;
+		}
+	}
+}
+
+/* Into the front, after what is in the lane, or in all of them (NULL). */
+static enum bm_status put_behind(struct bm_catalog *c, struct catalog_log *log, struct catalog_lane *lane,
+                                 const char *record, size_t len, struct bm_error *err)
+{
+	struct catalog_queue *q = &c->queue;
+	char head[DONE_NUMBER_MAX];
+	const size_t head_len = (size_t)(done_put_number(head, len) - head);
 	enum bm_status status = catalog_queue_begin(c, err);
 
 	if (status != BM_OK)
 		return status;
-	struct catalog_log *log = find_locked(c, job);
-	bool is_kept = log != NULL && bm_buf_reserve(&log->front, len + DONE_NUMBER_MAX);
+	if (lane == NULL)
+		catalog_log_gather(c);
+	bool is_kept = (lane == NULL || gather_lane(q, log, lane)) && bm_buf_reserve(&log->front, len + head_len);
 	if (is_kept) {
-		char *at = log->front.data + log->front.len, *end = done_put_bytes(at, record, len);
-
-		*end = '\0';
-		log->front.len += (size_t)(end - at);
-		q->log_bytes += (size_t)(end - at);
+		bm_buf_put(&log->front, head, head_len);
+		bm_buf_put(&log->front, record, len);
+		q->log_bytes += head_len + len;
 		q->group_count++;
-	} else if (log != NULL) {
-		log->front.oom = false;
 	}
+	log->front.oom = false;
 	status = catalog_queue_end(c, err);
 	return status == BM_OK && !is_kept ? bm_error_set_nomem(err) : status;
 }
 
-enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, const struct bm_catalog_done *d,
-                                   struct bm_error *err)
+/* There is something in a lane that was empty. */
+static enum bm_status wake_writer(struct bm_catalog *c, struct bm_error *err)
+{
+	enum bm_status status = catalog_queue_begin(c, err);
+
+	if (status != BM_OK)
+		return status;
+	c->queue.group_count++;
+	return catalog_queue_end(c, err);
+}
+
+static enum bm_status put(struct bm_catalog *c, int64_t job, unsigned lane_no, const char *record, size_t len,
+                          struct bm_error *err)
+{
+	struct catalog_log *log = find_or_make(c, job);
+
+	if (log == NULL)
+		return bm_error_set_nomem(err);
+	struct catalog_lane *lane = &log->lanes[lane_no % CATALOG_LANES];
+	pthread_mutex_lock(&lane->lock);
+	const size_t before = lane->bytes.len;
+	bool fits = len + DONE_NUMBER_MAX <= LANE_BYTES - before && bm_buf_reserve(&lane->bytes, LANE_BYTES - before);
+	if (fits)
+		lane->bytes.len = (size_t)(done_put_bytes(lane->bytes.data + before, record, len) - lane->bytes.data);
+	lane->bytes.oom = false;
+	pthread_mutex_unlock(&lane->lock);
+	if (!fits)
+		return put_behind(c, log, lane, record, len, err);
+	return before == 0 ? wake_writer(c, err) : BM_OK;
+}
+
+enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t root, unsigned lane,
+                                   const struct bm_catalog_done *d, struct bm_error *err)
 {
 	char room[ROOM_BYTES], *record = room, *at;
 	size_t most = done_encoded_max(d);
@@ -113,7 +206,7 @@ enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t ro
 	at = done_put_le(at, (uint64_t)d->done_ns, 8);
 	status = done_encode(c, d, at, &at, err);
 	if (status == BM_OK)
-		status = put(c, job, record, (size_t)(at - record), err);
+		status = put(c, job, lane, record, (size_t)(at - record), err);
 	if (record != room)
 		free(record);
 	return status;
@@ -122,15 +215,18 @@ enum bm_status bm_catalog_done_put(struct bm_catalog *c, int64_t job, int64_t ro
 enum bm_status bm_catalog_done_delete(struct bm_catalog *c, int64_t job, int64_t root, const char *path,
                                       size_t path_len, struct bm_error *err)
 {
+	struct catalog_log *log = find_or_make(c, job);
 	char *record = path_len <= SIZE_MAX - RECORD_HEAD_MAX ? malloc(RECORD_HEAD_MAX + path_len) : NULL, *at;
 	enum bm_status status;
 
-	if (record == NULL)
+	if (log == NULL || record == NULL) {
+		free(record);
 		return bm_error_set_nomem(err);
+	}
 	at = done_put_number(record, 0);
 	at = done_put_number(at, (uint64_t)root);
 	at = done_put_bytes(at, path, path_len);
-	status = put(c, job, record, (size_t)(at - record), err);
+	status = put_behind(c, log, NULL, record, (size_t)(at - record), err);
 	free(record);
 	return status;
 }
@@ -142,8 +238,13 @@ enum bm_status catalog_log_drop(struct bm_catalog *c, int64_t job, struct bm_err
 
 	if (status != BM_OK)
 		return status;
-	struct catalog_log *log = find_locked(c, job);
+	struct catalog_log *log = find_or_make_locked(c, job);
 	if (log != NULL) {
+		for (size_t i = 0; i < CATALOG_LANES; i++) {
+			pthread_mutex_lock(&log->lanes[i].lock);
+			bm_buf_reset(&log->lanes[i].bytes);
+			pthread_mutex_unlock(&log->lanes[i].lock);
+		}
 		q->log_bytes -= log->front.len;
 		bm_buf_reset(&log->front);
 		log->drops = true;
@@ -155,7 +256,8 @@ enum bm_status catalog_log_drop(struct bm_catalog *c, int64_t job, struct bm_err
 
 void catalog_log_swap(struct bm_catalog *c)
 {
-	for (struct catalog_log *log = c->queue.logs; log != NULL; log = log->next) {
+	catalog_log_gather(c);
+	for (struct catalog_log *log = atomic_load(&c->queue.logs); log != NULL; log = log->next) {
 		const struct bm_buf full = log->front;
 
 		log->front = log->back;
@@ -180,7 +282,8 @@ static enum bm_status cannot(const char *path, int code, const char *what, struc
 {
 	char where[512];
 
-	return bm_error_set_errno(err, code, bm_escape_display_buf(where, sizeof(where), path, strlen(path)), "%s", what);
+	return bm_error_set_errno(err, code, bm_escape_display_buf(where, sizeof(where), path, strlen(path)), "%s",
+	                          what);
 }
 
 /* A row for a log that there will be, and its name. */
@@ -205,9 +308,8 @@ static enum bm_status add_row(struct bm_catalog *c, struct catalog_log *log, str
 
 enum bm_status catalog_log_prepare(struct bm_catalog *c, int64_t job, struct bm_error *err)
 {
-	pthread_mutex_lock(&c->queue.lock);
-	struct catalog_log *log = find_locked(c, job);
-	pthread_mutex_unlock(&c->queue.lock);
+	struct catalog_log *log = find_or_make(c, job);
+
 	if (log == NULL)
 		return bm_error_set_nomem(err);
 	return log->name[0] == '\0' ? add_row(c, log, err) : BM_OK;
@@ -305,17 +407,6 @@ static bool remove_file(const struct bm_catalog *c, const char *name)
 	return !is_held;
 }
 
-/* This catalog's own log of the job; NULL: it has none. With catalog.lock held. */
-static struct catalog_log *own_log(struct bm_catalog *c, int64_t job)
-{
-	pthread_mutex_lock(&c->queue.lock);
-	struct catalog_log *log = c->queue.logs;
-	while (log != NULL && log->job != job)
-		log = log->next;
-	pthread_mutex_unlock(&c->queue.lock);
-	return log;
-}
-
 /* The file, then its row: a row without a file is found by whoever looks next, a file without a row by nobody. */
 static enum bm_status remove_log(struct bm_catalog *c, const struct catalog_value *v, struct bm_error *err)
 {
@@ -328,7 +419,7 @@ enum bm_status catalog_log_forget(struct bm_catalog *c, int64_t job, struct bm_e
 	struct catalog_value v[CATALOG_VALUES_MAX];
 	enum bm_status status = catalog_fetch(c, SQL_LOG_LIST, &rows, err, ARGS(val_int(job)));
 
-	struct catalog_log *own = own_log(c, job);
+	struct catalog_log *own = find(c, job);
 
 	if (own != NULL)
 		close_file(own);
@@ -392,7 +483,7 @@ enum bm_status catalog_log_write(struct bm_catalog *c, struct catalog_log *first
 
 void catalog_log_fini(struct bm_catalog *c)
 {
-	struct catalog_log *log = c->queue.logs;
+	struct catalog_log *log = atomic_load(&c->queue.logs);
 
 	while (log != NULL) {
 		struct catalog_log *next = log->next;
@@ -400,12 +491,16 @@ void catalog_log_fini(struct bm_catalog *c)
 		if (log->fd >= 0 && log->is_dirty)
 			(void)sync_file(log); /* what a power cut takes from it now is done again */
 		close_file(log);
+		for (size_t i = 0; i < CATALOG_LANES; i++) {
+			bm_buf_fini(&log->lanes[i].bytes);
+			pthread_mutex_destroy(&log->lanes[i].lock);
+		}
 		bm_buf_fini(&log->front);
 		bm_buf_fini(&log->back);
 		free(log);
 		log = next;
 	}
-	c->queue.logs = NULL;
+	atomic_store(&c->queue.logs, NULL);
 }
 
 /* ---- folding ---- */
@@ -531,7 +626,7 @@ enum bm_status catalog_log_fold(struct bm_catalog *c, int64_t job, struct bm_err
 	catalog_settle(c);
 	pthread_mutex_lock(&c->lock);
 	status = catalog_fetch(c, SQL_LOG_LIST, &rows, err, ARGS(val_int(job)));
-	struct catalog_log *own = own_log(c, job);
+	struct catalog_log *own = find(c, job);
 	if (own != NULL && own->fd >= 0)
 		close_file(own); /* what comes now goes into another one */
 	else if (own != NULL)

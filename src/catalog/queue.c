@@ -9,7 +9,8 @@
  * Groups are added under one hold of the lock, so no batch ends within one.
  *
  * Records of what jobs have done wait in fronts of their own and go into files (done_log.c). A batch that has nothing else
- * needs no transaction.
+ * needs no transaction. They come by lanes, which the writer empties when it swaps; the first one in a lane is what makes it
+ * look at its clock.
  *
  * Memory is bounded: past FRONT_MAX_BYTES a caller waits for the writer, which waits for nothing but the disk and, up to
  * busy_ms, other processes.
@@ -109,11 +110,11 @@ static void *writer_main(void *arg)
 			continue;
 		}
 		struct bm_buf full = q->front;
-		size_t count = q->front_count;
 		bool is_lost = q->failed;
-		struct catalog_log *logs = q->logs;
+		struct catalog_log *logs = atomic_load(&q->logs);
 
 		catalog_log_swap(c);
+		size_t count = q->front_count;
 		q->front = q->back;
 		q->back = full;
 		q->front_count = 0;
@@ -282,6 +283,7 @@ enum bm_status bm_catalog_flush(struct bm_catalog *c, struct bm_error *err)
 	if (catalog_is_together(c))
 		return BM_OK; /* it was flushed at the beginning; the writer would wait for this thread */
 	pthread_mutex_lock(&q->lock);
+	catalog_log_gather(c);
 	uint64_t until = q->queued;
 	if (q->written < until) {
 		if (q->urgent < until)

@@ -416,7 +416,6 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 	/* That clock is behind the one that the beginning was read from, by up to 10 ms, and may be set back meanwhile. */
 	d.done_ns = now_ns > j->resume->job.began_ns ? now_ns : j->resume->job.began_ns;
 	bm_buf_reset(&s->done_outputs);
-	bm_buf_reset(&s->done_digests);
 	bm_buf_reset(&s->done_paths);
 	if (is_racy(f, d.mtime_ns, now_ns) || !put_outputs(j, r, s)) {
 		if (f->known == NULL)
@@ -426,14 +425,18 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 			history_trouble(j->run, &err);
 		return;
 	}
+	bm_buf_reset(&s->done_digests);
+	if (s->done_outputs.oom || s->done_paths.oom ||
+	    !bm_buf_reserve(&s->done_digests, r->digest_count * sizeof(*d.digests))) /* there are as many in memory */
+		return;                                                              /* it will be done again */
+	struct bm_catalog_done_digest *digests = (struct bm_catalog_done_digest *)(void *)s->done_digests.data;
 	for (size_t i = 0; i < r->digest_count; i++) {
 		const struct bm_file_digest *g = &r->digests[i];
-		const struct bm_catalog_done_digest out = {g->step, g->algorithm, g->bytes, g->len, g->length};
 
-		bm_buf_put(&s->done_digests, &out, sizeof(out));
+		digests[i] = (struct bm_catalog_done_digest){g->step, g->algorithm, g->bytes, g->len, g->length};
 	}
-	if (s->done_outputs.oom || s->done_digests.oom || s->done_paths.oom)
-		return; /* it will be done again */
+	d.digests = digests;
+	d.digest_count = r->digest_count;
 	struct bm_catalog_output *outputs = (struct bm_catalog_output *)(void *)s->done_outputs.data;
 	d.outputs = outputs;
 	d.output_count = s->done_outputs.len / sizeof(*outputs);
@@ -441,9 +444,7 @@ void resume_put(struct job_run *j, struct bm_file *f, const struct bm_file_resul
 		outputs[i].path = s->done_paths.data + at;
 		at += outputs[i].path_len + 1;
 	}
-	d.digests = (const struct bm_catalog_done_digest *)(const void *)s->done_digests.data;
-	d.digest_count = s->done_digests.len / sizeof(*d.digests);
-	status = bm_catalog_done_put(c, j->resume->job.id, f->root, &d, &err);
+	status = bm_catalog_done_put(c, j->resume->job.id, f->root, (unsigned)(s - j->scratch), &d, &err);
 	if (status != BM_OK)
 		history_trouble(j->run, &err);
 }

@@ -232,7 +232,7 @@ static void done_records(struct bm_catalog *c, int64_t root)
 			o.path_len = (size_t)sprintf(output, "/backup/%s.gz", path);
 			for (size_t k = 0; k < 4; k++)
 				digest[k] = mix(i * 4 + k);
-			MUST(bm_catalog_done_put(c, job, root,
+			MUST(bm_catalog_done_put(c, job, root, 0,
 			                         &(struct bm_catalog_done){.path = path,
 			                                                   .path_len = len,
 			                                                   .size = i,

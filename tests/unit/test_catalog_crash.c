@@ -44,7 +44,7 @@ static void victim(unsigned from, int fd, unsigned seed)
 		struct bm_catalog_blocks b = {4096, &blocks[0][0], 16, i % 9 == 0 ? 2500 : 3};
 		struct bm_catalog_done d = {.path = name, .path_len = strlen(name), .inode = i};
 
-		if (bm_catalog_done_put(c, job, 1, &d, &err) != BM_OK ||
+		if (bm_catalog_done_put(c, job, 1, 0, &d, &err) != BM_OK ||
 		    bm_catalog_file_put(c, 1, &f, i % 3 == 0 ? &b : NULL, &err) != BM_OK ||
 		    (i > 10 && i % 5 == 0 &&
 		     bm_catalog_file_move(c, 1, name, strlen(name), name + 5, 8, &err) != BM_OK))

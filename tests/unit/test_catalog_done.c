@@ -2,6 +2,7 @@
 #include "catalog_test.h"
 
 #include <dirent.h>
+#include <pthread.h>
 
 #include "bm_catalog_done.h"
 #include "done_codec.h"
@@ -22,7 +23,7 @@ static void put(int64_t job, int64_t root, const struct bm_catalog_done *d)
 {
 	struct bm_error err = BM_ERROR_INIT;
 
-	assert_ok(bm_catalog_done_put(c, job, root, d, &err), &err);
+	assert_ok(bm_catalog_done_put(c, job, root, 0, d, &err), &err);
 }
 
 static struct bm_catalog_dones *open_dones(int64_t job, int64_t root)
@@ -699,14 +700,134 @@ static void test_form(void **state)
 	close_catalog(c);
 }
 
+/* ---- many threads ---- */
+
+#define PUTTERS 5
+#define PUTS 4000
+
+struct putter {
+	pthread_t thread;
+	int64_t job;
+	unsigned lane;
+	enum bm_status status;
+};
+
+static void *put_many(void *arg)
+{
+	struct putter *p = arg;
+	struct bm_error err = BM_ERROR_INIT;
+	char path[32];
+
+	for (unsigned i = 0; i < PUTS && p->status == BM_OK; i++) {
+		struct bm_catalog_done d = {.path = path, .size = i, .done_ns = 1};
+
+		d.path_len = (size_t)snprintf(path, sizeof(path), "%u/%05u", p->lane, i);
+		p->status = bm_catalog_done_put(c, p->job, 1, p->lane, &d, &err);
+		if (p->status == BM_OK && i % 1000 == 999)
+			p->status = bm_catalog_flush(c, &err);
+	}
+	return NULL;
+}
+
+/* Threads with lanes of their own, two of which are the same one; flushes, which may find some of them empty. */
+static void test_lanes(void **state)
+{
+	struct putter p[PUTTERS];
+	struct bm_error err = BM_ERROR_INIT;
+	const struct bm_catalog_done *d;
+	unsigned count = 0;
+
+	(void)state;
+	c = open_catalog();
+	int64_t job = open_job("lanes", 1);
+	for (unsigned i = 0; i < PUTTERS; i++) {
+		p[i] = (struct putter){.job = job, .lane = i == 0 ? CATALOG_LANES + 1 : i};
+		assert_int_equal(pthread_create(&p[i].thread, NULL, put_many, &p[i]), 0);
+	}
+	for (unsigned i = 0; i < PUTTERS; i++) {
+		assert_int_equal(pthread_join(p[i].thread, NULL), 0);
+		assert_int_equal(p[i].status, BM_OK);
+	}
+	struct bm_catalog_dones *dones = open_dones(job, 1);
+	while (bm_catalog_dones_next(dones, &d, &err) == BM_OK && d != NULL)
+		count++;
+	assert_int_equal(err.status, BM_OK);
+	assert_int_equal(count, PUTTERS * PUTS);
+	bm_catalog_dones_close(dones);
+	close_catalog(c);
+}
+
+/* What is flushed is in the file, though its lane is far from full; a delete comes after all puts before it, whatever
+ * their lanes; a record that no lane has room for is kept like any other, in its turn. */
+static void test_lane_order(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	const size_t long_len = 100000;
+	char *name = malloc(long_len + 1);
+	const struct bm_catalog_done *got;
+	struct stat st;
+
+	(void)state;
+	assert_non_null(name);
+	memset(name, 'n', long_len);
+	name[long_len] = '\0';
+	c = open_catalog();
+	int64_t job = open_job("order", 1);
+	const struct bm_catalog_done a = {.path = "a", .path_len = 1, .size = 1},
+				     b = {.path = "b", .path_len = 1, .size = 2},
+				     large = {.path = name, .path_len = long_len, .size = 3},
+				     again = {.path = name, .path_len = long_len, .size = 4},
+				     a_again = {.path = "a", .path_len = 1, .size = 5};
+	assert_ok(bm_catalog_done_put(c, job, 1, 7, &a, &err), &err);
+	assert_ok(bm_catalog_flush(c, &err), &err);
+	assert_int_equal(count_logs(), 1);
+	assert_int_equal(stat(log_path, &st), 0);
+	assert_true(st.st_size > 16);
+	assert_ok(bm_catalog_done_put(c, job, 1, 7, &b, &err), &err);
+	assert_ok(bm_catalog_done_put(c, job, 1, 7, &large, &err), &err);
+	assert_ok(bm_catalog_done_put(c, job, 1, 7, &again, &err), &err);
+	assert_ok(bm_catalog_done_put(c, job, 1, 7, &a_again, &err), &err);
+	assert_ok(bm_catalog_done_delete(c, job, 1, "b", 1, &err), &err);
+	struct bm_catalog_dones *dones = open_dones(job, 1);
+	assert_ok(bm_catalog_dones_find(dones, "a", 1, &got, &err), &err);
+	assert_true(got != NULL && got->size == 5);
+	assert_ok(bm_catalog_dones_find(dones, "b", 1, &got, &err), &err);
+	assert_null(got);
+	assert_ok(bm_catalog_dones_find(dones, name, long_len, &got, &err), &err);
+	assert_true(got != NULL && got->size == 4);
+	bm_catalog_dones_close(dones);
+	close_catalog(c);
+	free(name);
+}
+
+/* Nothing that is still in a lane comes back after all was dropped. */
+static void test_lane_dropped(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	const struct bm_catalog_done a = {.path = "a", .path_len = 1};
+	const struct bm_catalog_done *got;
+
+	(void)state;
+	c = open_catalog();
+	int64_t job = open_job("drop", 1);
+	assert_ok(bm_catalog_done_put(c, job, 1, 3, &a, &err), &err);
+	assert_ok(bm_catalog_done_delete_all(c, job, &err), &err);
+	struct bm_catalog_dones *dones = open_dones(job, 1);
+	assert_ok(bm_catalog_dones_next(dones, &got, &err), &err);
+	assert_null(got);
+	bm_catalog_dones_close(dones);
+	close_catalog(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CATALOG_TEST(test_round_trip),  CATALOG_TEST(test_walk),          CATALOG_TEST(test_jobs),
-		CATALOG_TEST(test_damaged),     CATALOG_TEST(test_form),          CATALOG_TEST(test_begin),
-		CATALOG_TEST(test_log_damaged), CATALOG_TEST(test_log_of_nobody), CATALOG_TEST(test_log_of_another),
-		CATALOG_TEST(test_log),         CATALOG_TEST(test_dropped),       CATALOG_TEST(test_together),
-		CATALOG_TEST(test_damaged_row),
+		CATALOG_TEST(test_round_trip),   CATALOG_TEST(test_walk),          CATALOG_TEST(test_jobs),
+		CATALOG_TEST(test_damaged),      CATALOG_TEST(test_form),          CATALOG_TEST(test_begin),
+		CATALOG_TEST(test_log_damaged),  CATALOG_TEST(test_log_of_nobody), CATALOG_TEST(test_log_of_another),
+		CATALOG_TEST(test_log),          CATALOG_TEST(test_dropped),       CATALOG_TEST(test_together),
+		CATALOG_TEST(test_damaged_row),  CATALOG_TEST(test_lanes),         CATALOG_TEST(test_lane_order),
+		CATALOG_TEST(test_lane_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

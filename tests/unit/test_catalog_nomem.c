@@ -261,7 +261,7 @@ static void put_some(void)
 		struct bm_catalog_done d = {.path = name, .path_len = 9, .outputs = &o, .output_count = 1};
 
 		put(1, &f, i == 3 ? &(struct bm_catalog_blocks){1, &blocks[0][0], 16, 3000} : NULL);
-		assert_ok(bm_catalog_done_put(c, job, 1, &d, &err), &err);
+		assert_ok(bm_catalog_done_put(c, job, 1, 0, &d, &err), &err);
 	}
 	assert_ok(bm_catalog_file_mark(c, 1, "file-0009", 9, BM_CATALOG_DAMAGED, 1, NULL, &err), &err);
 	struct bm_catalog_progress p = {.algorithm = "sha256", .block_bytes = 1, .next_block = 1000};

@@ -280,13 +280,13 @@ static void test_delete(void **state)
 		put_file(c, one, name, i);
 		d.path = name;
 		d.path_len = 6;
-		assert_ok(bm_catalog_done_put(c, job[i % 2], one, &d, &err), &err);
+		assert_ok(bm_catalog_done_put(c, job[i % 2], one, 0, &d, &err), &err);
 	}
 	struct bm_catalog_file f = make_row("big", 1, digest);
 	for (int64_t root = one; root <= two; root++) {
 		assert_ok(bm_catalog_file_put(c, root, &f, &(struct bm_catalog_blocks){1, digests, 32, 2}, &err), &err);
 		assert_ok(bm_catalog_progress_put(c, root, "big", 3, &p, digests, 32, 2, &err), &err);
-		assert_ok(bm_catalog_done_put(c, job[0], root, &d, &err), &err);
+		assert_ok(bm_catalog_done_put(c, job[0], root, 0, &d, &err), &err);
 	}
 	/* What is queued goes, too. */
 	assert_ok(bm_catalog_root_delete(c, one, &err), &err);
