@@ -262,6 +262,7 @@ void bm_audit_catalog_destroy(struct bm_audit_catalog *a)
 		return;
 	bm_catalog_files_close(a->files);
 	bm_catalog_files_close(a->due);
+	bm_catalog_ages_destroy(a->ages);
 	bm_catalog_files_close(a->listed);
 	bm_catalog_files_close(a->fresh);
 	bm_catalog_root_fini(&a->root);

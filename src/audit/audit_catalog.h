@@ -47,6 +47,7 @@ struct bm_audit_catalog {
 	struct bm_catalog_files *files;
 	const struct bm_catalog_file *row; /* files' present one, not yet used up */
 	bool rows_over, walk_over, due_over;
+	struct bm_catalog_ages *ages; /* of all rows that files gave */
 	struct bm_catalog_files *due;
 	struct missing *missing;
 	size_t missing_count;

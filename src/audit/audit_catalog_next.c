@@ -244,6 +244,8 @@ static enum bm_known_next next_walked(struct bm_audit_catalog *a, const struct b
 				return BM_KNOWN_FAILED;
 			a->rows_over = a->row == NULL;
 			row = a->row;
+			if (row != NULL)
+				bm_catalog_ages_add(a->ages, row->verified_ns, row->state);
 		}
 		if (row == NULL && walked == NULL)
 			return BM_KNOWN_END;
@@ -271,7 +273,8 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 	struct stat st;
 	uint64_t before;
 
-	if (a->due == NULL && bm_catalog_files_open_due(a->c, a->root.id, a->before_ns, &a->due, err) != BM_OK)
+	/* All rows have come by: what was verified since, or has moved, changes little of where the slices begin. */
+	if (a->due == NULL && bm_catalog_files_open_due(a->c, a->root.id, a->before_ns, a->ages, &a->due, err) != BM_OK)
 		return BM_KNOWN_FAILED;
 	for (;;) {
 		if (bm_catalog_files_next(a->due, &row, err) != BM_OK)
@@ -281,8 +284,8 @@ static enum bm_known_next next_due(struct bm_audit_catalog *a, const struct bm_k
 		if (is_due_at_once(a, row) || !ask->takes(ask->arg, row->path, row->path_len) ||
 		    has_path(&a->strays, row->path) || audit_catalog_was_carried(a, row->path, row->path_len))
 			continue;
-		/* A million may follow: they are but counted. */
-		if (a->due_bytes >= a->due_budget || audit_catalog_time_is_out(a)) {
+		/* A million may follow: they are but counted. An empty one is within every share of the bytes. */
+		if ((a->due_bytes >= a->due_budget && row->size > 0) || audit_catalog_time_is_out(a)) {
 			a->stats.left.files++;
 			a->stats.left.bytes += row->size;
 			a->stats.passed -= a->stats.passed > 0;
@@ -311,6 +314,11 @@ enum bm_known_next audit_catalog_next(void *ctx, const struct bm_entry *walked, 
 		return BM_KNOWN_FAILED;
 	if (a->files == NULL && !a->walk_over) {
 		audit_catalog_start_clock(a);
+		a->ages = bm_catalog_ages_create(a->before_ns);
+		if (a->ages == NULL) {
+			(void)bm_error_set_nomem(err);
+			return BM_KNOWN_FAILED;
+		}
 		if (bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->files, err) != BM_OK)
 			return BM_KNOWN_FAILED;
 	}

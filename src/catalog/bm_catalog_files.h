@@ -85,9 +85,16 @@ enum bm_status bm_catalog_files_open(struct bm_catalog *c, int64_t root, const c
 /* Those in state OK that were last verified before before_ns, the oldest first. There is no index that every write would
  * have to pay for: opening reads the root's files through (0.2 us each), and so does about each sixteenth of the way.
  * Up to 16,384 files come in exact order. Of more, about a sixteenth at a time is older than all the rest, and within
- * that they come in order of paths: that is how a disk likes to be read. */
+ * that they come in order of paths: that is how a disk likes to be read. Who has gone through all of the root's files shortly
+ * before gives the ages that were counted then, of the same before_ns, and spares the first reading through (else NULL). */
+struct bm_catalog_ages;
 enum bm_status bm_catalog_files_open_due(struct bm_catalog *c, int64_t root, int64_t before_ns,
-                                         struct bm_catalog_files **out, struct bm_error *err) BM_NODISCARD;
+                                         const struct bm_catalog_ages *ages, struct bm_catalog_files **out,
+                                         struct bm_error *err) BM_NODISCARD;
+/* NULL: no memory. One thread at a time. */
+struct bm_catalog_ages *bm_catalog_ages_create(int64_t before_ns);
+void bm_catalog_ages_add(struct bm_catalog_ages *a, int64_t verified_ns, enum bm_catalog_file_state state);
+void bm_catalog_ages_destroy(struct bm_catalog_ages *a); /* NULL is fine */
 /* Those that are not in state OK: by state, then path. */
 enum bm_status bm_catalog_files_open_bad(struct bm_catalog *c, int64_t root, struct bm_catalog_files **out,
                                          struct bm_error *err) BM_NODISCARD;

@@ -1,7 +1,8 @@
 /*
  * due.c - the oldest-verified files first, without an index by time (schema.c says why there is none).
  *
- * One scan makes a histogram of the ages of what is due. It has a fixed number of bins, the first at before_ns, each
+ * One scan makes a histogram of the ages of what is due, or whoever has seen all files anyhow counts them on the way
+ * (bm_catalog_ages): it only decides where buckets end, and need not be exact, unless nothing at all is due. It has a fixed number of bins, the first at before_ns, each
  * `width` wide; when a file is older than all of them, width is doubled, and each two bins become one. So one scan will
  * do, whatever the ages, and the bins are never more than twice too coarse. Neighbouring bins are then joined, from the
  * oldest on, into buckets of at least a sixteenth of all files, which are read one after the other; a bin that is that
@@ -58,7 +59,7 @@ enum bm_status catalog_scan_verified(struct bm_catalog *c, int64_t root,
 	return status;
 }
 
-struct histogram {
+struct bm_catalog_ages {
 	int64_t before_ns;
 	int64_t future_ns; /* from then on; no earlier than before_ns */
 	uint64_t future;   /* files */
@@ -67,15 +68,27 @@ struct histogram {
 	uint64_t bins[BINS]; /* bins[i]: at least i * width before before_ns - 1 */
 };
 
-static void count(void *ctx, const struct catalog_verified *v)
+struct bm_catalog_ages *bm_catalog_ages_create(int64_t before_ns)
 {
-	struct histogram *h = ctx;
+	struct bm_catalog_ages *h = bm_calloc_array(1, sizeof(*h));
 
-	if (v->state == BM_CATALOG_OK && v->verified_ns >= h->future_ns)
+	if (h == NULL)
+		return NULL;
+	h->before_ns = before_ns;
+	h->future_ns = bm_catalog_now() + DAY_NS;
+	if (h->future_ns < before_ns)
+		h->future_ns = before_ns;
+	h->width = WIDTH_START;
+	return h;
+}
+
+void bm_catalog_ages_add(struct bm_catalog_ages *h, int64_t verified_ns, enum bm_catalog_file_state state)
+{
+	if (state == BM_CATALOG_OK && verified_ns >= h->future_ns)
 		h->future++;
-	if (v->state != BM_CATALOG_OK || v->verified_ns >= h->before_ns)
+	if (state != BM_CATALOG_OK || verified_ns >= h->before_ns)
 		return;
-	uint64_t age = (uint64_t)h->before_ns - 1 - (uint64_t)v->verified_ns;
+	uint64_t age = (uint64_t)h->before_ns - 1 - (uint64_t)verified_ns;
 	while (age / h->width >= BINS) {
 		for (size_t i = 0; i < BINS; i++)
 			h->bins[i] = i < BINS / 2 ? h->bins[2 * i] + h->bins[2 * i + 1] : 0;
@@ -85,44 +98,63 @@ static void count(void *ctx, const struct catalog_verified *v)
 	h->total++;
 }
 
-enum bm_status catalog_due_buckets(struct bm_catalog *c, int64_t root, int64_t before_ns,
-                                   struct catalog_bucket out[static DUE_BUCKETS_MAX], size_t *bucket_count,
-                                   struct bm_error *err)
+void bm_catalog_ages_destroy(struct bm_catalog_ages *h)
 {
-	struct histogram *h = bm_calloc_array(1, sizeof(*h));
-	enum bm_status status;
-	size_t n = 0;
+	free(h);
+}
 
-	*bucket_count = 0;
-	if (h == NULL)
-		return bm_error_set_nomem(err);
-	h->before_ns = before_ns;
-	h->future_ns = bm_catalog_now() + DAY_NS;
-	if (h->future_ns < before_ns)
-		h->future_ns = before_ns;
-	h->width = WIDTH_START;
-	status = catalog_scan_verified(c, root, count, h, err);
-	if (status == BM_OK && h->total > 0) {
+static void count(void *ctx, const struct catalog_verified *v)
+{
+	bm_catalog_ages_add(ctx, v->verified_ns, v->state);
+}
+
+static size_t cut(const struct bm_catalog_ages *h, struct catalog_bucket out[static DUE_BUCKETS_MAX])
+{
+	size_t n = 0, count = 0;
+
+	if (h->total > 0) {
 		uint64_t least = h->total / 16 > DUE_BUCKET_MIN ? h->total / 16 : DUE_BUCKET_MIN, left = h->total;
 
-		out[0] = (struct catalog_bucket){INT64_MIN, before_ns, 0};
+		out[0] = (struct catalog_bucket){INT64_MIN, h->before_ns, 0};
 		for (size_t i = BINS; i-- > 0 && left > 0;) {
 			if (h->bins[i] > 0 && (out[n].files >= least || (out[n].files > 0 && h->bins[i] >= least))) {
-				int64_t at = (int64_t)((uint64_t)before_ns - (i + 1) * h->width);
+				int64_t at = (int64_t)((uint64_t)h->before_ns - (i + 1) * h->width);
 
 				out[n].to_ns = at;
-				out[++n] = (struct catalog_bucket){at, before_ns, 0};
+				out[++n] = (struct catalog_bucket){at, h->before_ns, 0};
 			}
 			out[n].files += h->bins[i];
 			left -= h->bins[i];
 		}
-		*bucket_count = n + 1;
+		count = n + 1;
 	}
-	if (status == BM_OK && h->future > 0) {
-		memmove(out + 1, out, *bucket_count * sizeof(*out));
+	if (h->future > 0) {
+		memmove(out + 1, out, count * sizeof(*out));
 		out[0] = (struct catalog_bucket){h->future_ns, INT64_MAX, h->future};
-		++*bucket_count;
+		count++;
 	}
-	free(h);
+	return count;
+}
+
+enum bm_status catalog_due_buckets(struct bm_catalog *c, int64_t root, int64_t before_ns,
+                                   const struct bm_catalog_ages *ages,
+                                   struct catalog_bucket out[static DUE_BUCKETS_MAX], size_t *bucket_count,
+                                   struct bm_error *err)
+{
+	struct bm_catalog_ages *own;
+	enum bm_status status;
+
+	*bucket_count = 0;
+	if (ages != NULL) {
+		*bucket_count = cut(ages, out);
+		return BM_OK;
+	}
+	own = bm_catalog_ages_create(before_ns);
+	if (own == NULL)
+		return bm_error_set_nomem(err);
+	status = catalog_scan_verified(c, root, count, own, err);
+	if (status == BM_OK)
+		*bucket_count = cut(own, out);
+	bm_catalog_ages_destroy(own);
 	return status;
 }

@@ -29,8 +29,9 @@ struct catalog_bucket {
 	int64_t from_ns, to_ns;
 	uint64_t files;
 };
-/* Cuts what is due into buckets, the oldest first: see due.c. */
+/* Cuts what is due into buckets, the oldest first: see due.c. ages: of before_ns; NULL: they are counted here. */
 enum bm_status catalog_due_buckets(struct bm_catalog *c, int64_t root, int64_t before_ns,
+                                   const struct bm_catalog_ages *ages,
                                    struct catalog_bucket out[static DUE_BUCKETS_MAX], size_t *count,
                                    struct bm_error *err) BM_NODISCARD;
 

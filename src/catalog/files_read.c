@@ -117,7 +117,8 @@ enum bm_status bm_catalog_files_open(struct bm_catalog *c, int64_t root, const c
 }
 
 enum bm_status bm_catalog_files_open_due(struct bm_catalog *c, int64_t root, int64_t before_ns,
-                                         struct bm_catalog_files **out, struct bm_error *err)
+                                         const struct bm_catalog_ages *ages, struct bm_catalog_files **out,
+                                         struct bm_error *err)
 {
 	struct bm_catalog_files *f = create(c, root, DUE, err);
 	enum bm_status status;
@@ -125,7 +126,7 @@ enum bm_status bm_catalog_files_open_due(struct bm_catalog *c, int64_t root, int
 	*out = NULL;
 	if (f == NULL)
 		return BM_ERR_NOMEM;
-	status = catalog_due_buckets(c, root, before_ns, f->buckets, &f->bucket_count, err);
+	status = catalog_due_buckets(c, root, before_ns, ages, f->buckets, &f->bucket_count, err);
 	if (status != BM_OK) {
 		bm_catalog_files_close(f);
 		return status;

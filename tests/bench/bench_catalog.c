@@ -164,7 +164,7 @@ static void due(struct bm_catalog *c, int64_t root, int64_t before, const char *
 	const struct bm_catalog_file *f;
 	unsigned long n = 0;
 
-	MUST(bm_catalog_files_open_due(c, root, before, &files, &err));
+	MUST(bm_catalog_files_open_due(c, root, before, NULL, &files, &err));
 	for (;; n++) {
 		MUST(bm_catalog_files_next(files, &f, &err));
 		if (f == NULL)

@@ -248,7 +248,7 @@ static void test_due_small(void **state)
 	struct bm_catalog_file bad = make_row("bad", 1, digest);
 	put(1, &bad, NULL);
 	assert_ok(bm_catalog_file_mark(c, 1, "bad", 3, BM_CATALOG_MISSING, 1, NULL, &err), &err);
-	assert_ok(bm_catalog_files_open_due(c, 1, 1000, &files, &err), &err);
+	assert_ok(bm_catalog_files_open_due(c, 1, 1000, NULL, &files, &err), &err);
 	for (const struct bm_catalog_file *f; (f = next_file(files)) != NULL;) {
 		bm_buf_printf(&got, "%s%s", got.len > 0 ? " " : "", f->path);
 		/* As an audit does. */
@@ -262,13 +262,13 @@ static void test_due_small(void **state)
 	assert_int_equal(bm_catalog_files_find(files, "a", 1, &f, &err), BM_ERR_USAGE);
 	bm_catalog_files_close(files);
 	bm_error_clear(&err);
-	assert_ok(bm_catalog_files_open_due(c, 1, 1000, &files, &err), &err);
+	assert_ok(bm_catalog_files_open_due(c, 1, 1000, NULL, &files, &err), &err);
 	assert_null(next_file(files));
 	bm_catalog_files_close(files);
-	assert_ok(bm_catalog_files_open_due(c, 9, INT64_MAX, &files, &err), &err);
+	assert_ok(bm_catalog_files_open_due(c, 9, INT64_MAX, NULL, &files, &err), &err);
 	assert_null(next_file(files));
 	bm_catalog_files_close(files);
-	assert_ok(bm_catalog_files_open_due(c, 1, INT64_MIN, &files, &err), &err);
+	assert_ok(bm_catalog_files_open_due(c, 1, INT64_MIN, NULL, &files, &err), &err);
 	assert_null(next_file(files));
 	bm_catalog_files_close(files);
 }
@@ -299,7 +299,7 @@ static void test_due_large(void **state)
 				f.verified_ns = 77;
 			put(1, &f, NULL);
 		}
-		assert_ok(bm_catalog_files_open_due(c, 1, 31536000000000000, &files, &err), &err);
+		assert_ok(bm_catalog_files_open_due(c, 1, 31536000000000000, NULL, &files, &err), &err);
 		unsigned n = 0;
 		uint64_t sum = 0;
 		for (const struct bm_catalog_file *f; (f = next_file(files)) != NULL; n++) {

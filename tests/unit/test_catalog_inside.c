@@ -37,7 +37,7 @@ static void use_all(struct reading *r)
 
 		bm_error_clear(&err);
 		status = order == 0   ? bm_catalog_files_open(c, 1, NULL, 0, &files, &err)
-		         : order == 1 ? bm_catalog_files_open_due(c, 1, INT64_MAX, &files, &err)
+		         : order == 1 ? bm_catalog_files_open_due(c, 1, INT64_MAX, NULL, &files, &err)
 		                      : bm_catalog_files_open_bad(c, 1, &files, &err);
 		while (status == BM_OK && (status = bm_catalog_files_next(files, &f, &err)) == BM_OK && f != NULL)
 			;

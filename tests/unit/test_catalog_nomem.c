@@ -81,7 +81,7 @@ static enum bm_status open_paths(struct bm_catalog_files **out)
 
 static enum bm_status open_due(struct bm_catalog_files **out)
 {
-	return bm_catalog_files_open_due(c, 1, INT64_MAX, out, &err);
+	return bm_catalog_files_open_due(c, 1, INT64_MAX, NULL, out, &err);
 }
 
 static enum bm_status open_bad(struct bm_catalog_files **out)
