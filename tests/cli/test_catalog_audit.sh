@@ -368,6 +368,14 @@ expect_exit 0
 run_bm audit --catalog tree --percent 100
 expect_exit 0
 expect_count ok 8
+: >tree/zero # verified later than all others, so the last one that is due
+run_bm audit --catalog tree
+expect_count new 1
+run_bm audit --catalog tree --percent 100
+expect_exit 0
+expect_count ok 9
+rm tree/zero
+fresh
 run_bm audit --catalog tree --max-duration 0
 expect_exit 0
 expect_count ok 0
