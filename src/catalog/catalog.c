@@ -182,6 +182,9 @@ static enum bm_status set_up(struct bm_catalog *c, struct bm_error *err)
 	/* A file that somebody tampered with must not run what is in its schema. */
 	(void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	(void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	rc = catalog_queued_register(c);
+	if (rc != SQLITE_OK)
+		return catalog_sqlite_error(c, c->db, rc, "the catalog cannot be opened", err);
 	status = catalog_schema_look(c, known, &version, err);
 	if (status != BM_OK)
 		return status;

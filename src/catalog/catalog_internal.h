@@ -17,7 +17,8 @@
 #define CATALOG_APPLICATION_ID 0x42794d6c /* "ByMl" */
 #define CATALOG_ALGORITHMS_MAX 64
 
-/* Every statement that is ever run on an open catalog; their text is in statements.c. */
+/* Every statement that is ever run on an open catalog; their text is in statements.c. Those that end in _ALL take their
+ * parameters from the table `queued`. */
 enum catalog_statement {
 	SQL_BEGIN,
 	SQL_COMMIT,
@@ -45,7 +46,7 @@ enum catalog_statement {
 	SQL_DONE_DELETE_TO_ROOT,
 	SQL_DONE_DELETE_ROOT,
 
-	SQL_FILE_PUT,
+	SQL_FILE_PUT_ALL,
 	SQL_FILE_VERIFIED,
 	SQL_FILE_MARK,
 	SQL_FILE_DELETE,
@@ -184,23 +185,23 @@ struct catalog_log {
 
 struct catalog_queue {
 	pthread_mutex_t lock;
-	pthread_cond_t work;             /* waited on by the writer */
-	pthread_cond_t applied;          /* waited on by flush */
-	pthread_cond_t room;             /* waited on by puts that found none */
-	struct bm_buf front;             /* lock: what is queued, record by record */
-	size_t front_count;              /* lock */
-	size_t group_start, group_count; /* lock, held from begin to end of a group: the front as it was before */
+	pthread_cond_t work;                /* waited on by the writer */
+	pthread_cond_t applied;             /* waited on by flush */
+	pthread_cond_t room;                /* waited on by puts that found none */
+	struct bm_buf front;                /* lock: what is queued, record by record */
+	size_t front_count;                 /* lock */
+	size_t group_start, group_count;    /* lock, held from begin to end of a group: the front as it was before */
 	_Atomic(struct catalog_log *) logs; /* lock, but for looking: grows at its head */
-	size_t log_bytes;                /* lock: in the fronts of those */
-	uint64_t queued, written;        /* lock: records, ever */
-	uint64_t urgent;                 /* lock: up to here somebody waits */
-	struct timespec deadline;        /* lock: of the front, CLOCK_MONOTONIC */
-	unsigned delay_ms;               /* lock: until the next one */
-	bool has_thread, stop;           /* lock */
-	bool failed;                     /* lock: error says why; never unset */
-	struct bm_error error;           /* lock */
-	pthread_t thread;                /* of whoever started it, and close */
-	struct bm_buf back;              /* the writer's: what it puts into the database */
+	size_t log_bytes;                   /* lock: in the fronts of those */
+	uint64_t queued, written;           /* lock: records, ever */
+	uint64_t urgent;                    /* lock: up to here somebody waits */
+	struct timespec deadline;           /* lock: of the front, CLOCK_MONOTONIC */
+	unsigned delay_ms;                  /* lock: until the next one */
+	bool has_thread, stop;              /* lock */
+	bool failed;                        /* lock: error says why; never unset */
+	struct bm_error error;              /* lock */
+	pthread_t thread;                   /* of whoever started it, and close */
+	struct bm_buf back;                 /* the writer's: what it puts into the database */
 };
 
 struct bm_catalog {
@@ -217,6 +218,7 @@ struct bm_catalog {
 	sqlite3 *db;
 	sqlite3_stmt *statements[SQL_COUNT]; /* prepared when first needed */
 	int version;                         /* of the schema, as this process knows it */
+	const char *queued, *queued_end;     /* the rows of the table of that name; queued.c */
 
 	pthread_mutex_t algorithms_lock;                    /* of who adds to the next; never while waiting for lock */
 	_Atomic(char *) algorithms[CATALOG_ALGORITHMS_MAX]; /* by id; set once, then constant until close */
@@ -285,6 +287,18 @@ enum bm_status catalog_queue_end(struct bm_catalog *c, struct bm_error *err) BM_
 /* A group of one. */
 enum bm_status catalog_queue(struct bm_catalog *c, enum catalog_statement which, struct bm_error *err,
                              const struct catalog_value *values, size_t count) BM_NODISCARD;
+
+/* The values of a queue's record, which begins with these bytes: the statement's number, how many values, their length (4
+ * bytes, as this machine has them). values: CATALOG_VALUES_MAX. Gives the place after it. */
+#define CATALOG_RECORD_HEAD 6
+const char *catalog_record_get(const char *at, struct catalog_value *values, size_t *count);
+
+/* ---- the queue as a table: queued.c ---- */
+
+int catalog_queued_register(struct bm_catalog *c); /* an SQLite code; right after opening */
+/* Runs a statement that has all these records as the rows of the table `queued`; with c->lock held. */
+enum bm_status catalog_exec_all(struct bm_catalog *c, enum catalog_statement which, const char *records,
+                                const char *end, struct bm_error *err) BM_NODISCARD;
 
 /* ---- records of what is done: done_log.c ---- */
 

@@ -36,7 +36,7 @@ enum bm_status bm_catalog_file_put(struct bm_catalog *c, int64_t root, const str
 		status = catalog_queue_begin(c, err);
 	if (status != BM_OK)
 		return status;
-	catalog_queue_add(c, SQL_FILE_PUT,
+	catalog_queue_add(c, SQL_FILE_PUT_ALL,
 	                  ARGS(val_int(root), val_blob(f->path, f->path_len), val_u64(f->size), val_int(f->mtime_ns),
 	                       val_int(f->ctime_ns), val_u64(f->inode),
 	                       algorithm != 0 ? val_int(algorithm) : val_null(),

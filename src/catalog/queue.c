@@ -1,7 +1,8 @@
 /*
  * queue.c - writes that wait, and the thread that puts them into the database.
  *
- * A record is a statement's number, how many parameters it has, and those (values.c). There are two buffers. Callers add
+ * A record is a statement's number, how many parameters it has, how long they are, and those (values.c). Of some statements
+ * all that lie behind each other are run as one (queued.c). There are two buffers. Callers add
  * to the front under queue.lock, which is held for the copying of one group only. The writer swaps front and back when a
  * batch is due: batch_ms after the first record came in (sooner for the first few batches, so that a program that is killed
  * soon has left something), or batch_count records, or BATCH_BYTES, or when somebody waits
@@ -53,6 +54,37 @@ static bool is_due_locked(const struct bm_catalog *c)
 	       (now.tv_sec == q->deadline.tv_sec && now.tv_nsec >= q->deadline.tv_nsec);
 }
 
+/* ---- records ---- */
+
+struct head {
+	unsigned char which, count;
+	uint32_t len; /* of the values */
+};
+
+static const char *get_head(const char *at, struct head *h)
+{
+	h->which = (unsigned char)at[0];
+	h->count = (unsigned char)at[1];
+	memcpy(&h->len, at + 2, sizeof(h->len));
+	return at + CATALOG_RECORD_HEAD;
+}
+
+const char *catalog_record_get(const char *at, struct catalog_value *values, size_t *count)
+{
+	struct head h;
+
+	at = get_head(at, &h);
+	*count = h.count;
+	for (size_t i = 0; i < h.count; i++)
+		at = catalog_value_get(at, &values[i]);
+	return at;
+}
+
+static bool takes_all(unsigned char which)
+{
+	return which == SQL_FILE_PUT_ALL;
+}
+
 static enum bm_status run_statements(struct bm_catalog *c, const struct bm_buf *records, struct bm_error *err)
 {
 	struct catalog_value v[CATALOG_VALUES_MAX];
@@ -60,14 +92,27 @@ static enum bm_status run_statements(struct bm_catalog *c, const struct bm_buf *
 	enum bm_status status = BM_OK;
 
 	while (status == BM_OK && at < end) {
-		unsigned char which = (unsigned char)*at++, count = (unsigned char)*at++;
+		const char *first = at;
+		struct head h, next;
+		size_t count;
 
-		for (size_t i = 0; i < count; i++)
-			at = catalog_value_get(at, &v[i]);
-		status = catalog_exec(c, (enum catalog_statement)which, err, v, count);
+		at = get_head(at, &h) + h.len;
+		if (takes_all(h.which)) {
+			for (const char *values; at < end; at = values + next.len) {
+				values = get_head(at, &next);
+				if (next.which != h.which)
+					break;
+			}
+			status = catalog_exec_all(c, (enum catalog_statement)h.which, first, at, err);
+		} else {
+			(void)catalog_record_get(first, v, &count);
+			status = catalog_exec(c, (enum catalog_statement)h.which, err, v, count);
+		}
 	}
 	return status;
 }
+
+/* ---- the writer: a batch ---- */
 
 static enum bm_status apply(struct bm_catalog *c, const struct bm_buf *records, struct catalog_log *logs,
                             struct bm_error *err)
@@ -222,11 +267,17 @@ void catalog_queue_add(struct bm_catalog *c, enum catalog_statement which, const
                        size_t count)
 {
 	struct catalog_queue *q = &c->queue;
+	const size_t start = q->front.len;
+	char head[CATALOG_RECORD_HEAD] = {(char)which, (char)count};
 
-	bm_buf_putc(&q->front, (char)which);
-	bm_buf_putc(&q->front, (char)count);
+	bm_buf_put(&q->front, head, sizeof(head));
 	for (size_t i = 0; i < count; i++)
 		catalog_value_put(&q->front, &values[i]);
+	if (!q->front.oom) {
+		uint32_t len = (uint32_t)(q->front.len - start - sizeof(head)); /* SQLite's own limit is 1e9 bytes */
+
+		memcpy(q->front.data + start + 2, &len, sizeof(len));
+	}
 	q->group_count++;
 }
 

@@ -52,11 +52,13 @@ const char *const catalog_sql[SQL_COUNT] = {
 	[SQL_DONE_DELETE_TO_ROOT] = "DELETE FROM done WHERE job = ?1 AND root = ?2 AND path < ?3",
 	[SQL_DONE_DELETE_ROOT] = "DELETE FROM done WHERE job = ?1 AND root = ?2",
 
-	[SQL_FILE_PUT] = "INSERT INTO files (root, path, size, mtime, ctime, inode, algorithm, digest, block_bytes,"
-		" first_seen, verified, how, unsettled) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
-		" ON CONFLICT (root, path) DO UPDATE SET size = ?3, mtime = ?4, ctime = ?5, inode = ?6, algorithm = ?7,"
-		" digest = ?8, block_bytes = ?9, verified = ?11, how = ?12, unsettled = ?13, state = 0, found = NULL,"
-		" note = NULL",
+	[SQL_FILE_PUT_ALL] = "INSERT INTO files (root, path, size, mtime, ctime, inode, algorithm, digest, block_bytes,"
+		" first_seen, verified, how, unsettled)"
+		" SELECT v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11, v12, v13 FROM queued WHERE true"
+		" ON CONFLICT (root, path) DO UPDATE SET size = excluded.size, mtime = excluded.mtime, ctime = excluded.ctime,"
+		" inode = excluded.inode, algorithm = excluded.algorithm, digest = excluded.digest,"
+		" block_bytes = excluded.block_bytes, verified = excluded.verified, how = excluded.how,"
+		" unsettled = excluded.unsettled, state = 0, found = NULL, note = NULL",
 	[SQL_FILE_VERIFIED] = "UPDATE files SET verified = ?3, how = ?4, state = 0, found = NULL, note = NULL"
 		" WHERE root = ?1 AND path = ?2",
 	[SQL_FILE_MARK] = "UPDATE files SET found = iif(state = ?3, found, ?4), state = ?3, note = ?5"
