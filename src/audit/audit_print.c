@@ -157,13 +157,23 @@ static void put_name(struct bm_buf *out, const char *name)
 	bm_escape_display(out, name, strlen(name));
 }
 
+static void put_verdict(struct bm_buf *out, enum bm_verdict v)
+{
+	const char *text = bm_verdict_text(v);
+
+	bm_buf_puts(out, text);
+	for (size_t len = strlen(text); len < 10; len++)
+		bm_buf_putc(out, ' ');
+	bm_buf_puts(out, "  ");
+}
+
 static void pile_file(struct bm_audit_printer *p, const struct bm_file_result *f)
 {
 	struct bm_buf *out = &p->line;
 
 	if (f->verdict == BM_VERDICT_OK)
 		return;
-	bm_buf_printf(out, "%-10s  ", bm_verdict_text(f->verdict));
+	put_verdict(out, f->verdict);
 	put_name(out, f->path);
 	if (f->verdict == BM_VERDICT_MOVED) {
 		bm_buf_puts(out, " (was ");
