@@ -50,8 +50,8 @@
 #define SYNC_S 5
 #define FIXED_BYTES ((size_t)40) /* size, mtime, ctime, inode, time */
 #define RECORD_HEAD_MAX (3 * (size_t)DONE_NUMBER_MAX + FIXED_BYTES)
-#define LANE_BYTES ((size_t)32 << 10)
-#define ROOM_BYTES ((size_t)1024) /* for a record on the stack; nearly all have less */
+#define LANE_BYTES ((size_t)8 << 10) /* stays in the first level cache */
+#define ROOM_BYTES ((size_t)1024)    /* for a record on the stack; nearly all have less */
 
 /* ---- putting ---- */
 
