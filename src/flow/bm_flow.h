@@ -85,8 +85,10 @@ struct bm_stage {
 	/* SERIAL stages that do two chunks at once in less time than one after the other; else NULL. a and b are chunks of
 	 * two streams whose turn it is: works on both until at least one is through. Returns BM_PAIR_A, BM_PAIR_B, both, or
 	 * 0 where it cannot (run() then sees to b, and says why; a comes again). One that is not through comes again, in pair()
-	 * or in run(), in any thread, unless the flow is cancelled before. Holds a permit throughout, and does not block. */
-	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b);
+	 * or in run(), in any thread, unless the flow is cancelled before. Holds a permit throughout, and does not block. w: this
+	 * thread's. */
+	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+	                 struct bm_worker *w);
 };
 #define BM_PAIR_A 1U
 #define BM_PAIR_B 2U

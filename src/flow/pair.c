@@ -35,7 +35,7 @@ enum bm_pair_result bm_pair_run(struct bm_worker *w, struct bm_item *it)
 		return BM_PAIR_HELD;
 	}
 	if (held != NULL && bm_item_stage(held) == st && held->stream != it->stream)
-		through = st->pair(st->arg, held->stream->user, &held->c, it->stream->user, &it->c);
+		through = st->pair(st->arg, held->stream->user, &held->c, it->stream->user, &it->c, w);
 	if (through != 0)
 		w->paired = true;
 	if ((through & BM_PAIR_A) || (through != 0 && !held->solo)) {

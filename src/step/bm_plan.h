@@ -262,8 +262,8 @@ enum bm_status bm_plan_stage(struct bm_plan *p, enum bm_stage_kind kind,
                                                    struct bm_error *err),
                              void *arg, struct bm_error *err);
 /* The stage just added, a SERIAL one, can do chunks of two files at once (struct bm_stage). */
-void bm_plan_pairs(struct bm_plan *p,
-                   unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b));
+void bm_plan_pairs(struct bm_plan *p, unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b,
+                                                       struct bm_chunk *b, struct bm_worker *w));
 /* The stage just added writes up to bytes into the spare buffer and moves the data there (extra bytes behind them are
  * its scratch). */
 void bm_plan_changes(struct bm_plan *p, size_t bytes, size_t extra);

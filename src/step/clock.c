@@ -10,8 +10,7 @@
  * measures the first WARM_UP at a callback, then one in SAMPLE, which counts as many times: a run of a few files is exact,
  * one of fifty thousand costs next to nothing. Larger chunks, and the ends of files, are all measured.
  *
- * Each thread has counters of its own for each callback, on cache lines of their own; only pair(), which does not know its
- * thread, shares one. They are read when the job is over.
+ * Each thread has counters of its own for each callback, on cache lines of their own. They are read when the job is over.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,11 +34,11 @@ struct timed {
 	enum bm_fill_result (*fill)(void *arg, void *stream, struct bm_chunk *out, struct bm_chunk *in,
 	                            struct bm_worker *w, struct bm_error *err);
 	enum bm_status (*run)(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err);
-	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b);
+	unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+	                 struct bm_worker *w);
 	void *arg;
 	size_t step;
 	struct lane *lanes; /* by bm_worker_index; borrowed from the clock's */
-	atomic_uint_fast64_t pair_calls, pair_ns;
 };
 
 struct bm_step_clock {
@@ -107,18 +106,18 @@ static enum bm_status timed_run(void *arg, void *stream, struct bm_chunk *c, str
 	return status;
 }
 
-static unsigned timed_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b)
+static unsigned timed_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+                           struct bm_worker *w)
 {
-	struct timed *t = arg;
+	const struct timed *t = arg;
+	struct lane *l = &t->lanes[bm_worker_index(w)];
 	bool small = a->len < SMALL_BYTES && b->len < SMALL_BYTES;
-	uint64_t calls = small ? atomic_fetch_add_explicit(&t->pair_calls, 1, memory_order_relaxed) : 0;
-	uint64_t weight = calls < WARM_UP ? 1 : SAMPLE; /* 0 calls also where it is not small */
 
-	if (weight == SAMPLE && calls % SAMPLE != 0)
-		return t->pair(t->arg, stream_a, a, stream_b, b);
+	if (small && is_skipped(l))
+		return t->pair(t->arg, stream_a, a, stream_b, b, w);
 	uint64_t begin = now_ns();
-	unsigned through = t->pair(t->arg, stream_a, a, stream_b, b);
-	(void)atomic_fetch_add_explicit(&t->pair_ns, (now_ns() - begin) * weight, memory_order_relaxed);
+	unsigned through = t->pair(t->arg, stream_a, a, stream_b, b, w);
+	measured(l, now_ns() - begin, small);
 	return through;
 }
 
@@ -193,7 +192,6 @@ uint64_t bm_plan_busy_ns(const struct bm_plan *p, size_t step, unsigned threads)
 
 		if (t->step != step)
 			continue;
-		ns += atomic_load_explicit(&t->pair_ns, memory_order_relaxed);
 		for (unsigned w = 0; w < threads; w++)
 			ns += t->lanes[w].ns;
 	}

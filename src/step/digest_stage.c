@@ -109,13 +109,15 @@ static enum bm_status lane_run(void *arg, void *stream, struct bm_chunk *c, stru
 	return BM_OK;
 }
 
-static unsigned lane_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b)
+static unsigned lane_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+                          struct bm_worker *w)
 {
 	struct digest_stage *st = arg;
 	struct bm_error none; /* the run() that follows says the same */
 	struct digest_file *fa, *fb;
 	unsigned through = 0;
 
+	(void)w;
 	bm_error_clear(&none);
 	fa = file_state(st->set, stream_a, &none);
 	fb = file_state(st->set, stream_b, &none);

@@ -195,8 +195,8 @@ enum bm_status bm_plan_stage(struct bm_plan *p, enum bm_stage_kind kind,
 	return BM_OK;
 }
 
-void bm_plan_pairs(struct bm_plan *p,
-                   unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b))
+void bm_plan_pairs(struct bm_plan *p, unsigned (*pair)(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b,
+                                                       struct bm_chunk *b, struct bm_worker *w))
 {
 	p->stages[p->stage_count - 1].pair = pair;
 }

@@ -116,13 +116,15 @@ static struct toy_work *come(struct mini_seat *seat, struct mini_stream *st, con
 	return wk;
 }
 
-static unsigned mini_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b)
+static unsigned mini_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+                          struct bm_worker *w)
 {
 	struct mini_seat *seat = arg;
 	struct mini *m = seat->m;
 	struct mini_stream *st[2] = {stream_a, stream_b};
 	unsigned through;
 
+	(void)w;
 	toy_enter_pair(m->tp);
 	TOY_CHECK(!atomic_load_explicit(&m->closed, RELAXED), "a callback after bm_flow_wait");
 	TOY_CHECK(st[0] != st[1], "stream %zu: a pair with itself", st[0]->id);

@@ -25,6 +25,7 @@ void model_check_chunk(const struct model_stream *st, unsigned s, const struct b
 void model_live_after_stages(struct model_stream *st, unsigned s, const struct bm_chunk *c);
 
 enum bm_status model_stage(void *arg, void *stream, struct bm_chunk *c, struct bm_worker *w, struct bm_error *err);
-unsigned model_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b);
+unsigned model_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+                    struct bm_worker *w);
 
 #endif

@@ -154,7 +154,8 @@ enum bm_status model_stage(void *arg, void *stream, struct bm_chunk *c, struct b
 }
 
 /* What run() does, to two chunks, each as far as it can be while the other is. */
-unsigned model_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b)
+unsigned model_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_b, struct bm_chunk *b,
+                    struct bm_worker *w)
 {
 	static const unsigned bits[2] = {BM_PAIR_A, BM_PAIR_B};
 	struct model_seat *seat = arg;
@@ -164,6 +165,7 @@ unsigned model_pair(void *arg, void *stream_a, struct bm_chunk *a, void *stream_
 	bool fails[2];
 	unsigned through;
 
+	(void)w;
 	model_note_late(run);
 	toy_enter_pair(run->tp);
 	TOY_CHECK(!atomic_load_explicit(&run->closed, RELAXED), "a callback after bm_flow_wait");
