@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bm_state.h"
+#include "bm_text.h"
 #include "console.h"
 #include "guard.h"
 #ifdef BM_HAVE_SERVE
@@ -210,7 +211,7 @@ static int serve(const struct bm_cli_options *o)
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_serve *s = NULL;
 	enum bm_status status;
-	char *state = NULL;
+	char *state = NULL, shown[200];
 	int rc = BM_EXIT_DONE;
 
 	if (o->operand_count > 0)
@@ -224,6 +225,16 @@ static int serve(const struct bm_cli_options *o)
 	if (o->jobs_dir == NULL && o->inbox == NULL && o->outbox == NULL && o->submit_roots.count == 0)
 		return bm_usage_error(COMMAND,
 		                      "there is nothing to serve; give --jobs, --allow-submit, --inbox or --outbox");
+	for (size_t i = 0; i < o->origins.count; i++) {
+		const char *host = strstr(o->origins.items[i], "://");
+
+		if (host == NULL || host[3] == '\0' || strchr(host + 3, '/') != NULL)
+			return bm_usage_error(COMMAND,
+			                      "--allow-origin is \"%s\"; allowed: what a browser sends, as "
+			                      "https://HOST or http://HOST:PORT, with nothing behind it",
+			                      bm_escape_display_buf(shown, sizeof(shown), o->origins.items[i],
+			                                            strlen(o->origins.items[i])));
+	}
 	bm_guard_process();
 	status = bm_state_dir(o->state, &state, &err);
 	opt.state = state;

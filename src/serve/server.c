@@ -260,6 +260,17 @@ static enum bm_status open_dir(const char *path, const char *what, int *out, str
 	return *out >= 0 ? BM_OK : bm_error_set_errno(err, errno, shown, "cannot open the %s", what);
 }
 
+/* Those that are looked at anew with each request: a misspelt one would be an empty one. */
+static enum bm_status check_dir(const char *path, const char *what, struct bm_error *err)
+{
+	int fd = -1;
+	enum bm_status status = open_dir(path, what, &fd, err);
+
+	if (fd >= 0)
+		close(fd);
+	return status;
+}
+
 static enum bm_status load_identities(struct bm_serve *s, struct bm_error *err)
 {
 	enum bm_status status = BM_OK;
@@ -319,6 +330,10 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 		status = open_dir(opt->inbox, "inbox", &s->inbox_fd, err);
 	if (status == BM_OK)
 		status = open_dir(opt->outbox, "outbox", &s->outbox_fd, err);
+	if (status == BM_OK)
+		status = check_dir(opt->jobs, "directory of job files", err);
+	for (size_t i = 0; i < opt->submit_root_count && status == BM_OK; i++)
+		status = check_dir(opt->submit_roots[i], "directory of --allow-submit", err);
 	if (status == BM_OK) {
 		s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (s->stop_fd < 0)

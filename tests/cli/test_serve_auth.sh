@@ -22,6 +22,15 @@ refused --listen 0.0.0.0:0 --token-file token
 expect_stderr_match 'tls-cert'
 refused --listen 127.0.0.1:99999
 refused --listen nonsense
+# What could never match or hold anything is a slip: it is told at the start, not by requests that fail.
+for origin in good.example '*' https:// https://good.example/ https://good.example/page; do
+	refused --listen 127.0.0.1:0 --allow-origin "$origin"
+	expect_stderr_match 'allow-origin is ".*"; allowed: .*https://HOST'
+done
+refused --listen 127.0.0.1:0 --jobs none
+expect_stderr_match 'none: cannot open the directory of job files: No such file'
+refused --listen 127.0.0.1:0 --allow-submit out --allow-submit token
+expect_stderr_match 'token: cannot open the directory of --allow-submit: Not a directory'
 refused --listen 127.0.0.1:0 --token-file none
 refused --listen 127.0.0.1:0 --tls-cert token
 refused --listen "unix:$tmp/token"
