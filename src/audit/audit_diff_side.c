@@ -29,7 +29,7 @@ static bool is_under(const struct bm_audit_diff_options *o, const char *name, si
 		size_t n;
 
 		while (dir[0] == '.' && dir[1] == '/')
-			dir += 2;
+			dir += 2 + strspn(dir + 2, "/");
 		n = strlen(dir);
 		while (n > 0 && dir[n - 1] == '/')
 			n--;

@@ -71,15 +71,18 @@ static void put_quoted(struct bm_buf *out, const char *path, size_t len)
 static bool add_under(struct bm_strings *include, const char *path)
 {
 	struct bm_buf b = {0};
-	size_t len = strlen(path);
+	size_t len;
 	bool ok;
 
-	while (len >= 2 && path[0] == '.' && path[1] == '/') {
+	while (path[0] == '.' && path[1] == '/') {
 		path += 2;
-		len -= 2;
+		path += strspn(path, "/");
 	}
+	len = strlen(path);
 	while (len > 0 && path[len - 1] == '/')
 		len--;
+	if (len == 0 || (len == 1 && path[0] == '.'))
+		return bm_strings_add(include, "**");
 	put_quoted(&b, path, len);
 	ok = !b.oom && bm_strings_add(include, b.data);
 	bm_buf_puts(&b, "/**");
@@ -95,7 +98,7 @@ static bool set_text(char **to, const char *text)
 	return text == NULL || *to != NULL;
 }
 
-static char *root_of(const struct bm_audit_options *o)
+char *bm_audit_root(const struct bm_audit_options *o)
 {
 	const char *slash = strrchr(o->manifest, '/');
 
@@ -108,7 +111,7 @@ static char *root_of(const struct bm_audit_options *o)
 
 static bool fill_read(struct bm_read_params *p, const struct bm_audit_options *o)
 {
-	char *root = root_of(o);
+	char *root = bm_audit_root(o);
 	bool ok = root != NULL && bm_strings_add(&p->from, root);
 
 	free(root);

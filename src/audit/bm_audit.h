@@ -52,6 +52,8 @@ struct bm_audit_options {
 	const struct bm_known_source
 		*known; /* in place of the manifest, which is then a name for messages; NULL: none */
 };
+/* Of the audit that these options ask for: the directory, o->root or in its place; the caller's; NULL: no memory. */
+char *bm_audit_root(const struct bm_audit_options *o);
 /* The job, read and verify; the caller's, for bm_jobs_adopt. NULL: no memory. */
 struct bm_job *bm_audit_job(const struct bm_audit_options *o);
 /* The same for a list as sha256sum -c has it: each entry, in its order and also twice, under the name that stands there,

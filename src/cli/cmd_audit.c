@@ -15,11 +15,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "audit_asked.h"
 #include "audit_catalog_cli.h"
 #include "audit_repair_cli.h"
 #include "audit_talk.h"
 #include "bm_audit.h"
 #include "bm_audit_html.h"
+#include "bm_error.h"
 #include "bm_text.h"
 #include "console.h"
 #include "drive.h"
@@ -209,6 +211,8 @@ struct audit {
 	struct bm_cli_repair *repair;
 	FILE *report; /* NULL: none, or it is the page */
 	struct bm_audit_bad_lines bad_lines;
+	struct bm_audit_asked asked;
+	char *root;
 };
 
 /* ---- while it runs ---- */
@@ -217,6 +221,7 @@ static void on_file(void *ctx, const struct bm_file_result *file)
 {
 	struct audit *a = ctx;
 
+	bm_audit_asked_file(&a->asked, file);
 	bm_audit_print_file(a->printer, file);
 	bm_audit_html_file(a->page, file);
 	if (a->update != NULL)
@@ -280,6 +285,8 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 	else
 		rc = good && sum->bad_lines == 0 && !bm_audit_any_of(sum, BM_AUDIT_FAILURES) ? BM_EXIT_DONE
 		                                                                             : BM_EXIT_FAILED;
+	if (good)
+		rc = bm_audit_asked_end(&a->asked, a->root, rc);
 	rc = bm_audit_write_page(a->page, run, sum, NULL, rc);
 	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE && !is_told)
 		return rc; /* cron: nothing to say */
@@ -301,9 +308,16 @@ static int check(struct audit *a)
 	if (o->has_older_than || o->max_bytes > 0 || o->percent > 0 || o->new_place || o->has_blocks)
 		return bm_usage_error(
 			COMMAND, "--older-than, --max-bytes, --percent, --blocks and --new-place are for --catalog");
+	a->only = all;
+	/* Before the operands are counted: a list that was forgotten has taken one of them for itself. */
+	rc = bm_audit_parse_option(COMMAND, "only", o->only, all, &a->only);
+	if (rc == 0)
+		rc = bm_audit_parse_option(COMMAND, "update", o->update, BM_AUDIT_DIFFERENCES, &a->update_bits);
+	if (rc != 0)
+		return rc;
 	if (o->operand_count < 1 || o->operand_count > 2)
-		return bm_usage_error(COMMAND, "wanted is MANIFEST, and perhaps ROOT; given %s",
-		                      o->operand_count == 0 ? "was nothing" : "was more");
+		return bm_usage_error(COMMAND, "wanted is MANIFEST, and perhaps ROOT; %zu were given",
+		                      o->operand_count);
 	if (stat(o->operands[0], &st) == 0 && S_ISDIR(st.st_mode))
 		return bm_usage_error(
 			COMMAND,
@@ -312,18 +326,11 @@ static int check(struct audit *a)
 			bm_escape_display_buf(shown, sizeof(shown), o->operands[0], strlen(o->operands[0])));
 	if (o->under.count > 0 && o->include.count > 0)
 		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
-	a->only = all;
-	rc = bm_audit_parse_option(COMMAND, "only", o->only, all, &a->only);
+	rc = bm_cli_check_globs(COMMAND, o);
 	if (rc == 0)
-		rc = bm_audit_parse_option(COMMAND, "update", o->update, BM_AUDIT_DIFFERENCES, &a->update_bits);
-	if (rc == 0)
-		rc = bm_cli_check_globs(COMMAND, o);
+		rc = bm_audit_check_under(COMMAND, o);
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; i < o->under.count; i++)
-		if (o->under.items[i][0] == '/' || o->under.items[i][0] == '\0')
-			return bm_usage_error(COMMAND, "--under wants a name below ROOT, not \"%s\"",
-			                      o->under.items[i][0] == '\0' ? "" : "/...");
 	if ((a->update_bits & (BM_AUDIT_BIT(BM_VERDICT_NEW) | BM_AUDIT_BIT(BM_VERDICT_DUPLICATE) |
 	                       BM_AUDIT_BIT(BM_VERDICT_MOVED))) != 0 &&
 	    o->ignore_new)
@@ -395,6 +402,11 @@ static int audit(const struct bm_cli_options *o)
 		return rc;
 	running.dry_run = o->dry_run && a.repair == NULL;
 	rc = BM_EXIT_USAGE;
+	a.root = bm_audit_root(&ao);
+	if (!bm_audit_asked_init(&a.asked, o) || a.root == NULL) {
+		(void)bm_error_set_nomem(&err);
+		goto fail;
+	}
 	a.format = o->audit_format >= 0 ? (enum bm_audit_format)o->audit_format : BM_AUDIT_TABLE;
 	if (a.update_bits != 0 && !o->dry_run && bm_audit_update_create(&ao, a.update_bits, &a.update, &err) != BM_OK)
 		goto fail;
@@ -414,6 +426,8 @@ out:
 	bm_audit_printer_destroy(a.printer);
 	bm_audit_update_destroy(a.update);
 	bm_cli_repair_destroy(a.repair);
+	bm_audit_asked_fini(&a.asked);
+	free(a.root);
 	return rc;
 }
 

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "audit_asked.h"
 #include "audit_talk.h"
 #include "bm_audit.h"
+#include "bm_error.h"
 #include "bm_job.h"
 #include "bm_state.h"
 #include "bm_text.h"
@@ -36,12 +38,14 @@ struct diff {
 	const struct bm_cli_options *o;
 	struct bm_audit_printer *printer;
 	struct bm_audit_bad_lines bad_lines;
+	struct bm_audit_asked asked;
 };
 
 static void on_file(void *ctx, const struct bm_file_result *file)
 {
-	const struct diff *d = ctx;
+	struct diff *d = ctx;
 
+	bm_audit_asked_file(&d->asked, file);
 	bm_audit_print_file(d->printer, file);
 }
 
@@ -67,10 +71,7 @@ static int check(const struct bm_cli_options *o, unsigned *only)
 	struct stat st;
 
 	if (o->operand_count != 2)
-		return bm_usage_error(COMMAND, "wanted are two manifests; given %s",
-		                      o->operand_count == 0   ? "was nothing"
-		                      : o->operand_count == 1 ? "was one"
-		                                              : "were more");
+		return bm_usage_error(COMMAND, "wanted are two manifests; %zu were given", o->operand_count);
 	for (size_t i = 0; i < 2; i++)
 		if (stat(o->operands[i], &st) == 0 && S_ISDIR(st.st_mode))
 			return bm_usage_error(
@@ -81,6 +82,8 @@ static int check(const struct bm_cli_options *o, unsigned *only)
 	if (strcmp(o->operands[0], "-") == 0 && strcmp(o->operands[1], "-") == 0)
 		return bm_usage_error(COMMAND, "standard input was given twice; allowed: once");
 	*only = all;
+	if (bm_audit_check_under(COMMAND, o) != 0)
+		return BM_EXIT_USAGE;
 	return bm_audit_parse_option(COMMAND, "only", o->only, all, only);
 }
 
@@ -93,6 +96,7 @@ static int finish(const struct diff *d, enum bm_audit_format format, unsigned on
 	if (bm_audit_any_of(sum, only & BM_AUDIT_DIFFERENCES))
 		rc = BM_EXIT_DIFFERENT;
 	bm_audit_say_more_bad_lines(&d->bad_lines);
+	rc = bm_audit_asked_end(&d->asked, NULL, rc);
 	if (rc == BM_EXIT_DONE && d->o->quiet && format == BM_AUDIT_TABLE)
 		return rc; /* cron: nothing to say */
 	run_id = bm_run_make_id();
@@ -125,7 +129,10 @@ static int diff(const struct bm_cli_options *o)
 		bm_console_say_error(&err);
 		return BM_EXIT_USAGE;
 	}
-	if (bm_audit_printer_create(format, only, stdout, &d.printer, &err) == BM_OK) {
+	if (!bm_audit_asked_init(&d.asked, o)) {
+		(void)bm_error_set_nomem(&err);
+		rc = BM_EXIT_FAILED;
+	} else if (bm_audit_printer_create(format, only, stdout, &d.printer, &err) == BM_OK) {
 		struct bm_audit_diff_options diff_options = {
 			.before = o->operands[0],
 			.now = o->operands[1],
@@ -148,6 +155,7 @@ static int diff(const struct bm_cli_options *o)
 	if (err.status != BM_OK)
 		bm_console_say_error(&err);
 	bm_audit_printer_destroy(d.printer);
+	bm_audit_asked_fini(&d.asked);
 	free(state);
 	return rc;
 }

@@ -33,11 +33,34 @@ expect_stdout_match '^new +1$'
 run_bm audit SUMS tree --under 'st*r' # no pattern
 expect_exit 0
 ok 1
-run_bm audit SUMS tree --under st
-expect_exit 0
+run_bm audit SUMS tree --under st # the beginning of a name is none: there is nothing of it to compare
+expect_exit 1
 ok 0
-run_bm audit SUMS tree --under /a
-expect_exit 2
+expect_stderr_match 'error: --under st: nothing was compared: there is no file or directory of this name'
+run_bm audit -q SUMS tree --under a/b --under a/bb/ # beside one that is right
+expect_exit 1
+expect_stderr_match 'error: --under a/bb/: nothing was compared'
+expect_stderr_no_match 'under a/b:'
+run_bm audit SUMS tree --under a --under typo
+expect_exit 3
+expect_stderr_match 'error: --under typo: nothing'
+for name in /a '' a/../ab .. a//b a/./b; do
+	run_bm audit SUMS tree --under "$name"
+	expect_exit 2
+	expect_stderr_match 'under wants a name below ROOT'
+	run_bm diff SUMS SUMS --under "$name"
+	expect_exit 2
+done
+for name in . ./ .//a ./a// a; do
+	run_bm audit SUMS tree --under "$name" --only ok
+	expect_exit 0
+	ok '[1-9]'
+	run_bm diff SUMS SUMS --under "$name"
+	expect_exit 0
+done
+run_bm diff SUMS SUMS --under a --under st
+expect_exit 1
+expect_stderr_match 'error: --under st: nothing was compared: neither manifest has'
 run_bm audit SUMS tree --under a --include '*'
 expect_exit 2
 
@@ -57,6 +80,45 @@ expect_exit 0
 rm tree/9.tmp
 run_bm audit SUMS tree --exclude 'a*/**' --no-hidden --exclude '*.tmp'
 expect_exit 0
+
+# What leaves nothing: a name or a pattern that was asked for is a failure, what is merely passed over is none.
+run_bm audit SUMS tree --include '*.jgp'
+expect_exit 1
+expect_stderr_match 'error: nothing was compared: no file is left that --include lets through$'
+run_bm audit SUMS tree --include 'a/**' --exclude a
+expect_exit 1
+expect_stderr_match 'lets through \(with --exclude\)'
+run_bm audit SUMS tree --include 'a/b/**' --include '*.jpg' # one that matches nothing here is in order
+expect_exit 0
+for args in '--exclude *' '--under a --exclude a' '--under a --exclude a/*'; do
+	# shellcheck disable=SC2086
+	(set -f && run_bm audit SUMS tree $args && echo "$status" >code && cp "$stderr" said)
+	[ "$(cat code)" = 0 ] || fail "$args: $(cat code said)"
+	grep -q '^bytemill: nothing was compared: no file is left (with --exclude)$' said || fail "$args: $(cat said)"
+done
+run_bm audit -q SUMS tree --exclude '*'
+expect_exit 0
+expect_no_stderr
+mkdir empty tree/bare
+ln -s a tree/link
+: >NONE
+run_bm audit --kind gnu NONE empty
+expect_exit 0
+expect_stderr_match '^bytemill: nothing was compared: no file is left$'
+run_bm audit SUMS tree --under bare
+expect_exit 0
+run_bm audit SUMS tree --under link
+expect_exit 1
+expect_stderr_match 'link: .* symbolic link, and --follow'
+rm tree/link
+# Files that are gone and may be gone are no misspelling of those that are there; a name that is nowhere is.
+run_bm audit SUMS tree --under ab --ignore-missing --ignore-new
+expect_exit 0
+rm -r tree/bare empty
+mv tree/ab gone
+run_bm audit SUMS tree --under ab --ignore-missing
+expect_exit 1
+mv gone tree/ab
 
 # --ignore-new, --ignore-missing
 run_bm audit SUMS tree --ignore-missing --ignore-new

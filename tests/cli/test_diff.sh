@@ -170,9 +170,10 @@ END
 run_bm diff A B --under ./d/ --under f4
 expect_exit 3
 expect_count ok 2
-run_bm diff A B --under f4 --under f # f is no file and no directory there
-expect_exit 0
+run_bm diff A B --under f4 --under f # f is no file and no directory there, which may be a slip
+expect_exit 1
 expect_count ok 1
+expect_stderr_match 'error: --under f: nothing was compared: neither manifest has'
 
 # rotted: other bytes, though size and time are the same; not where either is missing.
 for size in '"size":9,' '"size":10,' ''; do
