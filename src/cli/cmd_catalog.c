@@ -377,6 +377,8 @@ static int show_all(struct show *s)
 		rc = export_root(s);
 	else if (s->bad > 0)
 		rc = BM_EXIT_DIFFERENT;
+	else if (s->roots == 0)
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing is on record yet: bytemill audit --catalog ROOT begins it");
 	if (s->status == BM_OK)
 		return rc;
 	return s->status == BM_ERR_USAGE ? BM_EXIT_USAGE : BM_EXIT_FAILED;
@@ -391,7 +393,7 @@ static int catalog(const struct bm_cli_options *o)
 	int rc = BM_EXIT_FAILED;
 
 	if (o->operand_count > 1)
-		return bm_usage_error(COMMAND, "wanted is one ROOT at most; given was more");
+		return bm_usage_error(COMMAND, "wanted is one ROOT at most; %zu were given", o->operand_count);
 	if (o->format >= 0 && !o->export)
 		return bm_usage_error(COMMAND, "--format is for --export");
 	if (o->forget && (o->export || o->json))

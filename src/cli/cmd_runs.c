@@ -14,6 +14,7 @@
 #include "bm_html_page.h"
 #include "bm_sink.h"
 #include "bm_state.h"
+#include "bm_text.h"
 #include "commands.h"
 #include "console.h"
 #include "runs_show.h"
@@ -188,11 +189,11 @@ static int runs(const struct bm_cli_options *o)
 	struct show s = {.o = o, .err = &err, .detail = o->operand_count > 0};
 	struct bm_catalog_options co = {.must_exist = true};
 	enum bm_status status;
-	char *dir = NULL;
+	char shown[300], *dir = NULL;
 	int rc = BM_EXIT_DONE;
 
 	if (o->operand_count > 1)
-		return bm_usage_error(COMMAND, "wanted is one RUN at most; given was more");
+		return bm_usage_error(COMMAND, "wanted is one RUN at most; %zu were given", o->operand_count);
 	if (s.detail && (o->job != NULL || o->count > 0))
 		return bm_usage_error(COMMAND, "--job and --count are for the list of runs, not for one of them");
 	if (o->json && o->html != NULL)
@@ -208,6 +209,9 @@ static int runs(const struct bm_cli_options *o)
 	}
 	if (status == BM_OK)
 		status = o->keep_ms > 0 ? forget(&s) : show(&s);
+	if (status == BM_OK && o->job != NULL && s.count == 0 && o->html == NULL)
+		bm_console_say(BM_CONSOLE_PLAIN, "no run of a job of this name is on record: %s",
+		               bm_escape_display_buf(shown, sizeof(shown), o->job, strlen(o->job)));
 	if (s.c != NULL && bm_catalog_close(s.c, &err) != BM_OK && status == BM_OK)
 		status = err.status;
 	else if (status == BM_ERR_SYSTEM && err.sys_errno == ENOENT && s.c == NULL) {
@@ -217,6 +221,10 @@ static int runs(const struct bm_cli_options *o)
 	}
 	if (err.status != BM_OK) {
 		bm_console_say_error(&err);
+		if (err.status == BM_ERR_USAGE && s.detail)
+			bm_console_say(BM_CONSOLE_PLAIN,
+			               "a RUN is an id, or its beginning, as \"bytemill runs\" lists them; "
+			               "\"bytemill runs --job NAME\" lists those of a job");
 		rc = err.status == BM_ERR_USAGE ? BM_EXIT_USAGE : BM_EXIT_FAILED;
 	}
 	bm_buf_fini(&s.out);

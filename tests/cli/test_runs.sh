@@ -172,3 +172,16 @@ age "$failed" 366
 run_bm run -q job.json
 run_bm runs "$failed"
 expect_exit 2
+
+# The name of a job in place of an id, and one that no run has.
+run_bm runs nosuch
+expect_exit 2
+expect_stderr_match 'there is no run nosuch'
+expect_stderr_match '"bytemill runs --job NAME"'
+run_bm runs --job nosuch
+expect_exit 0
+expect_stderr_match 'no run of a job of this name is on record: nosuch'
+run_bm catalog
+expect_exit 0
+expect_no_stdout
+expect_stderr_match 'nothing is on record yet: bytemill audit --catalog ROOT'
