@@ -200,8 +200,7 @@ static int check(struct audit *a)
 	int rc;
 
 	if (o->operand_count != 1)
-		return bm_usage_error(COMMAND, "with --catalog wanted is ROOT; given %s",
-		                      o->operand_count == 0 ? "was nothing" : "was more");
+		return bm_usage_error(COMMAND, "with --catalog wanted is ROOT alone; %zu were given", o->operand_count);
 	if (o->kind > 0 || o->strip != NULL || o->strict || o->allow_unsafe || o->ignore_new || o->ignore_missing ||
 	    o->always_read)
 		return bm_usage_error(COMMAND,

@@ -402,8 +402,7 @@ static int check(struct bag *b)
 	int rc = 0;
 
 	if (o->operand_count != 1)
-		return bm_usage_error(COMMAND, "wanted is one DIR; given %s",
-		                      o->operand_count == 0 ? "was nothing" : "was more");
+		return bm_usage_error(COMMAND, "wanted is one DIR; %zu were given", o->operand_count);
 	if (o->bag_validate && (o->bag_to != NULL || o->bag_info.count > 0 || o->algorithms.count > 0))
 		return bm_usage_error(COMMAND,
 		                      "--validate reads a bag: --to, --info and --algorithm are for making one");

@@ -292,6 +292,8 @@ static int cat(const struct bm_cli_options *o)
 		stdin_count += is_stdin(o->operands[i]);
 	if (stdin_count > 1)
 		return bm_usage_error(COMMAND, "standard input was given %u times; allowed: once", stdin_count);
+	if (bm_cli_check_paths(COMMAND, o) != 0)
+		return BM_EXIT_USAGE;
 	if (!files_collect(&f, o)) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
 		return BM_EXIT_FAILED;

@@ -274,6 +274,8 @@ static int check(const struct bm_cli_options *o, const struct bm_enum_list *algo
 		return bm_usage_error(COMMAND, "standard input was given %u times; allowed: once", stdin_count);
 	if (check_format(algorithms, *format) != 0)
 		return BM_EXIT_USAGE;
+	if (bm_cli_check_paths(COMMAND, o) != 0)
+		return BM_EXIT_USAGE;
 	return bm_cli_check_globs(COMMAND, o);
 }
 

@@ -223,6 +223,10 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		say_count(l->wrong, "computed checksum did NOT match", "computed checksums did NOT match");
 		if (l->o->ignore_missing && l->right == 0)
 			bm_console_say(BM_CONSOLE_PLAIN, "%s: no file was verified", text_of(&l->shown));
+		else if (l->unread == l->seen && strchr(text_of(&l->shown), '/') != NULL)
+			bm_console_say(BM_CONSOLE_PLAIN,
+			               "names in a list are taken from the working directory; \"bytemill "
+			               "audit LIST\" takes them from that of the list");
 	}
 	if (l->o->ignore_missing && l->right == 0)
 		return BM_EXIT_FAILED;

@@ -328,7 +328,7 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	FILE *report = NULL;
 	enum bm_status status;
 	bool is_silent = false; /* all was said */
-	bool is_shown;
+	bool is_shown, is_empty;
 	int rc;
 
 	memset(&sum, 0, sizeof(sum));
@@ -397,7 +397,11 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 	/* As other filters do: of one file that failed, and was all there was, nothing is left to say. */
 	is_silent = is_silent || (style->is_filter && status == BM_ERR_FAILED && sum.files_failed == 1 &&
 	                          sum.files_done + sum.files_skipped == 0 && sum.error.status == BM_OK);
-	is_shown = (rc != BM_EXIT_DONE && !is_silent) || o->verbose || (!o->quiet && !style->is_filter);
+	/* A filter that found no file at all would otherwise look like one that did its work. */
+	is_empty = style->is_filter && style->finish == NULL && status == BM_OK && !sum.cancelled &&
+	           sum.bytes_read == 0 && sum.files_done + sum.files_skipped == 0;
+	is_shown = (rc != BM_EXIT_DONE && !is_silent) || o->verbose ||
+	           (!o->quiet && (!style->is_filter || (is_empty && !is_silent)));
 	bm_closing_print(&d.closing, &sum, bm_signals_name(), bm_console_unless(!is_shown), o->quiet);
 out:
 	bm_bar_end();

@@ -41,6 +41,8 @@ int bm_drive(const struct bm_jobs *jobs, const struct bm_cli_options *o, const s
 int bm_drive_job(struct bm_job *job, const struct bm_cli_options *o, const struct bm_drive_style *style);
 /* Are --include and --exclude patterns? 0, or BM_EXIT_USAGE after it was told. */
 int bm_cli_check_globs(const char *command, const struct bm_cli_options *o);
+/* Is none of the operands, which are files, a URL? Only jobs read these; likewise. */
+int bm_cli_check_paths(const char *command, const struct bm_cli_options *o);
 
 /* Prints the plan on standard output; 0 or BM_EXIT_USAGE. */
 int bm_drive_plan(const struct bm_jobs *jobs, const struct bm_cli_options *o);

@@ -1,8 +1,13 @@
 /* drive_job.c - one job that a command has made of its options: checked, and run as any other. See drive.h. */
 #include "drive.h"
 
+#include <string.h>
+#include <sys/stat.h>
+
 #include "bm_glob.h"
 #include "bm_job.h"
+#include "bm_text.h"
+#include "bm_url.h"
 #include "console.h"
 #include "load.h"
 
@@ -46,4 +51,20 @@ int bm_cli_check_globs(const char *command, const struct bm_cli_options *o)
 	int rc = check_globs(command, "include", &o->include);
 
 	return rc != 0 ? rc : check_globs(command, "exclude", &o->exclude);
+}
+
+int bm_cli_check_paths(const char *command, const struct bm_cli_options *o)
+{
+	char shown[300];
+	struct stat st;
+
+	for (size_t i = 0; i < o->operand_count; i++)
+		if (bm_url_is(o->operands[i]) && lstat(o->operands[i], &st) != 0)
+			return bm_usage_error(
+				command,
+				"%s is a URL, and %s takes files: a job reads URLs ({\"step\": \"read\", \"from\": URL}), or "
+				"curl URL | bytemill %s",
+				bm_escape_display_buf(shown, sizeof(shown), o->operands[i], strlen(o->operands[i])),
+				command, command);
+	return 0;
 }

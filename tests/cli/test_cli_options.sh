@@ -85,6 +85,31 @@ usage '"-z": it is an option of bytemill hash$' run -z job.json
 usage '"--level": it is a key of the job file, in the step compress$' run --level 9 job.json
 usage '"--durability": .* in the step copy, write$' run --durability=none job.json
 
+# A value that took an operand for itself is named before the operand is missed; too many are counted.
+(cd in && sha256sum a >SUMS)
+usage '--update: "in/SUMS" is none of the verdicts' audit --update in/SUMS
+usage 'perhaps ROOT; 3 were given' audit in/SUMS in more
+usage 'two manifests; 3 were given' diff in/SUMS in/SUMS in/SUMS
+usage 'http://h/x is a URL, and hash takes files.*curl' hash http://h/x
+usage 'https://h/x\.gz is a URL, and cat takes files' cat https://h/x.gz
+
+# Nothing to do is told.
+mkdir none
+run_bm hash none
+expect_exit 0
+expect_no_stdout
+expect_stderr_match '^bytemill: 0 files done'
+run_bm hash -q none
+expect_no_stderr
+# ... but one whose reader went away was not without files.
+head -c 5000000 /dev/zero >big
+"$BYTEMILL" cat big 2>said | head -c 2 >/dev/null || true
+! grep -q 'files done' said || fail "a summary: $(cat said)"
+run_bm hash -c in/SUMS
+expect_exit 1
+expect_stderr_match 'a: No such file'
+expect_stderr_match 'names in a list are taken from the working directory'
+
 # A word of the shell's that never was an option: names may begin with a dash.
 echo text >./--tag
 run_bm hash -- --tag
