@@ -17,8 +17,9 @@
  * would be replaced by what is made without it.
  *
  * What is where: outputs_collect.c gathers what is known without inputs (targets, roots, manifests), this file decides
- * from it what must be listed and what the walks leave out, outputs_claim.c lists and compares one input after the other,
- * and outputs_real.c says what the path of a file that is not there yet will be.
+ * from it what must be listed and what the walks leave out, outputs_places.c looks whether manifests can be made,
+ * outputs_claim.c lists and compares one input after the other, and outputs_real.c says what the path of a file that is
+ * not there yet will be.
  */
 #include "outputs_internal.h"
 
@@ -220,6 +221,8 @@ enum bm_status outputs_check(struct bm_run *run, struct bm_error *err)
 	status = check_named(o, err);
 	if (status == BM_OK)
 		status = check_fixed(o, err);
+	for (size_t i = 0; i < run->job_count && status == BM_OK; i++)
+		status = outputs_check_places(&run->job_runs[i], err);
 	for (size_t i = 0; i < run->job_count && status == BM_OK; i++) {
 		struct job_run *j = &run->job_runs[i];
 

@@ -70,6 +70,11 @@ char *outputs_real_dir(const char *path, size_t len);
 /* Adds the job's targets, roots and fixed outputs. False: no memory. */
 bool outputs_collect(struct outputs *o, struct job_run *j);
 
+/* ---- outputs_places.c ---- */
+
+/* Before the run: BM_ERR_CONFLICT, BM_ERR_SYSTEM: a manifest or combined output of the job cannot be where it is to be. */
+enum bm_status outputs_check_places(const struct job_run *j, struct bm_error *err) BM_NODISCARD;
+
 /* ---- outputs_claim.c ---- */
 
 /* Lists the job's inputs and claims every output of each. BM_ERR_CONFLICT: a path is taken, or an output is its own

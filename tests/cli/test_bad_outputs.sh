@@ -74,30 +74,62 @@ expect_exit 1
 expect_stderr_match 'out/loop: .*(symbolic link)'
 expect_no_temp .
 
-# A manifest that cannot be written fails the job, with the name of the manifest.
-job '{"steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}, {"step": "write", "to": "out/w/{path}"}]}'
+# Manifests and combined outputs that cannot be where they are to be are refused before anything is read.
+job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "in"}, {"step": "write", "to": "out/w/{path}"}]},
+	{"name": "two", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}]}]}'
+for command in validate run; do
+	run_bm $command job.json
+	expect_exit 2
+	expect_no_stdout
+	expect_stderr <<'END'
+bytemill: error: out/sub: is a directory: name a file in it
+bytemill: nothing was done
+END
+done
+[ ! -e out/w ] || fail "the other job has begun"
+ln -s sub out/dirlink
+for to in out/a out/dirlink in/a/SUMS in/a/b/SUMS; do
+	run_bm hash in -o "$to"
+	expect_exit 2
+	expect_stderr_match "^bytemill: error: $to: (is a directory: name a file in it|cannot be made, since in/a is no directory: )"
+	job '{"steps": [{"step": "read", "from": "in"}, {"step": "write", "combine": true, "to": "'"$to"'"}]}'
+	run_bm run job.json
+	expect_exit 2
+	expect_stderr_match "^bytemill: error: $to: "
+done
+rm out/dirlink
+expect_no_temp .
+# Directories that are not there are made, as ever.
+run_bm hash in -o out/not/there/SUMS
+expect_exit 0
+(cd out/not/there && [ -s SUMS ]) || fail "no manifest"
+rm -r out/not out/sub out/a
+
+# A manifest that cannot be written in the end fails the job, with the name of the manifest.
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}, {"step": "write", "to": "out/sub/{path}"}]}'
 run_bm run job.json
 expect_exit 1
 expect_stderr_match 'out/sub: is a directory'
 # Two jobs that fail so: both are told, by name, with -q too.
-job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"}]},
-	{"name": "two", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/a"}]}]}'
+job '{"jobs": [{"name": "one", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/1"}, {"step": "copy", "to": "out/1/{path}"}]},
+	{"name": "two", "steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/2"}, {"step": "copy", "to": "out/2/{path}"}]}]}'
 for quiet in "" -q; do
+	rm -rf out/1 out/2
 	# shellcheck disable=SC2086
 	run_bm run $quiet job.json
 	expect_exit 1
-	expect_stderr_match '^bytemill: error: one: .*out/sub: is a directory'
-	expect_stderr_match '^bytemill: error: two: .*out/a: is a directory'
+	expect_stderr_match '^bytemill: error: one: .*out/1: is a directory'
+	expect_stderr_match '^bytemill: error: two: .*out/2: is a directory'
 	expect_stderr_match '^bytemill: 0 jobs done, 2 failed, '
 done
 # One job with several that fail: each is told, once, and those that can be written are written.
-mkdir out/md5 out/sha224
-job '{"steps": [{"step": "read", "from": "in"}, {"step": "hash", "manifest": "out/sub"},
+job '{"steps": [{"step": "read", "from": "in"}, {"step": "copy", "to": "out/sub/{path}"}, {"step": "copy", "to": "out/md5/{path}"},
+	{"step": "copy", "to": "out/sha224/{path}"}, {"step": "hash", "manifest": "out/sub"},
 	{"step": "hash", "algorithms": ["md5", "sha1", "sha224"], "manifest": "out/{algorithm}"},
 	{"step": "hash", "manifest": "out/SUMS"}, {"step": "write", "to": "out/all", "combine": true}]}'
 cat in/a in/large in/z >want
 for quiet in "" -q; do
-	rm -f out/all out/sha1 out/SUMS
+	rm -rf out
 	# shellcheck disable=SC2086
 	run_bm run $quiet job.json
 	expect_exit 1

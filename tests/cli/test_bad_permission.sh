@@ -45,9 +45,11 @@ expect_exit 1
 expect_stderr_match '^bytemill: error: in/a: .*out/shut/a: .*Permission denied'
 expect_stderr_match '^bytemill: 0 files done, 2 failed'
 echo '{"steps": [{"step": "read", "from": "in/a"}, {"step": "hash", "manifest": "out/shut/SUMS"}, {"step": "write", "to": "out/b"}]}' >shut.json
-run_as run shut.json
-expect_exit 1
-expect_stderr_match 'out/shut/SUMS: .*Permission denied'
+for command in run validate; do # before anything is read
+	run_as $command shut.json
+	expect_exit 2
+	expect_stderr_match 'out/shut/SUMS: cannot be made in the directory out/shut: Permission denied'
+done
 echo '{"steps": [{"step": "read", "from": "in/a"}, {"step": "write", "to": "out/shut/new/dir/{path}"}]}' >shut.json
 run_as run shut.json
 expect_exit 1

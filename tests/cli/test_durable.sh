@@ -142,7 +142,14 @@ rm -rf in out
 cp -a kept in
 mkdir -p out/sums
 run_bm run job.json
+expect_exit 2
+expect_stderr_match 'out/sums: is a directory'
+diff -r kept in >&2 || fail "inputs were removed"
+rm -rf out # ... and where that shows only when all is read
+sed -i 's|"step": "read"[^}]*}, |&{"step": "copy", "to": "out/sums/{path}", "durability": "batch"}, |' job.json
+run_bm run job.json
 expect_exit 1
+expect_stderr_match 'out/sums: is a directory'
 expect_stderr_no_match ' removed,'
 diff -r kept in >&2 || fail "inputs were removed"
 
