@@ -186,11 +186,10 @@ static int run(const struct bm_cli_options *o)
 		                      "--paranoid is about what is on record, and --no-history does without one");
 	if (o->metrics != NULL && strcmp(o->metrics, "-") == 0)
 		return bm_usage_error("run", "--metrics wants a file: it is replaced as a whole at the end of the run");
-	if (o->metrics != NULL && !bm_metrics_may_replace(o->metrics)) {
-		char shown[512];
-
-		return bm_usage_error("run", "--metrics would replace %s, which holds no metrics of bytemill's",
-		                      bm_escape_display_buf(shown, sizeof(shown), o->metrics, strlen(o->metrics)));
+	if (o->metrics != NULL && bm_metrics_check(o->metrics, &err) != BM_OK) {
+		bm_console_say_error(&err);
+		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
+		return BM_EXIT_USAGE;
 	}
 	run_id = bm_run_make_id();
 	if (run_id == NULL) {

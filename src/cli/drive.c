@@ -26,6 +26,7 @@
 #include "gentle.h"
 #include "guard.h"
 #include "log.h"
+#include "place.h"
 #include "progress.h"
 #include "sandbox.h"
 #include "signals.h"
@@ -186,8 +187,8 @@ static void say_report_error(const char *path, int error)
 	struct bm_error err = BM_ERROR_INIT;
 	char name[256];
 
-	(void)bm_error_set_errno(&err, error, NULL, "the report %s cannot be written",
-	                         bm_escape_display_buf(name, sizeof(name), path, strlen(path)));
+	(void)bm_error_set_errno(&err, error, NULL, "the report %s cannot be written%s",
+	                         bm_escape_display_buf(name, sizeof(name), path, strlen(path)), bm_place_advice(error));
 	bm_console_say_error(&err);
 }
 

@@ -19,6 +19,7 @@
 #include "bm_mem.h"
 #include "bm_state.h"
 #include "bm_text.h"
+#include "place.h"
 
 #define SYSLOG_SOCKET "/dev/log"
 
@@ -96,7 +97,7 @@ enum bm_status bm_log_open(const char *target, const char *run_id, struct bm_err
 			bm_log_close();
 			return bm_error_set_errno(err, code,
 			                          bm_escape_display_buf(shown, sizeof(shown), target, strlen(target)),
-			                          "the log cannot be opened");
+			                          "the log cannot be opened%s", bm_place_advice(code));
 		}
 	}
 	sink_log.is_open = true;

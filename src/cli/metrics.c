@@ -25,6 +25,7 @@
 #include "bm_fd.h"
 #include "bm_sink.h"
 #include "bm_text.h"
+#include "place.h"
 
 #define PREFIX "bytemill_last_run_"
 #define FIRST_BYTES "# HELP " PREFIX
@@ -153,24 +154,54 @@ static void put_all(struct bm_buf *out, const struct bm_jobs *jobs, const struct
 	}
 }
 
-bool bm_metrics_may_replace(const char *path)
+/* Can it be made beside that name, and renamed? */
+static int directory_error(const char *path)
 {
-	char found[sizeof(FIRST_BYTES) - 1];
+	const char *slash = strrchr(path, '/');
+	char *dir = slash == NULL ? strdup(".") : bm_memdup0(path, slash == path ? 1 : (size_t)(slash - path));
+	int error = ENOMEM;
+	struct stat st;
+
+	if (dir != NULL)
+		error = stat(dir, &st) != 0                                      ? errno
+		        : !S_ISDIR(st.st_mode)                                   ? ENOTDIR
+		        : faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS) != 0 ? errno
+		                                                                 : 0;
+	free(dir);
+	return error;
+}
+
+enum bm_status bm_metrics_check(const char *path, struct bm_error *err)
+{
+	char found[sizeof(FIRST_BYTES) - 1], shown[512];
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int error = fd < 0 && errno != ENOENT ? errno : 0;
 	struct stat st;
 	bool may = true;
 	ssize_t n;
 
-	if (fd < 0)
-		return errno == ENOENT;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		may = false;
-	} else if (st.st_size > 0) {
-		n = pread(fd, found, sizeof(found), 0);
-		may = n == (ssize_t)sizeof(found) && memcmp(found, FIRST_BYTES, sizeof(found)) == 0;
+	bm_escape_display_buf(shown, sizeof(shown), path, strlen(path));
+	if (error == 0 && fd >= 0) {
+		if (fstat(fd, &st) != 0) {
+			error = errno;
+		} else if (!S_ISREG(st.st_mode)) {
+			may = false;
+			error = S_ISDIR(st.st_mode) ? EISDIR : 0;
+		} else if (st.st_size > 0) {
+			n = pread(fd, found, sizeof(found), 0);
+			may = n == (ssize_t)sizeof(found) && memcmp(found, FIRST_BYTES, sizeof(found)) == 0;
+		}
 	}
-	close(fd);
-	return may;
+	if (fd >= 0)
+		close(fd);
+	if (error == 0 && may)
+		error = directory_error(path);
+	if (error != 0)
+		return bm_error_set_errno(err, error, shown, "the metrics cannot be written%s", bm_place_advice(error));
+	return may ? BM_OK
+	           : bm_error_set(err, BM_ERR_USAGE, NULL,
+	                          "--metrics would replace %s, which holds no metrics of bytemill's; give another name",
+	                          shown);
 }
 
 enum bm_status bm_metrics_write(const char *path, const char *run_id, const struct bm_jobs *jobs,

@@ -110,7 +110,7 @@ expect_exit 2
 expect_stderr_match 'the log and the report are one file'
 run_bm run --log in good.json
 expect_exit 2
-expect_stderr_match '^bytemill: error: in: the log cannot be opened: Is a directory$'
+expect_stderr_match '^bytemill: error: in: the log cannot be opened \(name a file in it\): Is a directory$'
 expect_stderr_match '^bytemill: nothing was done$'
 run_bm run --log other.log --dry-run good.json
 expect_exit 0

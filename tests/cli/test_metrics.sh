@@ -97,11 +97,27 @@ expect_exit 0
 [ ! -e out/m.prom ] || fail "the metrics were read as an input"
 rm in/m.prom
 
-# It cannot be written: a warning, and exit code 1 where all else was well. The old one stays.
+# Files of the program's own that cannot be where they are to be: nothing is done.
+mkdir -p some/dir
+rm -r out
+while IFS='|' read -r option text; do
+	# shellcheck disable=SC2086
+	run_bm run -q $option n.json
+	expect_exit 2
+	expect_stderr_match "^bytemill: error: $text"
+	expect_stderr_match '^bytemill: nothing was done$'
+	[ ! -e out ] || fail "$option: it was done"
+done <<'END'
+--metrics nowhere/m.prom|nowhere/m.prom: the metrics cannot be written \(make its directory first\): No such file
+--metrics some/dir|some/dir: the metrics cannot be written \(name a file in it\): Is a directory
+--metrics n.json/m.prom|n.json/m.prom: the metrics cannot be written \(what its path has for a directory is none\): Not a
+--report nowhere/r|the report nowhere/r cannot be written \(make its directory first\): No such file
+--report some/dir|the report some/dir cannot be written \(name a file in it\): Is a directory
+--log some/dir|some/dir: the log cannot be opened \(name a file in it\): Is a directory
+--log n.json/l|n.json/l: the log cannot be opened \(what its path has for a directory is none\): Not a directory
+END
+# It cannot be written in the end: a warning, and exit code 1 where all else was well. The old one stays.
 cp m.prom old
-run_bm run -q --metrics nowhere/m.prom n.json
-expect_exit 1
-expect_stderr <<<'bytemill: warning: nowhere/m.prom: the metrics cannot be written: No such file or directory'
 # With the limit of 1 block not even a short file can be had in whole where all else is written already.
 cat >hash.json <<'END'
 {"name": "hash", "steps": [{"step": "read", "from": "in"}, {"step": "hash"}]}
