@@ -134,6 +134,8 @@ static int run_logged(const struct bm_cli_options *o, const char *run_id)
 	char *state_dir = NULL;
 	int rc = bm_load_jobs("run", o, &faults, &jobs);
 
+	if (rc == 0)
+		bm_notify_check(jobs);
 	if (rc == 0 && !o->dry_run && bm_notify_begin(jobs, run_id, &notify, &err) != BM_OK) {
 		bm_console_say_error(&err);
 		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");

@@ -37,6 +37,7 @@
 #include "cron_expr.h"
 #include "crontab.h"
 #include "load.h"
+#include "notify.h"
 #include "units.h"
 
 #define COMMAND "schedule"
@@ -263,6 +264,8 @@ static int check_jobs(struct schedule *s, struct bm_jobs **jobs)
 				"other values with --set)");
 		else
 			s->names_state = bm_state_dir(NULL, &then, NULL) != BM_OK || strcmp(s->state, then) != 0;
+		if (rc == 0 && !s->o->systemd) /* which has another PATH, one of its own */
+			bm_notify_check(*jobs);
 		environ = ours;
 	}
 	free_environment(crons);

@@ -5,6 +5,7 @@
 
 #include "drive.h"
 #include "load.h"
+#include "notify.h"
 
 static int validate(const struct bm_cli_options *o)
 {
@@ -12,8 +13,10 @@ static int validate(const struct bm_cli_options *o)
 	struct bm_jobs *jobs = NULL;
 	int rc = bm_load_jobs("validate", o, &faults, &jobs);
 
-	if (rc == 0)
+	if (rc == 0) {
+		bm_notify_check(jobs);
 		rc = bm_drive_plan(jobs, o);
+	}
 	bm_jobs_destroy(jobs);
 	return rc;
 }

@@ -183,25 +183,13 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The first word of the command where it is a path: relative to the job file, as all paths in it. malloc'd or NULL. */
-static char *program_of(const struct bm_job *job)
-{
-	const char *word = job->p.notify_command.items[0], *slash = strrchr(job->file, '/');
-	struct bm_buf path = {0};
-
-	if (word[0] != '/' && strchr(word, '/') != NULL && slash != NULL)
-		bm_buf_put(&path, job->file, (size_t)(slash - job->file) + 1);
-	bm_buf_puts(&path, word);
-	return bm_buf_take(&path);
-}
-
 /* Starts the command; 0 or errno. */
 static int start(const struct bm_job *job, int stdin_fd, pid_t *pid)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, defaults;
-	char *program = program_of(job);
+	char *program = bm_notify_program(job);
 	char **words = bm_calloc_array(job->p.notify_command.count + 1, sizeof(*words));
 	int rc = program != NULL && words != NULL ? 0 : ENOMEM;
 

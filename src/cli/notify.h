@@ -1,6 +1,7 @@
 /*
  * notify.h - the commands that jobs name in "notify", started when a run is over.
  *
+ *	bm_notify_check()   could they be started?
  *	bm_notify_begin()   first of all: forks a helper where some job wants it
  *	(locks, sandbox, the run)
  *	bm_notify_send()    to every job that wants to know how this ended
@@ -17,6 +18,11 @@
 
 struct bm_notify;
 
+/* notify_program.c. The first word of the job's command, where it is a path relative to the job file, as all paths in it.
+ * The caller's; NULL: no memory. */
+char *bm_notify_program(const struct bm_job *job);
+/* Warns of commands whose program is not there, or may not be run. */
+void bm_notify_check(const struct bm_jobs *jobs);
 /* *out is NULL where no job has a "notify". jobs and run_id are borrowed until the end. BM_ERR_SYSTEM: no helper. */
 enum bm_status bm_notify_begin(const struct bm_jobs *jobs, const char *run_id, struct bm_notify **out,
                                struct bm_error *err) BM_NODISCARD;

@@ -267,7 +267,37 @@ notify_with() { # notify_with COMMAND TIMEOUT: runs f.json
 notify_with '["false"]' 60s
 expect_stderr <<<'bytemill: warning: f: the notify command false failed with exit code 1'
 notify_with '["./no-such-program"]' 60s
-expect_stderr <<<'bytemill: warning: f: the notify command ./no-such-program cannot be run: No such file or directory'
+expect_stderr <<'END'
+bytemill: warning: f: the notify command ./no-such-program cannot be run as things are: No such file or directory
+bytemill: warning: f: the notify command ./no-such-program cannot be run: No such file or directory
+END
+# That is told at the start, too, and where nothing fails.
+: >sub/not-executable
+mkdir -p bin/hidden sub/a-dir
+cp tell.sh bin/hidden/tell-me
+chmod -x bin/hidden/tell-me
+while IFS='|' read -r command text; do
+	printf '{"name": "g", "notify": {"command": %s}, "steps": [{"step": "read", "from": "../in"}, {"step": "hash"}]}' "$command" >sub/g.json
+	for args in 'run -q' validate; do
+		# shellcheck disable=SC2086
+		PATH=$PWD/bin/hidden:$PWD/sub:$PATH run_bm $args sub/g.json
+		expect_exit 0
+		if [ -z "$text" ]; then
+			expect_no_stderr
+		else
+			expect_stderr <<<"bytemill: warning: g: the notify command $text"
+		fi
+	done
+done <<'END'
+["./tell.sh"]|
+["cat", "no-such-file"]|
+["no-such-program"]|no-such-program cannot be run as things are (it is looked for along PATH): No such file or directory
+["../tell.sh/x"]|../tell.sh/x cannot be run as things are: Not a directory
+["./a-dir"]|./a-dir cannot be run as things are: Is a directory
+["./not-executable"]|./not-executable cannot be run as things are: Permission denied
+["tell-me"]|tell-me cannot be run as things are (it is looked for along PATH): Permission denied
+["a-dir"]|a-dir cannot be run as things are (it is looked for along PATH): No such file or directory
+END
 notify_with '["sh", "-c", "kill -TERM $$"]' 60s
 expect_stderr <<<'bytemill: warning: f: the notify command sh was killed by signal 15'
 notify_with '["sh", "-c", "sleep 60 & wait"]' 200ms

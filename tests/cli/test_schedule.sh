@@ -59,6 +59,17 @@ expect_stderr_match 'of the environment the job will have HOME, LOGNAME, PATH=/u
 run_bm schedule --cron @daily --set TARGET=x jobs/env.json
 expect_exit 0
 expect_stdout_match '^@daily /[^ ]*bytemill run --quiet --state ([^ ]*) --log \1/logs/plain\.log --set TARGET=x [^ ]*/jobs/env\.json # bytemill-schedule [0-9a-f]{16}$'
+# So would its notify command that only the PATH of this shell leads to.
+mkdir mine
+printf '#!/bin/sh\n' >mine/tell-me
+chmod +x mine/tell-me
+sed 's,{,{"notify": {"command": ["tell-me"]}\,,' jobs/plain.json >jobs/tells.json
+PATH=$PWD/mine:$PATH run_bm schedule --cron @daily jobs/tells.json
+expect_exit 0
+expect_stderr_match 'warning: .*the notify command tell-me cannot be run as things are \(it is looked for along PATH\)'
+PATH=$PWD/mine:$PATH run_bm validate jobs/tells.json
+expect_exit 0
+expect_no_stderr
 
 # ---- the line: cron takes the backslash from "\%", the shell the quotes ----
 as_cron() { # as_cron LINE: runs its command as cron does
