@@ -33,6 +33,7 @@
 #include "bm_mem.h"
 #include "bm_state.h"
 #include "bm_text.h"
+#include "calendar.h"
 #include "console.h"
 #include "cron_expr.h"
 #include "crontab.h"
@@ -550,6 +551,8 @@ static int schedule(const struct bm_cli_options *o)
 
 	if (rc == 0 && o->cron != NULL && bm_cron_parse(o->cron, &cron, &err) != BM_OK)
 		rc = bm_usage_error(COMMAND, "--cron: %s", err.text);
+	if (rc == 0 && o->on_calendar != NULL && bm_calendar_check(o->on_calendar, &err) != BM_OK)
+		rc = bm_usage_error(COMMAND, "--on-calendar: %s", err.text);
 	if (rc == 0 && find_files(&s, &err) != BM_OK)
 		rc = say_failed(&err);
 	if (rc == 0 && o->remove) {

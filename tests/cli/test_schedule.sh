@@ -45,6 +45,36 @@ usage 'minute is "\*/0": a step is a number from 1 on' --cron '*/0 * * * *' jobs
 usage 'no year has such a day' --cron '0 0 30 2 *' jobs/plain.json
 usage 'no year has such a day' --cron '0 0 31 4,6,9,11 *' jobs/plain.json
 usage '"@dayly" is no word.*did you mean "@daily"' --cron @dayly jobs/plain.json
+# Any words were taken, and such a timer never runs. Where systemd can be asked it is; elsewhere what does not look like it is
+# refused.
+mkdir nobody liar
+printf '#!/bin/sh\nexit 1\n' >liar/systemd-analyze # one that knows no "calendar"
+chmod +x liar/systemd-analyze
+no_time() { # no_time PATH WHEN...
+	local path=$1 when
+	for when in "${@:2}"; do
+		PATH=$path run_bm schedule --systemd --on-calendar="$when" jobs/plain.json
+		expect_exit 2
+		expect_no_stdout
+		expect_stderr_match 'error: --on-calendar: ".*" is no time that systemd takes.*; allowed: .*"Mon\.\.Fri 03:00"'
+	done
+}
+a_time() {
+	local path=$1 when
+	for when in "${@:2}"; do
+		PATH=$path run_bm schedule --systemd --on-calendar "$when" jobs/plain.json
+		expect_exit 0
+		expect_stdout_match '^OnCalendar='
+	done
+}
+no_time "$tmp/nobody" sometimes 3am 3 'Mo..Fr 03:00' '03:00 daily' 'Mon..' -h
+no_time "$tmp/liar:$PATH" 3am
+no_time "$PATH" 3am 3 -h
+a_time "$tmp/nobody" Weekly Mon 'Mon, 03:00' 'sat,sunday *-*-1..7 18:30' '*-*~01 04:30:00.5' 'Mon..Fri *-*-* 03:00 Europe/Berlin' @1900000000
+a_time "$tmp/liar:$PATH" '03:00 UTC'
+a_time "$PATH" 'sat,sunday *-*-1..7 18:30'
+PATH=$tmp/nobody run_bm schedule --systemd --on-calendar dayly jobs/plain.json
+expect_stderr_match 'did you mean "daily"'
 echo '{"steps": [{"step": "raed"}]}' >jobs/wrong.json
 run_bm schedule --cron @daily jobs/wrong.json
 expect_exit 2
