@@ -19,12 +19,10 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bm_digest.h"
@@ -424,74 +422,9 @@ static int take_out(struct schedule *s)
 
 /* ---- systemd ---- */
 
-static enum bm_status write_file(const char *path, const struct bm_buf *text, struct bm_error *err)
+static void print_unit(const char *unit, const char *suffix, const struct bm_buf *text)
 {
-	char shown[512];
-	FILE *f = fopen(path, "we");
-	bool is_good = f != NULL && fwrite(text->data, 1, text->len, f) == text->len;
-	int code = errno;
-
-	if (f != NULL && fclose(f) != 0 && is_good) {
-		is_good = false;
-		code = errno;
-	}
-	if (is_good)
-		return BM_OK;
-	return bm_error_set_errno(err, code, bm_escape_display_buf(shown, sizeof(shown), path, strlen(path)),
-	                          "cannot write this file");
-}
-
-/* Nothing that is not of this job may be replaced. */
-static enum bm_status check_unit(const char *dir, const char *unit, const char *suffix, const char *id,
-                                 struct bm_error *err)
-{
-	struct bm_buf path = {0};
-	char begin[256], shown[512];
-	enum bm_status status = BM_OK;
-	ssize_t n = 0;
-	int fd = -1;
-
-	bm_buf_printf(&path, "%s/%s.%s", dir, unit, suffix);
-	if (path.oom) {
-		status = bm_error_set_nomem(err);
-		goto out;
-	}
-	bm_escape_display_buf(shown, sizeof(shown), path.data, path.len);
-	fd = open(path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 && errno == ENOENT)
-		goto out;
-	if (fd >= 0)
-		n = read(fd, begin, sizeof(begin));
-	if (fd < 0 || n < 0)
-		status = bm_error_set_errno(err, errno, shown, "this file is there already and cannot be read");
-	else if (!bm_units_is_of(begin, (size_t)n, id))
-		status = bm_error_set(err, BM_ERR_EXISTS, shown,
-		                      "this unit is there already, and is not of these job files; give the job another "
-		                      "name, or remove the unit first");
-out:
-	if (fd >= 0)
-		close(fd);
-	bm_buf_fini(&path);
-	return status;
-}
-
-static enum bm_status put_unit(const char *dir, const char *unit, const char *suffix, const struct bm_buf *text,
-                               struct bm_error *err)
-{
-	struct bm_buf path = {0};
-	enum bm_status status;
-
-	bm_buf_printf(&path, "%s/%s.%s", dir != NULL ? dir : "/etc/systemd/system", unit, suffix);
-	if (path.oom || text->oom) {
-		status = bm_error_set_nomem(err);
-	} else if (dir != NULL) {
-		status = write_file(path.data, text, err);
-	} else {
-		printf("# %s\n%s%s", path.data, text->data, strcmp(suffix, "service") == 0 ? "\n" : "");
-		status = BM_OK;
-	}
-	bm_buf_fini(&path);
-	return status;
+	printf("# /etc/systemd/system/%s.%s\n%s", unit, suffix, text->data);
 }
 
 static int by_systemd(struct schedule *s, const struct bm_jobs *jobs, const struct bm_cron *cron)
@@ -514,16 +447,15 @@ static int by_systemd(struct schedule *s, const struct bm_jobs *jobs, const stru
 		bm_units_put_name(&unit, name.data);
 		bm_units_put_service(&service, &u);
 		bm_units_put_timer(&timer, &u);
-		status = unit.oom ? bm_error_set_nomem(&err) : BM_OK;
+		status = unit.oom || service.oom || timer.oom ? bm_error_set_nomem(&err) : BM_OK;
 	}
-	if (status == BM_OK && s->o->units_dir != NULL)
-		status = check_unit(s->o->units_dir, unit.data, "service", s->id, &err);
-	if (status == BM_OK && s->o->units_dir != NULL)
-		status = check_unit(s->o->units_dir, unit.data, "timer", s->id, &err);
-	if (status == BM_OK)
-		status = put_unit(s->o->units_dir, unit.data, "service", &service, &err);
-	if (status == BM_OK)
-		status = put_unit(s->o->units_dir, unit.data, "timer", &timer, &err);
+	if (status == BM_OK && s->o->units_dir != NULL) {
+		status = bm_units_write(s->o->units_dir, unit.data, s->id, &service, &timer, &err);
+	} else if (status == BM_OK) {
+		print_unit(unit.data, "service", &service);
+		printf("\n");
+		print_unit(unit.data, "timer", &timer);
+	}
 	if (status != BM_OK)
 		rc = say_failed(&err);
 	else if (s->o->units_dir != NULL && !s->o->quiet)

@@ -19,4 +19,9 @@ void bm_units_put_timer(struct bm_buf *out, const struct bm_units *u);
 /* Is this text, or the beginning of it, a unit that was made for the job with this id? */
 bool bm_units_is_of(const char *text, size_t len, const char *id);
 
+/* unit_files.c. Writes both into dir under the name unit, in place of those of the same id, if at all then both: BM_ERR_EXISTS
+ * where one is there that is not. They are on the disk when it comes back. May sleep. */
+enum bm_status bm_units_write(const char *dir, const char *unit, const char *id, const struct bm_buf *service,
+                              const struct bm_buf *timer, struct bm_error *err) BM_NODISCARD;
+
 #endif

@@ -226,6 +226,24 @@ run_bm schedule --systemd --cron @daily -o units1 jobs/same.json
 expect_exit 2
 expect_stderr_match '^bytemill: error: units1/bytemill-same\.timer: this unit is there already'
 [ ! -e units1/bytemill-same.service ] || fail "one of two was written"
+# A unit takes its name when it is complete: the old one stays where the new one cannot be written, and whoever has it open.
+rm units1/bytemill-same.timer
+run_bm schedule --systemd --cron @daily -o units1 jobs/same.json
+expect_exit 0
+cp -r units1 second
+exec 8<units1/bytemill-same.timer
+! (ulimit -f 0 && "$BYTEMILL" schedule --systemd --cron @hourly -o units1 jobs/same.json >/dev/null 2>&1) || fail "it can write"
+diff -r second units1 >&2 || fail "a unit was written that is not complete"
+run_bm schedule --systemd --cron @hourly -o units1 jobs/same.json
+expect_exit 0
+cmp -s - second/bytemill-same.timer <&8 || fail "the timer was written over in place"
+exec 8<&-
+! cmp -s second/bytemill-same.timer units1/bytemill-same.timer || fail "the timer was not replaced"
+expect_no_temp units1
+run_bm schedule --systemd --cron @daily -o nowhere jobs/same.json
+expect_exit 2
+expect_stderr_match 'error: nowhere: cannot write units there; name a directory that is there: No such file'
+[ ! -e nowhere ] || fail "a directory was made"
 command -v systemd-analyze >/dev/null || skip "the rest: no systemd-analyze here"
 mkdir units
 run_bm schedule --systemd --on-calendar 'Mon..Fri 03:00' -o units --set 'A=$x"\' "jobs/a b%c'd/job.json"
