@@ -16,6 +16,8 @@ enum bm_status bm_size_parse(const char *text, uint64_t *bytes, struct bm_error 
 /* "250ms" "90s" "15m" "2h" "1d" "2w" "1h30m" "1h 30m" "1.5h"; a bare number is seconds. Units in lower case, from large
  * to small, each once. Same errors. Result in milliseconds. */
 enum bm_status bm_duration_parse(const char *text, uint64_t *ms, struct bm_error *err) BM_NODISCARD;
+/* Does the duration, which was parsed, say its unit? Else it is seconds, which its writer may not have meant. */
+bool bm_duration_has_unit(const char *text);
 /* "1.34 GiB", "1.3 GiB", "512 B", "1023 KiB": at most 16 bytes with the NUL, rounded to three significant digits (1000
  * to 1023 have four), zeros at the end of a fraction left off. Returns buf. */
 const char *bm_size_format(uint64_t bytes, char buf[static 16]);

@@ -225,6 +225,14 @@ enum bm_status bm_duration_parse(const char *text, uint64_t *ms, struct bm_error
 	return bm_error_set(err, BM_ERR_USAGE, NULL, "\"%s\" is not a duration; %s", shown, allowed);
 }
 
+bool bm_duration_has_unit(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (lower(*text) >= 'a' && lower(*text) <= 'z')
+			return true;
+	return false;
+}
+
 /* Prints value / 10^decimals without zeros at the end of the fraction, a blank and the unit. */
 static void print_decimal(char *buf, size_t size, uint64_t value, unsigned decimals, const char *unit)
 {

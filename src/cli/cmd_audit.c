@@ -49,6 +49,7 @@ static const struct bm_cli_option options[] = {
 		.type = BM_CLI_DURATION,
 		.offset = AT(older_than_ms),
 		.given = AT(has_older_than),
+		.is_age = true,
 		.arg = "TIME",
 		.help = "--catalog: due is what was verified longer ago (default 30d; with a limit: all)",
 	},

@@ -61,6 +61,7 @@ static const struct bm_cli_option options[] = {
 		.name = "keep",
 		.type = BM_CLI_DURATION,
 		.offset = AT(keep_ms),
+		.is_age = true,
 		.arg = "TIME",
 		.help = "drop runs that are older than TIME (\"90d\"), and what jobs have done that were not run since",
 	},

@@ -348,6 +348,11 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 	case BM_CLI_DURATION:
 		if (bm_duration_parse(arg, at, &err) != BM_OK)
 			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
+		if (row->is_age && *(uint64_t *)at > 0 && !bm_duration_has_unit(arg))
+			return bm_usage_error(c->name,
+			                      "--%s is \"%s\", and a number alone would be seconds; say what it is, as "
+			                      "%sd for days or %ss for seconds",
+			                      row->name, shown, shown, shown);
 		if (row->given != 0)
 			*(bool *)((char *)o + row->given) = true;
 		else if (*(uint64_t *)at == 0)

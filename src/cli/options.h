@@ -138,6 +138,7 @@ struct bm_cli_option {
 	unsigned group;            /* common options: enum bm_cli_group */
 	bool is_path;              /* TEXT: of a file, unless it is "-" or not_path */
 	const char *not_path;
+	bool is_age; /* DURATION: of something that has been there for days: "5" is taken for 5 seconds by nobody, and refused */
 };
 
 struct bm_cli_command {

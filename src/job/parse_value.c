@@ -10,6 +10,7 @@
 #include "parse_text.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,11 +118,20 @@ static bool set_size(struct job_report *r, const struct bm_option *o, uint64_t *
 	return ok;
 }
 
+/* "older_than": 7, with "remove" at its side, takes what is 7 seconds old. From an hour on seconds are what is meant. */
+static void warn_of_age(struct job_report *r, const struct bm_option *o, const char *text, uint64_t ms)
+{
+	if (o->is_age && ms > 0 && ms < 3600000 && !bm_duration_has_unit(text))
+		job_fault(r, JOB_WARNING, NULL,
+		          "%s is %s, and a number alone is seconds; write \"%ss\", or \"%sd\" if days are meant",
+		          o->name, text, text, text);
+}
+
 static bool set_duration(struct job_report *r, const struct bm_option *o, struct bm_optional_ms *field, const json_t *v)
 {
 	struct bm_error why = BM_ERROR_INIT;
 	uint64_t ms = 0;
-	char *text = NULL;
+	char *text = NULL, number[24];
 	bool ok;
 
 	if (json_is_string(v)) {
@@ -131,6 +141,8 @@ static bool set_duration(struct job_report *r, const struct bm_option *o, struct
 		ok = bm_duration_parse(text, &ms, &why) == BM_OK;
 		if (!ok)
 			job_value_fault_why(r, o, &why);
+		else
+			warn_of_age(r, o, text, ms);
 		free(text);
 	} else {
 		ok = json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) <= INT64_MAX / 1000;
@@ -138,6 +150,10 @@ static bool set_duration(struct job_report *r, const struct bm_option *o, struct
 			ms = (uint64_t)json_integer_value(v) * 1000;
 		else
 			job_value_fault(r, o, false, v);
+		if (ok) {
+			snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
+			warn_of_age(r, o, number, ms);
+		}
 	}
 	if (ok)
 		*field = (struct bm_optional_ms){.is_set = true, .ms = ms};

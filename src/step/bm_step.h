@@ -72,6 +72,7 @@ struct bm_option {
 	size_t item_size;      /* OBJECTS */
 	unsigned placeholders; /* TEMPLATE, NAME: mask of enum bm_placeholder */
 	bool secret;           /* PATH, FILES: what is named holds keys or a passphrase */
+	bool is_age;           /* DURATION: of files, mostly days: a small number without a unit gets a warning */
 	const char *help;      /* one line, no full stop */
 };
 

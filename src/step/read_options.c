@@ -235,12 +235,14 @@ static const struct bm_option read_options[] = {
 		.name = "older_than",
 		.type = BM_OPTION_DURATION,
 		.offset = offsetof(struct bm_read_params, older_than),
+		.is_age = true,
 		.help = "take only files last modified at least this long before the run began",
 	},
 	{
 		.name = "newer_than",
 		.type = BM_OPTION_DURATION,
 		.offset = offsetof(struct bm_read_params, newer_than),
+		.is_age = true,
 		.help = "take only files last modified at most this long before the run began",
 	},
 };

@@ -185,3 +185,21 @@ run_bm catalog
 expect_exit 0
 expect_no_stdout
 expect_stderr_match 'nothing is on record yet: bytemill audit --catalog ROOT'
+
+# A number alone would be seconds, and drop all but everything; 0 is 0 in any unit.
+run_bm runs --json
+cp "$stdout" before
+for keep in 5 1.5 ' 90'; do
+	run_bm runs --keep "$keep"
+	expect_exit 2
+	expect_no_stdout
+done
+run_bm runs --keep 5
+expect_stderr_match 'error: --keep is "5", and a number alone would be seconds; say what it is, as 5d for days or 5s for seconds'
+run_bm audit --catalog in --older-than 30
+expect_exit 2
+expect_stderr_match '--older-than is "30".* 30d for days'
+run_bm runs --json
+expect_stdout before
+run_bm runs --keep 1w
+expect_exit 0
