@@ -97,6 +97,16 @@ void job_put_list(struct bm_buf *out, const char *const *list, const char *word)
 /* Appends a size as it would be written in a job file: 64KiB. */
 void job_put_size(struct bm_buf *out, uint64_t bytes);
 
+/* ---- unknown keys (parse_keys.c) ---- */
+
+#define JOB_MEANT_EXTRA (UINT64_C(1) << 63) /* no table of options is so long */
+/* Tells of key, which none of the options and none of extra (up to two words) is. owner: "a hash step". Returns the
+ * bit of the option that it was probably meant to be, JOB_MEANT_EXTRA for extra[1], or 0. */
+uint64_t job_fault_key(struct job_report *r, const char *key, const char *owner, const struct bm_option *options,
+                       size_t count, const char *const extra[2]);
+/* Of a root without "jobs": has it a key that was probably meant to be it? Then that is told. */
+bool job_fault_misspelt_jobs(struct job_report *r, const json_t *root);
+
 /* ---- reading one option (parse_value.c) ---- */
 
 /* Sets the option's field in params from v. Strings are substituted and, where they are paths, taken relative to base

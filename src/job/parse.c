@@ -26,51 +26,6 @@
 
 #define SCHEMA_KEY "$schema"
 
-/* ---- unknown keys ---- */
-
-/* Tells of key, which none of the options and none of extra (up to two words) is. owner: "a hash step". Returns the
- * bit of the option that it was probably meant to be, or 0. */
-static uint64_t fault_key(struct job_report *r, const char *key, const char *owner, const struct bm_option *options,
-                          size_t count, const char *const extra[2])
-{
-	const char **names = bm_calloc_array(count + 3, sizeof(*names));
-	struct bm_buf shown = {0};
-	struct bm_buf list = {0};
-	const char *near = NULL;
-	uint64_t bit = 0;
-	size_t n = 0;
-	size_t mark;
-
-	if (names == NULL) {
-		r->oom = true;
-		return 0;
-	}
-	if (extra[0] != NULL)
-		names[n++] = extra[0];
-	for (size_t i = 0; i < count; i++)
-		names[n++] = options[i].name;
-	if (extra[1] != NULL)
-		names[n++] = extra[1];
-	near = bm_suggest(key, names);
-	for (size_t i = 0; near != NULL && i < count; i++)
-		if (strcmp(near, options[i].name) == 0)
-			bit = UINT64_C(1) << i;
-	job_put_quoted(&shown, key, strlen(key));
-	job_put_list(&list, names, NULL);
-	if (shown.oom || list.oom) {
-		r->oom = true;
-		goto out;
-	}
-	mark = job_report_down(r, key);
-	job_fault(r, JOB_FAULT_OF_KEY, near, "unknown key %s; %s takes: %s", shown.data, owner, list.data);
-	job_report_up(r, mark);
-out:
-	free(names);
-	bm_buf_fini(&shown);
-	bm_buf_fini(&list);
-	return bit;
-}
-
 /* ---- options of a job or a step ---- */
 
 struct read_state {
@@ -147,7 +102,7 @@ static bool read_object(struct job_report *r, const struct bm_option *o, void *p
 	{
 		if (read_option(r, o->fields, o->field_count, params, key, value, base, &st))
 			continue;
-		st.meant |= fault_key(r, key, o->name, o->fields, o->field_count, extra);
+		st.meant |= job_fault_key(r, key, o->name, o->fields, o->field_count, extra);
 		is_good = false;
 	}
 	for (size_t i = 0; i < o->field_count; i++) {
@@ -266,7 +221,7 @@ static const struct bm_step_kind *parse_step(struct job_report *r, struct job_no
 		if (strcmp(key, "step") == 0 ||
 		    read_option(r, kind->options, kind->option_count, &step->p, key, value, base, &st))
 			continue;
-		st.meant |= fault_key(r, key, owner, kind->options, kind->option_count, extra);
+		st.meant |= job_fault_key(r, key, owner, kind->options, kind->option_count, extra);
 	}
 	for (size_t i = 0; i < kind->option_count; i++) {
 		const struct bm_option *o = &kind->options[i];
@@ -363,7 +318,7 @@ static void parse_job(struct job_report *r, const json_t *v, size_t number, bool
 		if (strcmp(key, "steps") == 0 || (r->pointer.len == 0 && strcmp(key, SCHEMA_KEY) == 0) ||
 		    read_option(r, options, count, &job->p, key, value, base, &st))
 			continue;
-		st.meant |= fault_key(r, key, "a job", options, count, extra);
+		st.meant |= job_fault_key(r, key, "a job", options, count, extra);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (options[i].offset == offsetof(struct bm_job_params, name)) {
@@ -385,7 +340,7 @@ static void parse_job(struct job_report *r, const json_t *v, size_t number, bool
 	steps = json_object_get(v, "steps");
 	if (steps != NULL)
 		parse_steps(r, n, steps, base);
-	else
+	else if (!(st.meant & JOB_MEANT_EXTRA))
 		job_fault(r, JOB_FAULT, NULL,
 		          "\"steps\" is missing: a job is an array of steps, the first of them read");
 	job_check_job(r, n);
@@ -453,7 +408,7 @@ static void parse_several(struct job_report *r, const json_t *root, const char *
 		for (size_t i = 0; i < option_count; i++)
 			of_job = of_job || strcmp(key, options[i].name) == 0;
 		if (!of_job) {
-			fault_key(r, key, "a file of several jobs", NULL, 0, extra);
+			job_fault_key(r, key, "a file of several jobs", NULL, 0, extra);
 			continue;
 		}
 		mark = job_report_down(r, key);
@@ -588,7 +543,7 @@ void job_parse(struct job_report *r, const char *base)
 		check_schema_key(r, root);
 		if (json_object_get(root, "jobs") != NULL)
 			parse_several(r, root, base);
-		else
+		else if (!job_fault_misspelt_jobs(r, root))
 			parse_job(r, root, 0, true, base);
 	}
 	json_decref(root);
