@@ -23,6 +23,7 @@
 #include "bm_mem.h"
 #include "bm_text.h"
 #include "console.h"
+#include "place.h"
 #include "guard.h"
 
 #define COMMAND "keygen"
@@ -63,7 +64,7 @@ static enum bm_status write_file(const char *path, const char *text, size_t len,
 		return bm_error_set(err, BM_ERR_EXISTS, shown,
 		                    "is there already, and may hold a key that is still needed: give another name");
 	if (fd < 0)
-		return bm_error_set_errno(err, errno, shown, "cannot make the file");
+		return bm_error_set_errno(err, errno, shown, "cannot make the file%s", bm_place_advice(errno));
 	status = write_all(fd, text, len, shown, err);
 	if (status == BM_OK && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
 		status = bm_error_set_errno(err, errno, shown, "cannot write it to the disk");

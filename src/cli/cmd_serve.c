@@ -215,7 +215,11 @@ static int serve(const struct bm_cli_options *o)
 	int rc = BM_EXIT_DONE;
 
 	if (o->operand_count > 0)
-		return bm_usage_error(COMMAND, "serve takes no operands");
+		return bm_usage_error(
+			COMMAND,
+			"serve takes options alone, and \"%s\" is none; --jobs DIR names the directory of "
+			"job files",
+			bm_escape_display_buf(shown, sizeof(shown), o->operands[0], strlen(o->operands[0])));
 	if (o->openapi) {
 		if (bm_serve_print_openapi(stdout, &err) == BM_OK)
 			return BM_EXIT_DONE;

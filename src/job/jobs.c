@@ -17,6 +17,7 @@
 #include "bm_error.h"
 #include "bm_json.h"
 #include "bm_text.h"
+#include "bm_url.h"
 
 const char *bm_version(void)
 {
@@ -149,6 +150,8 @@ static void put_unreadable(struct bm_buf *out, const char *path, const struct bm
 		              bm_escape_display_buf(shown, sizeof(shown), file.data, file.len));
 	else if (why->sys_errno == EISDIR)
 		bm_buf_puts(out, "; a job file is wanted, which names the directory in its step read");
+	else if (bm_url_is(path))
+		bm_buf_puts(out, "; a job file is a file here, or standard input: curl URL | bytemill run -");
 	bm_buf_fini(&file);
 }
 

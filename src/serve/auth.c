@@ -46,6 +46,10 @@ enum bm_status serve_load_token(struct bm_serve *s, struct bm_error *err)
 		status = bm_error_set_errno(err, errno, shown, "cannot read the token");
 		goto out;
 	}
+	if (S_ISDIR(st.st_mode)) {
+		status = bm_error_set(err, BM_ERR_USAGE, shown, "is a directory: name the file with the token in it");
+		goto out;
+	}
 	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
 		status = bm_error_set(err, BM_ERR_USAGE, shown, "others may read the token (mode %04o): chmod 600 it",
 		                      (unsigned)st.st_mode & 07777);

@@ -127,7 +127,8 @@ static enum bm_status listen_unix(struct bm_serve *s, const char *path, struct b
 
 	bm_escape_display_buf(shown, sizeof(shown), path, strlen(path));
 	if (path[0] == '\0' || strlen(path) >= sizeof(a.sun_path))
-		return bm_error_set(err, BM_ERR_USAGE, shown, "no name for a socket; allowed: 1 to %zu bytes",
+		return bm_error_set(err, BM_ERR_USAGE, shown,
+		                    "what follows \"unix:\" has %zu bytes; allowed: a path of 1 to %zu", strlen(path),
 		                    sizeof(a.sun_path) - 1);
 	memcpy(a.sun_path, path, strlen(path) + 1);
 	status = clear_unix_path(&a, shown, err);

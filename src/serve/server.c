@@ -319,7 +319,10 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	if (status == BM_OK && RAND_bytes(s->session_key, sizeof(s->session_key)) != 1)
 		status = bm_error_set(err, BM_ERR_FAILED, NULL, "there are no random numbers for the sessions' key");
 	if (status == BM_OK && (opt->tls_cert == NULL) != (opt->tls_key == NULL))
-		status = bm_error_set(err, BM_ERR_USAGE, NULL, "TLS wants both a certificate and its key");
+		status = bm_error_set(
+			err, BM_ERR_USAGE, NULL,
+			"--tls-cert and --tls-key go together, the certificate and its key; --tls-%s was not given",
+			opt->tls_cert == NULL ? "cert" : "key");
 	if (status == BM_OK && s->has_tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
 		status = bm_error_set(err, BM_ERR_UNSUPPORTED, NULL, "this libmicrohttpd is built without TLS");
 	if (status == BM_OK && s->has_tls)

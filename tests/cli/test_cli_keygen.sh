@@ -40,7 +40,7 @@ expect_same new.key copy
 [ ! -e nowhere ] || fail "a link was followed"
 run_bm keygen -o no/such/dir.key
 expect_exit 1
-expect_stderr_match 'no/such/dir.key: cannot make the file: No such file or directory'
+expect_stderr_match 'no/such/dir.key: cannot make the file \(make its directory first\): No such file or directory'
 
 # The public keys.
 public=$(sed -n 's/^# public key: //p' new.key)

@@ -90,6 +90,9 @@ usage '"--durability": .* in the step copy, write$' run --durability=none job.js
 usage '--update: "in/SUMS" is none of the verdicts' audit --update in/SUMS
 usage 'perhaps ROOT; 3 were given' audit in/SUMS in more
 usage 'two manifests; 3 were given' diff in/SUMS in/SUMS in/SUMS
+run_bm run http://h/j.json
+expect_exit 2
+expect_stderr_match '^http://h/j\.json: error: cannot open: No such file or directory; .*curl URL \| bytemill run -$'
 usage 'http://h/x is a URL, and hash takes files.*curl' hash http://h/x
 usage 'https://h/x\.gz is a URL, and cat takes files' cat https://h/x.gz
 

@@ -22,6 +22,15 @@ refused --listen 0.0.0.0:0 --token-file token
 expect_stderr_match 'tls-cert'
 refused --listen 127.0.0.1:99999
 refused --listen nonsense
+refused --listen unix:
+expect_stderr_match 'what follows "unix:" has 0 bytes; allowed: a path of 1 to 107$'
+refused job.json
+expect_stderr_match '"job.json" is none; --jobs DIR'
+mkdir -m 755 tokens
+refused --listen 127.0.0.1:0 --token-file tokens
+expect_stderr_match 'tokens: is a directory: name the file with the token in it'
+refused --listen 127.0.0.1:0 --tls-cert token
+expect_stderr_match 'go together.*--tls-key was not given'
 # What could never match or hold anything is a slip: it is told at the start, not by requests that fail.
 for origin in good.example '*' https:// https://good.example/ https://good.example/page; do
 	refused --listen 127.0.0.1:0 --allow-origin "$origin"
