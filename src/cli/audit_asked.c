@@ -149,7 +149,7 @@ int bm_audit_asked_end(const struct bm_audit_asked *a, const char *root, int rc)
 		               : root == NULL ? "neither manifest has a file or directory of this name"
 		                              : "there is no file or directory of this name");
 	}
-	if (!a->any && !is_bad) {
+	if (!a->any && !is_bad && !a->is_partial) {
 		is_bad = o->include.count > 0;
 		if (is_bad || !o->quiet)
 			say_no_file(o, is_bad ? BM_CONSOLE_ERROR : BM_CONSOLE_PLAIN);

@@ -10,6 +10,7 @@ struct bm_audit_asked {
 	bool *found;                    /* for each --under; owned */
 	size_t first;                   /* of them that has not been found */
 	bool any;                       /* file that got a verdict */
+	bool is_partial;                /* set by the caller after init: what is there need not be due */
 };
 
 /* Is each --under a name that a manifest can have? 0, or BM_EXIT_USAGE after it was told. */

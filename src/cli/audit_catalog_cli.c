@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit_asked.h"
 #include "audit_repair_cli.h"
 #include "audit_talk.h"
 #include "bm_audit.h"
@@ -54,12 +55,14 @@ struct audit {
 		*repair; /* NULL: none; it takes what is on record of damaged files for its manifest, ... */
 	FILE *records;   /* ... which is written here when the audit is over */
 	FILE *report;    /* NULL: none, or it is the page */
+	struct bm_audit_asked asked;
 };
 
 static void on_file(void *ctx, const struct bm_file_result *file)
 {
-	const struct audit *a = ctx;
+	struct audit *a = ctx;
 
+	bm_audit_asked_file(&a->asked, file);
 	bm_audit_print_file(a->printer, file);
 	bm_audit_html_file(a->page, file);
 	if (a->repair != NULL)
@@ -177,6 +180,8 @@ static int finish(void *ctx, struct bm_run *run, const struct bm_summary *sum, i
 		rc = BM_EXIT_DIFFERENT;
 	else
 		rc = good && !bm_audit_any_of(&judged, BM_AUDIT_FAILURES) ? BM_EXIT_DONE : BM_EXIT_FAILED;
+	if (good)
+		rc = bm_audit_asked_end(&a->asked, a->root, rc);
 	rc = bm_audit_write_page(a->page, run, sum, a->catalog, rc);
 	if (rc == BM_EXIT_DONE && a->o->quiet && a->format == BM_AUDIT_TABLE && !is_told)
 		return rc; /* cron: nothing to say */
@@ -215,11 +220,9 @@ static int check(struct audit *a)
 			"--dry-run reads no file with --catalog, so it cannot say what --repair-from would do");
 	if (o->under.count > 0 && o->include.count > 0)
 		return bm_usage_error(COMMAND, "--under and --include cannot be used together");
-	for (size_t i = 0; i < o->under.count; i++)
-		if (o->under.items[i][0] == '/')
-			return bm_usage_error(COMMAND,
-			                      "--under wants a name below ROOT, not one that begins with \"/\"");
 	rc = bm_cli_check_globs(COMMAND, o);
+	if (rc == 0)
+		rc = bm_audit_check_under(COMMAND, o);
 	if (rc != 0)
 		return rc;
 	if (o->algorithm != NULL &&
@@ -380,6 +383,11 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 	if (rc != 0)
 		return rc;
 	rc = BM_EXIT_USAGE;
+	if (!bm_audit_asked_init(&a.asked, o)) {
+		(void)bm_error_set_nomem(&err);
+		goto fail;
+	}
+	a.asked.is_partial = true;
 	if (bm_state_dir(o->state, &a.dir, &err) != BM_OK ||
 	    bm_audit_catalog_root(o->operands[0], &a.root, &err) != BM_OK)
 		goto fail;
@@ -415,6 +423,7 @@ out:
 	bm_cli_repair_destroy(a.repair);
 	if (a.records != NULL)
 		fclose(a.records);
+	bm_audit_asked_fini(&a.asked);
 	free(a.dir);
 	free(a.root);
 	return rc;

@@ -410,6 +410,14 @@ expect_count ok 2
 run_bm audit --catalog tree --older-than 0 --under d
 expect_exit 0
 expect_count ok 1
+run_bm audit --catalog tree --older-than 1d --under d # nothing of it is due
+expect_exit 0
+[ "$(grep -c '' "$stderr")" = 1 ] || fail "more than the figures is told"
+run_bm audit --catalog tree --older-than 0 --under d --under dd
+expect_exit 1
+expect_stderr_match 'error: --under dd: nothing was compared: there is no file or directory of this name'
+run_bm audit --catalog tree --under f1 # it is gone, and not misspelt
+expect_exit 3
 run_bm audit --catalog tree
 expect_exit 3
 
