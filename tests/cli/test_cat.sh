@@ -173,25 +173,29 @@ expect_stdout data
 
 # ---- ranges ----
 
-ranges() { # ranges NAME SIZE: around the ends and the chunks' boundaries, and anywhere
-	$python - "$1" "$2" <<'END'
+# Around the ends and the chunks' boundaries, and anywhere; with what each of them holds.
+mkdir ranges
+$python - "${!how[@]}" <<'END'
 import random, sys
-size, rnd = int(sys.argv[2]), random.Random(sys.argv[1])
-ends = [0, 1, 65535, 65536, 262143, 262144, 5 * 262144 - 1, size - 1]
-for first in rnd.sample(ends, 4) + [rnd.randrange(size) for i in range(4)]:
-    last = first + rnd.choice([1, 2, 1000, 65536, 300000]) - 1
-    print(first, last, min(last, size - 1) - first + 1)
+data = open("data", "rb").read()
+size = len(data)
+for name in sys.argv[1:]:
+    rnd = random.Random(name)
+    ends = [0, 1, 65535, 65536, 262143, 262144, 5 * 262144 - 1, size - 1]
+    with open("ranges/" + name, "w") as out:
+        for n, first in enumerate(rnd.sample(ends, 4) + [rnd.randrange(size) for i in range(4)]):
+            last = first + rnd.choice([1, 2, 1000, 65536, 300000]) - 1
+            want = "ranges/%s.%d" % (name, n)
+            print(first, last, want, file=out)
+            open(want, "wb").write(data[first:last + 1])
 END
-}
 for name in "${!how[@]}"; do
-	ranges "$name" "$size" >list
-	while read -r first last count; do
+	while read -r first last want; do
 		run_bm cat "${keys[@]}" --range "$first-$last" "$name"
 		expect_exit 0
 		expect_no_stderr
-		slice data "$first" "$count" >want
-		expect_same want "$stdout"
-	done <list
+		expect_same "$want" "$stdout"
+	done <"ranges/$name"
 	run_bm cat -v "${keys[@]}" --range "$((size - 100))-" "$name"
 	expect_exit 0
 	slice data $((size - 100)) 100 >want
