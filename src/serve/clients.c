@@ -97,13 +97,27 @@ void serve_client_phase(struct bm_serve *s, struct serve_client *c, enum serve_p
 	pthread_mutex_unlock(&s->clients_lock);
 }
 
+/*
+ * In the midst of a request the connection is reset when libmicrohttpd closes it: its end alone would leave a sender whose
+ * bytes had found no room waiting for minutes, as the kernel answers its questions for room and nothing else, and a
+ * reader could take what it has for all.
+ */
+static void cut_socket(struct serve_client *c)
+{
+	const struct linger at_once = {.l_onoff = 1};
+
+	c->is_cut = true;
+	if (c->phase != SERVE_HEAD)
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
 static void cut_locked(struct bm_serve *s, struct serve_client *c)
 {
 	if (c->is_cut)
 		return;
-	c->is_cut = true;
 	serve_count(s, SERVE_COUNT_CUT, 1);
-	(void)shutdown(c->fd, SHUT_RDWR);
+	cut_socket(c);
 }
 
 void serve_client_cut(struct bm_serve *s, struct serve_client *c)
@@ -111,8 +125,7 @@ void serve_client_cut(struct bm_serve *s, struct serve_client *c)
 	if (c == NULL)
 		return;
 	pthread_mutex_lock(&s->clients_lock);
-	c->is_cut = true;
-	(void)shutdown(c->fd, SHUT_RDWR);
+	cut_socket(c);
 	pthread_mutex_unlock(&s->clients_lock);
 }
 
