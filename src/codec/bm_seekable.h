@@ -20,7 +20,7 @@
  * A layer is one thread's at a time, and so are its source (where that does not say otherwise) and the layers above it. It
  * blocks where its source does, and makes no threads; it can use those that it is given.
  * Memory: of a unit up to BM_SEEKABLE_UNIT_BYTES both forms, 64 KiB of index, and the decoder; a larger unit is decoded
- * twice as a stream, once to check it, which takes a window instead (zstd: up to 128 MiB).
+ * twice as a stream, once to check it, which takes a window instead (zstd: up to window_max_bytes).
  */
 #ifndef BM_SEEKABLE_H
 #define BM_SEEKABLE_H
@@ -55,6 +55,7 @@ struct bm_seekable_options {
 	const struct bm_age_identities *identities; /* for age; NULL: none */
 	const struct bm_seekable_source *gzi;       /* bytes of the source's .gzi; NULL: there is none */
 	size_t unit_max_bytes;                      /* units above are not held in memory; 0: BM_SEEKABLE_UNIT_BYTES */
+	uint64_t window_max_bytes; /* zstd: units above that want a larger window fail; 0: BM_ZSTD_WINDOW_DEFAULT */
 	/* Calls task(arg, n) for each n below count, on several threads at once, and returns when all are done. Used where
 	 * the source is for any thread. NULL: one after the other. */
 	void (*parallel)(void (*task)(void *arg, size_t n), void *arg, size_t count);

@@ -28,7 +28,6 @@
 
 #define ENTRY_BYTES 12
 #define ENTRY_BYTES_PLAIN 8 /* without checksum */
-#define WINDOW_MAX BM_ZSTD_WINDOW_DEFAULT
 
 struct seek_zstd {
 	struct seek_row row; /* first */
@@ -297,7 +296,9 @@ enum bm_status seek_zstd_open(const struct bm_seekable_source *src, const struct
 		return bm_error_set_nomem(err);
 	status = row_init(&z->row, &frame_ops, src, opt, &inner);
 	if (status == BM_OK)
-		status = bm_zstd_decoder_create(WINDOW_MAX, &z->decoder, &inner);
+		status = bm_zstd_decoder_create(opt->window_max_bytes > 0 ? opt->window_max_bytes
+		                                                          : BM_ZSTD_WINDOW_DEFAULT,
+		                                &z->decoder, &inner);
 	if (status == BM_OK)
 		status = seek_view_init(&z->table_view, &z->row.base.src, &inner);
 	if (status == BM_OK)

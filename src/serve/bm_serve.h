@@ -35,7 +35,7 @@ struct bm_serve_options {
 	const char *const *identities; /* files with age identities, for what is fetched decoded */
 	size_t identity_count;
 	const char *state;         /* directory that exists, for what must outlive the process */
-	uint64_t memory_bytes;     /* budget of all buffers; 0: 256 MiB */
+	uint64_t memory_bytes;     /* budget of all buffers, 128 KiB or more; 0: 256 MiB */
 	uint64_t max_upload_bytes; /* 0: no limit */
 	unsigned io_depth;         /* of a run; 0: 16 */
 	unsigned threads;          /* of a run: CPUs; 0: all */

@@ -8,7 +8,9 @@
  * is heeded.
  *
  * Decoding is done by libmicrohttpd's threads, a piece for each call. A decoder has memory of its own, which is
- * counted against the same budget as uploads.
+ * counted against the same budget as uploads: MEMORY, or all that there is where that is less, and the units and windows
+ * that it allows are a part of that. A file that wants a larger window gets more of the budget, up to MEMORY_MOST; only one
+ * for which that is too little, too, is refused.
  */
 #include "decode.h"
 
@@ -24,30 +26,41 @@
 
 #define DEPTH_MAX 4
 #define PIECE_BYTES ((size_t)256 << 10)
-#define UNIT_MOST ((size_t)2 << 20) /* larger units are decoded as streams */
-#define MEMORY ((uint64_t)12 << 20) /* of one of us */
-#define SUFFIX "-decoded"           /* of the entity tag */
+#define MEMORY ((uint64_t)12 << 20)       /* of one of us */
+#define MEMORY_MOST ((uint64_t)192 << 20) /* a window of 128 MiB, as zstd --long has it */
+#define UNIT_MOST (MEMORY / 6)            /* larger units are decoded as streams */
+#define SUFFIX "-decoded"                 /* of the entity tag */
 
 struct decoded {
 	struct bm_serve *srv;
 	struct serve_client *client;
 	int fd;
-	uint64_t first; /* of the range */
+	uint64_t weight; /* of the budget */
+	uint64_t first;  /* of the range */
 	struct bm_seekable_source sources[DEPTH_MAX + 1];
 	struct bm_seekable *layers[DEPTH_MAX + 1];
 	unsigned depth;
 	struct decode_chain *chain; /* or this */
 };
 
+static void close_layers(struct decoded *d)
+{
+	for (unsigned i = DEPTH_MAX + 1; i-- > 0;) {
+		bm_seekable_destroy(d->layers[i]);
+		d->layers[i] = NULL;
+	}
+	d->depth = 0;
+	decode_chain_close(d->chain);
+	d->chain = NULL;
+}
+
 static void decoded_free(void *arg)
 {
 	struct decoded *d = arg;
 
-	for (unsigned i = DEPTH_MAX + 1; i-- > 0;)
-		bm_seekable_destroy(d->layers[i]);
-	decode_chain_close(d->chain);
+	close_layers(d);
 	close(d->fd);
-	serve_budget_give(d->srv, MEMORY);
+	serve_budget_give(d->srv, d->weight);
 	free(d);
 }
 
@@ -72,10 +85,19 @@ static enum bm_status file_pread(void *ctx, void *buf, size_t len, uint64_t offs
 	return BM_OK;
 }
 
+/* Of zstd. */
+static uint64_t window_most(const struct decoded *d)
+{
+	return d->weight - d->weight / 3;
+}
+
 /* BM_ERR_UNSUPPORTED: there is no seeking. */
 static enum bm_status open_layers(struct decoded *d, uint64_t file_size, uint64_t *size, struct bm_error *err)
 {
-	struct bm_seekable_options opt = {.identities = d->srv->identities, .unit_max_bytes = UNIT_MOST};
+	const struct bm_seekable_options opt = {.identities = d->srv->identities,
+	                                        .unit_max_bytes =
+	                                                (size_t)(d->weight < MEMORY ? d->weight / 6 : UNIT_MOST),
+	                                        .window_max_bytes = window_most(d)};
 	uint8_t head[BM_SEEKABLE_HEAD_BYTES];
 	enum bm_status status;
 	size_t len;
@@ -97,6 +119,19 @@ static enum bm_status open_layers(struct decoded *d, uint64_t file_size, uint64_
 		d->depth++;
 	}
 	return status == BM_OK ? bm_seekable_size(d->layers[d->depth], size, err) : status;
+}
+
+/* By seeking, or else as a stream. */
+static enum bm_status open_either(struct decoded *d, uint64_t file_size, uint64_t *size, bool *can_seek,
+                                  struct bm_error *err)
+{
+	enum bm_status status = open_layers(d, file_size, size, err);
+
+	*can_seek = status == BM_OK;
+	if (status != BM_ERR_UNSUPPORTED)
+		return status;
+	bm_error_clear(err);
+	return decode_chain_open(d->fd, d->srv->identities, window_most(d), &d->chain, err);
 }
 
 /* The client is to see that this is not the end. */
@@ -159,7 +194,10 @@ static void refuse(struct serve_request *r, const struct bm_error *err)
 	               err->status == BM_ERR_LIMIT || err->status == BM_ERR_UNSUPPORTED ||
 	               err->status == BM_ERR_MISMATCH;
 
-	serve_problem(r, is_file ? 422 : serve_status_of(err), "the file cannot be decoded: %s", err->text);
+	serve_problem(r, is_file ? 422 : serve_status_of(err), "the file cannot be decoded: %s%s", err->text,
+	              err->status == BM_ERR_LIMIT
+	                      ? " (the limit is a part of the service's --memory, and 128 MiB at the most)"
+	                      : "");
 }
 
 /* Takes d, which may be suited for seeking (size) or not. */
@@ -194,22 +232,34 @@ static void reply_decoded(struct serve_request *r, struct decoded *d, const stru
 	serve_reply(r, count == 1 ? 206 : 200, response);
 }
 
+/* More of the budget for d, if there can ever be more. False: the request was replied to. */
+static bool take(struct serve_request *r, uint64_t most, uint64_t *weight)
+{
+	const uint64_t wanted = most < r->srv->files_bytes ? most : r->srv->files_bytes;
+
+	if (serve_budget_take(r->srv, wanted - *weight)) {
+		*weight = wanted;
+		return true;
+	}
+	serve_problem(r, 503, "too many files are decoded for the memory that there is; try again");
+	return false;
+}
+
 void serve_decode_file(struct serve_request *r, int fd, const struct stat *st)
 {
 	struct bm_error err = BM_ERROR_INIT;
 	enum bm_status status;
 	struct decoded *d;
-	uint64_t size = 0;
+	uint64_t size = 0, weight = 0;
 	bool can_seek;
 
-	if (!serve_budget_take(r->srv, MEMORY)) {
+	if (!take(r, MEMORY, &weight)) {
 		close(fd);
-		serve_problem(r, 503, "too many files are decoded for the memory that there is; try again");
 		return;
 	}
 	d = calloc(1, sizeof(*d));
 	if (d == NULL) {
-		serve_budget_give(r->srv, MEMORY);
+		serve_budget_give(r->srv, weight);
 		close(fd);
 		serve_problem(r, 503, "out of memory");
 		return;
@@ -217,11 +267,16 @@ void serve_decode_file(struct serve_request *r, int fd, const struct stat *st)
 	d->srv = r->srv;
 	d->client = r->client;
 	d->fd = fd;
-	status = open_layers(d, (uint64_t)st->st_size, &size, &err);
-	can_seek = status == BM_OK;
-	if (status == BM_ERR_UNSUPPORTED) {
+	d->weight = weight;
+	status = open_either(d, (uint64_t)st->st_size, &size, &can_seek, &err);
+	if (status == BM_ERR_LIMIT) {
+		if (!take(r, MEMORY_MOST, &d->weight)) {
+			decoded_free(d);
+			return;
+		}
+		close_layers(d);
 		bm_error_clear(&err);
-		status = decode_chain_open(d->fd, r->srv->identities, &d->chain, &err);
+		status = open_either(d, (uint64_t)st->st_size, &size, &can_seek, &err);
 	}
 	if (status == BM_OK) {
 		reply_decoded(r, d, st, can_seek, size);

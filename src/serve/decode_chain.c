@@ -20,7 +20,6 @@
 
 #define DEPTH_MAX 4
 #define INPUT_BYTES ((size_t)64 << 10)
-#define WINDOW_MOST ((uint64_t)8 << 20) /* of zstd: each client has one */
 
 struct layer {
 	enum bm_seekable_layout format; /* PLAIN: what comes in goes out */
@@ -34,6 +33,7 @@ struct layer {
 
 struct decode_chain {
 	int fd;
+	uint64_t window_most; /* of zstd */
 	unsigned count;
 	struct layer *layers[DEPTH_MAX + 1]; /* the last one is PLAIN */
 };
@@ -162,7 +162,7 @@ static enum bm_status open_layer(struct decode_chain *c, const struct bm_age_ide
 			bm_gzip_stream_reset(l->gzip);
 		break;
 	case BM_SEEKABLE_ZSTD:
-		status = bm_zstd_decoder_create(WINDOW_MOST, &l->zstd, err);
+		status = bm_zstd_decoder_create(c->window_most, &l->zstd, err);
 		if (status == BM_OK)
 			bm_zstd_stream_reset(l->zstd);
 		break;
@@ -180,8 +180,8 @@ static enum bm_status open_layer(struct decode_chain *c, const struct bm_age_ide
 	return status;
 }
 
-enum bm_status decode_chain_open(int fd, const struct bm_age_identities *ids, struct decode_chain **out,
-                                 struct bm_error *err)
+enum bm_status decode_chain_open(int fd, const struct bm_age_identities *ids, uint64_t window_most,
+                                 struct decode_chain **out, struct bm_error *err)
 {
 	struct decode_chain *c = calloc(1, sizeof(*c));
 	enum bm_status status = BM_OK;
@@ -190,6 +190,7 @@ enum bm_status decode_chain_open(int fd, const struct bm_age_identities *ids, st
 	if (c == NULL)
 		return bm_error_set_nomem(err);
 	c->fd = fd;
+	c->window_most = window_most;
 	if (lseek(fd, 0, SEEK_SET) != 0)
 		status = bm_error_set_errno(err, errno, NULL, "cannot seek");
 	do

@@ -115,6 +115,7 @@ struct bm_serve {
 	struct bm_pool *upload_pool; /* of all uploads; NULL: no inbox */
 	/* memory_bytes is all three of these; see budget.c. */
 	uint64_t runs_bytes, pool_bytes, files_bytes;
+	size_t upload_chunk_bytes;        /* and of the ring before it */
 	atomic_uint_fast64_t budget_used; /* of files_bytes */
 };
 
@@ -247,7 +248,9 @@ enum bm_status serve_reap(struct serve_reaper *p, struct serve_watched *w, struc
 
 /* ---- memory (budget.c) ---- */
 
-/* Shares out memory_bytes, and makes the uploads' pool. */
+/* Shares out memory_bytes, when the directories are open. BM_ERR_USAGE: it is too little for anything. */
+enum bm_status serve_budget_share(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
+/* Makes the uploads' pool. */
 enum bm_status serve_budget_create(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
 void serve_budget_destroy(struct bm_serve *s); /* when all uploads are over */
 /* Of files_bytes; false: there is not so much left. */

@@ -337,6 +337,8 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 		status = check_dir(opt->jobs, "directory of job files", err);
 	for (size_t i = 0; i < opt->submit_root_count && status == BM_OK; i++)
 		status = check_dir(opt->submit_roots[i], "directory of --allow-submit", err);
+	if (status == BM_OK)
+		status = serve_budget_share(s, err);
 	if (status == BM_OK) {
 		s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (s->stop_fd < 0)

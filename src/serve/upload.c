@@ -38,7 +38,6 @@
 #include "http_text.h"
 #include "jobs_load.h"
 
-#define RING_BYTES UPLOAD_CHUNK_BYTES
 #define PLAIN_MEMORY ((uint64_t)1 << 20)     /* of sha256 and write, which needs none but for chunks */
 #define JOB_MEMORY_MOST ((uint64_t)64 << 20) /* of a job that does not say */
 
@@ -327,7 +326,7 @@ static bool make_plain_job(struct serve_request *r, struct upload *u)
 		goto out;
 	p->write.to = bm_buf_take(&to);
 	p->write.if_exists = none_match != NULL && strcmp(none_match, "*") == 0 ? BM_EXISTS_FAIL : BM_EXISTS_REPLACE;
-	job->p.chunk = UPLOAD_CHUNK_BYTES;
+	job->p.chunk = r->srv->upload_chunk_bytes;
 	if (bm_jobs_create(NULL, &u->jobs.jobs, &err) != BM_OK)
 		goto out;
 	good = bm_jobs_adopt(u->jobs.jobs, job, &err) == BM_OK && bm_jobs_check(u->jobs.jobs, &err) == BM_OK;
@@ -356,7 +355,7 @@ static bool make_jobs(struct serve_request *r, struct upload *u, const char *nam
 
 struct upload *serve_upload_create(struct serve_request *r, const char *path, size_t path_len, const char *job)
 {
-	uint64_t half = r->srv->files_bytes / 2, weight = RING_BYTES;
+	uint64_t half = r->srv->files_bytes / 2, weight = r->srv->upload_chunk_bytes;
 	struct upload *u;
 
 	if (job != NULL)
@@ -383,7 +382,8 @@ struct upload *serve_upload_create(struct serve_request *r, const char *path, si
 
 static enum bm_status make_feed(struct upload *u, struct bm_error *err)
 {
-	struct bm_feed_options fo = {.ring_bytes = RING_BYTES, .on_full = on_full, .on_room = on_room, .ctx = u};
+	struct bm_feed_options fo = {
+		.ring_bytes = u->srv->upload_chunk_bytes, .on_full = on_full, .on_room = on_room, .ctx = u};
 	struct bm_feed *feed = NULL;
 	enum bm_status status = bm_feed_create(&fo, &feed, err);
 
@@ -397,9 +397,10 @@ static enum bm_status make_feed(struct upload *u, struct bm_error *err)
 
 bool serve_upload_start(struct serve_request *r, struct upload *u, const char *dir)
 {
+	const size_t ring = r->srv->upload_chunk_bytes;
 	struct bm_run_options ro = {.threads = r->srv->opt.threads,
 	                            .io_depth = 1,
-	                            .memory_bytes = u->is_plain ? PLAIN_MEMORY : u->weight - RING_BYTES,
+	                            .memory_bytes = u->is_plain ? PLAIN_MEMORY : u->weight - ring,
 	                            .on_file = on_file,
 	                            .on_error = on_error};
 	struct bm_error err = BM_ERROR_INIT;

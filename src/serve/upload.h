@@ -9,8 +9,10 @@
 #include "http_text.h"
 #include "serve_internal.h"
 
-/* Of an upload that goes through no job: all that it holds, however slow it is, is one chunk and a ring of that size. */
-#define UPLOAD_CHUNK_BYTES ((size_t)256 << 10)
+/* Of an upload that goes through no job: all that it holds, however slow it is, is one chunk and a ring of that size,
+ * which is between these (bm_serve.upload_chunk_bytes). */
+#define UPLOAD_CHUNK_LEAST ((uint64_t)4 << 10)
+#define UPLOAD_CHUNK_MOST ((uint64_t)256 << 10)
 
 struct upload;
 
