@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "bm_age.h"
+#include "bm_cpus.h"
 #include "bm_job.h"
 #include "bm_mem.h"
 #include "bm_text.h"
@@ -32,6 +33,11 @@
 #define DEPTH 4
 #define WORK_MAX 20                         /* of a passphrase: what the step decrypt takes without being asked */
 #define TAIL_MAX_BYTES ((uint64_t)64 << 20) /* of a stream, in memory */
+/* With all four layers the chunks that the steps like want 54 MiB, those of CHUNK_LITTLE less than 16, of CHUNK_LEAST 4. */
+#define MEMORY_ENOUGH ((uint64_t)64 << 20)
+#define MEMORY_LITTLE ((uint64_t)16 << 20)
+#define CHUNK_LITTLE ((uint64_t)1 << 20)
+#define CHUNK_LEAST ((uint64_t)64 << 10)
 #define AT(field) offsetof(struct bm_cli_options, field)
 
 static const struct bm_cli_option options[] = {
@@ -101,6 +107,14 @@ struct keys {
 	bool has_passphrase;
 };
 
+/* Chunks have no part in what comes out, so they are as large as the memory allows for. 0: what the steps like best. */
+static uint64_t chunk_for(uint64_t memory_bytes)
+{
+	const uint64_t memory = memory_bytes > 0 ? memory_bytes : bm_memory_limit() / 2;
+
+	return memory >= MEMORY_ENOUGH ? 0 : memory >= MEMORY_LITTLE ? CHUNK_LITTLE : CHUNK_LEAST;
+}
+
 static bool build(struct bm_job *job, const struct files *f, const struct keys *keys, struct bm_byte_range *range)
 {
 	union bm_step_params *p = bm_job_add_step(job, "read");
@@ -140,6 +154,8 @@ static int stream(const struct bm_cli_options *o, const struct files *f, const s
 	enum bm_status status;
 	int rc = BM_EXIT_USAGE;
 
+	if (job != NULL)
+		job->p.chunk = chunk_for(o->memory_bytes);
 	if (job == NULL || !build(job, f, keys, range)) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
 		goto out;

@@ -217,6 +217,7 @@ enum bm_status bm_jobs_adopt(struct bm_jobs *jobs, struct bm_job *job, struct bm
 	size_t mark;
 	const struct bm_option *options = bm_job_options(&count);
 
+	job->is_built = true;
 	job_report_init(&r, set, NULL, FILE_OF_BUILT, err);
 	check_options(&r, options, count, &job->p, &faulty);
 	if (job->p.name == NULL)

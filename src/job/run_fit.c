@@ -75,6 +75,15 @@ static uint64_t wanted_memory(const struct bm_run *run)
 	return most < DEFAULT_MEMORY ? most : DEFAULT_MEMORY;
 }
 
+/* Is there a job file to say it in? */
+static bool has_chunks(const struct bm_run *run)
+{
+	for (size_t i = 0; i < run->job_count; i++)
+		if (!run->job_runs[i].job->is_built)
+			return true;
+	return false;
+}
+
 enum bm_status run_fit(struct bm_run *run, size_t *buffers, struct bm_error *err)
 {
 	size_t state_bytes, fixed_bytes, min_bytes;
@@ -97,10 +106,10 @@ enum bm_status run_fit(struct bm_run *run, size_t *buffers, struct bm_error *err
 	if (left < min_bytes + each) {
 		char have[16], want[16];
 
-		return bm_error_set(err, BM_ERR_USAGE, NULL,
-		                    "memory is %s, but these steps need %s at the least; raise memory or lower chunk",
-		                    bm_size_format(run->memory, have),
-		                    bm_size_format(fixed_bytes + min_bytes + each, want));
+		return bm_error_set(
+			err, BM_ERR_USAGE, NULL, "memory is %s, but these steps need %s at the least; raise memory%s",
+			bm_size_format(run->memory, have), bm_size_format(fixed_bytes + min_bytes + each, want),
+			has_chunks(run) ? " or lower chunk" : "");
 	}
 	if (run->is_guest) {
 		/* Its chunks are the pool's, and none of its threads can be left out. */

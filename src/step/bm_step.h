@@ -290,6 +290,7 @@ struct bm_job {
 	struct bm_step *steps;
 	size_t step_count;
 	char *file;      /* the job file's name, for messages */
+	bool is_built;   /* by a command (bm_jobs_adopt): there is no such file */
 	unsigned number; /* in its file */
 };
 

@@ -78,7 +78,15 @@ for name in "${!how[@]}"; do
 	run_bm cat "${keys[@]}" <"$name"
 	expect_exit 0
 	expect_stdout data
+	[ $name != pass.age ] || continue # its passphrase takes a second
+	run_bm cat --memory $((${#name} % 2 ? 5 : 24))MiB "${keys[@]}" "$name" # with smaller chunks
+	expect_exit 0
+	expect_no_stderr
+	expect_stdout data
 done
+run_bm cat --memory 1MiB indexed.gz
+expect_exit 2
+expect_stderr_match 'memory is 1 MiB, but .*; raise memory$'
 run_bm cat joined.gz
 expect_exit 0
 expect_stdout <(cat data data)

@@ -77,6 +77,6 @@ measured 256 run --memory 256MiB -j 2 steps.json
 # As little as can work is told, and works.
 run_bm run -q --memory 1MiB steps.json
 expect_exit 2
-expect_stderr_match 'memory is 1(\.00)? ?MiB, but these steps need [0-9.]+ ?MiB at the least'
+expect_stderr_match 'memory is 1(\.00)? ?MiB, but these steps need [0-9.]+ ?MiB at the least; raise memory or lower chunk$'
 least=$(grep -Eo 'need [0-9]+' "$stderr" | cut -d' ' -f2)
 measured $((least + 1)) run --memory $((least + 1))MiB -j 8 steps.json
