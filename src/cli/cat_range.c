@@ -3,7 +3,8 @@
  *
  * A file is opened as a stack of layers: age, gzip in that, and so on, up to what is none of the formats, or CAT_DEPTH of
  * them. Only what the range needs is read, in any layer. Where a layer cannot be sought in, be it at once or at a member in
- * the middle that does not tell its size, the caller goes on with a stream from the start, for what is still missing.
+ * the middle that does not tell its size, the caller goes on with a stream from the start, for what is still missing. So it
+ * does where the file itself is not as long as its size, which is where the layers look for its end.
  *
  * What is written was checked before, unit by unit, so that nothing wrong has got out when an error is met. That the file
  * did not change meanwhile is looked at when all is done.
@@ -99,6 +100,18 @@ static enum bm_status input_pread(void *ctx, void *buf, size_t len, uint64_t off
 		}
 	}
 	return BM_OK;
+}
+
+/* Files of /proc say that they are empty, those of /sys that they have a page. */
+static bool is_as_long_as_it_says(const struct input *in)
+{
+	const off_t at = in->st.st_size > 0 ? in->st.st_size - 1 : 0;
+	char end[2];
+
+	/* What cannot be read is for those to tell who want it. */
+	ssize_t n = pread(in->fd, end, sizeof(end), at);
+
+	return n < 0 || n == in->st.st_size - at;
 }
 
 /* A regular file; else fd is -1. */
@@ -376,6 +389,12 @@ enum bm_cat_result bm_cat_range_seek(const char *file, struct bm_cat_range *rang
 	if (status == BM_OK && s.file.fd < 0) {
 		if (o->verbose)
 			bm_console_say(BM_CONSOLE_PLAIN, "%s: not a regular file: read from its start", name);
+		return BM_CAT_STREAM;
+	}
+	if (status == BM_OK && !is_as_long_as_it_says(&s.file)) {
+		if (o->verbose)
+			bm_console_say(BM_CONSOLE_PLAIN, "%s: not as long as its size says: read from its start", name);
+		input_close(&s.file);
 		return BM_CAT_STREAM;
 	}
 	if (status == BM_OK)

@@ -137,6 +137,23 @@ run_bm cat -i key --range 100-199 five
 expect_exit 0
 expect_stdout <(slice fifth 100 100)
 
+# Files of the kernel are not as long as stat(2) tells: empty, or a page.
+for file in /proc/version /sys/kernel/mm/transparent_hugepage/enabled; do
+	{ [ -r $file ] && cat $file >want 2>/dev/null; } || continue
+	long=$(stat -c %s want)
+	run_bm cat -v --range 3-8 $file
+	expect_exit 0
+	expect_stdout <(slice want 3 6)
+	expect_stderr_match "^bytemill: $file: not as long as its size says"
+	run_bm cat --range -5 $file
+	expect_exit 0
+	expect_no_stderr
+	expect_stdout <(tail -c 5 want)
+	run_bm cat --range $long- $file
+	expect_exit 1
+	expect_stderr_match "there are $long bytes"
+done
+
 # One that is missing, a directory, one that cannot be decoded: the others come out.
 run_bm cat short missing . indexed.gz
 expect_exit 1
