@@ -221,13 +221,14 @@ static bool open_gzi(struct stack *s, const char *file)
 }
 
 static enum bm_status stack_open(struct stack *s, const char *file, const struct bm_age_identities *ids,
-                                 unsigned threads, struct bm_error *err)
+                                 const struct bm_cli_options *o, struct bm_error *err)
 {
 	struct bm_seekable_options opt = {
 		.identities = ids,
 		.gzi = open_gzi(s, file) ? &s->gzi.source : NULL,
 		.parallel = run_parallel,
-		.threads = threads > 0 ? threads : bm_cpu_count(),
+		.threads = o->threads > 0 ? o->threads : bm_cpu_count(),
+		.window_max_bytes = o->max_window_bytes,
 	};
 	uint8_t head[BM_SEEKABLE_HEAD_BYTES];
 	enum bm_status status;
@@ -370,7 +371,9 @@ static void say_error(const char *name, const struct bm_error *err, bool no_iden
 	const bool tells = err->where[0] == '\0' || strstr(err->text, " at byte ") != NULL;
 
 	bm_console_say(BM_CONSOLE_ERROR, "%s: %s%s%s%s", name, tells ? "" : err->where, tells ? "" : ": ", err->text,
-	               no_identities && err->status == BM_ERR_USAGE ? ": give --identity or --passphrase-file" : "");
+	               no_identities && err->status == BM_ERR_USAGE ? ": give --identity or --passphrase-file"
+	               : err->status == BM_ERR_LIMIT                ? "; the limit is --max-window"
+	                                                            : "");
 }
 
 enum bm_cat_result bm_cat_range_seek(const char *file, struct bm_cat_range *range, const struct bm_age_identities *ids,
@@ -398,7 +401,7 @@ enum bm_cat_result bm_cat_range_seek(const char *file, struct bm_cat_range *rang
 		return BM_CAT_STREAM;
 	}
 	if (status == BM_OK)
-		status = stack_open(&s, file, ids, o->threads, &err);
+		status = stack_open(&s, file, ids, o, &err);
 	/* Before the bytes: they may end in the middle of a line. */
 	if (status == BM_OK && o->verbose)
 		say_how(&s);

@@ -20,7 +20,7 @@ enum bm_cat_result {
 	BM_CAT_STREAM  /* there is no seeking in it: it is to be decoded from its start */
 };
 /* Writes the range of file, decoded, to standard output. With STREAM *range is what is still to be written. ids: NULL
- * where there are none. Of o, --quiet and --verbose count. */
+ * where there are none. Of o, --threads, --max-window, --quiet and --verbose count. */
 enum bm_cat_result bm_cat_range_seek(const char *file, struct bm_cat_range *range, const struct bm_age_identities *ids,
                                      const struct bm_cli_options *o);
 /* "NAME: --range begins at byte A, and there are only SIZE bytes". */

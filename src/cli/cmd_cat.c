@@ -23,6 +23,7 @@
 #include "bm_job.h"
 #include "bm_mem.h"
 #include "bm_text.h"
+#include "bm_zstd.h"
 #include "cat_range.h"
 #include "console.h"
 #include "drive.h"
@@ -62,6 +63,31 @@ static const struct bm_cli_option options[] = {
 		.offset = AT(passphrase_file),
 		.arg = "FILE",
 		.help = "open age files with the passphrase in FILE, which is its one line",
+	},
+	{
+		.name = "max-window",
+		.type = BM_CLI_SIZE,
+		.offset = AT(max_window_bytes),
+		.arg = "SIZE",
+		.min = BM_ZSTD_WINDOW_MIN,
+		.max = BM_ZSTD_WINDOW_MAX,
+		.help = "fail a zstd file that wants a larger window, which is memory (default 128MiB)",
+	},
+	{
+		.name = "max-size",
+		.type = BM_CLI_SIZE,
+		.offset = AT(max_size_bytes),
+		.arg = "SIZE",
+		.help = "fail a file that decodes to more (default: no limit)",
+	},
+	{
+		.name = "max-ratio",
+		.type = BM_CLI_UNSIGNED,
+		.offset = AT(max_ratio),
+		.arg = "N",
+		.min = 1,
+		.max = 1000000,
+		.help = "fail a file that grows to more than N times its size, looked at past 16 MiB",
 	},
 };
 
@@ -115,7 +141,8 @@ static uint64_t chunk_for(uint64_t memory_bytes)
 	return memory >= MEMORY_ENOUGH ? 0 : memory >= MEMORY_LITTLE ? CHUNK_LITTLE : CHUNK_LEAST;
 }
 
-static bool build(struct bm_job *job, const struct files *f, const struct keys *keys, struct bm_byte_range *range)
+static bool build(struct bm_job *job, const struct bm_cli_options *o, const struct files *f, const struct keys *keys,
+                  struct bm_byte_range *range)
 {
 	union bm_step_params *p = bm_job_add_step(job, "read");
 
@@ -130,6 +157,10 @@ static bool build(struct bm_job *job, const struct files *f, const struct keys *
 		return false;
 	p->decompress.depth = DEPTH;
 	p->decompress.pass_plain = true;
+	p->decompress.max_size = o->max_size_bytes;
+	p->decompress.max_ratio = o->max_ratio;
+	if (o->max_window_bytes > 0)
+		p->decompress.max_window = o->max_window_bytes;
 	p->decompress.unlock.identities = keys->identities;
 	p->decompress.unlock.has_passphrase = keys->has_passphrase;
 	p->decompress.found_plain = range != NULL ? &range->is_plain : NULL;
@@ -156,7 +187,7 @@ static int stream(const struct bm_cli_options *o, const struct files *f, const s
 
 	if (job != NULL)
 		job->p.chunk = chunk_for(o->memory_bytes);
-	if (job == NULL || !build(job, f, keys, range)) {
+	if (job == NULL || !build(job, o, f, keys, range)) {
 		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
 		goto out;
 	}

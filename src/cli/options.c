@@ -340,6 +340,12 @@ static int store(const struct bm_cli_command *c, const struct bm_cli_option *row
 	case BM_CLI_SIZE:
 		if (bm_size_parse(arg, at, &err) != BM_OK)
 			return bm_usage_error(c->name, "--%s: %s", row->name, err.text);
+		if (row->max > 0 && (*(uint64_t *)at < row->min || *(uint64_t *)at > row->max)) {
+			char least[16], most[16];
+
+			return bm_usage_error(c->name, "--%s is \"%s\"; allowed: %s to %s", row->name, shown,
+			                      bm_size_format(row->min, least), bm_size_format(row->max, most));
+		}
 		if (row->given != 0)
 			*(bool *)((char *)o + row->given) = true;
 		else if (*(uint64_t *)at == 0)

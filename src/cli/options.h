@@ -64,6 +64,8 @@ struct bm_cli_options {
 	const char *range;
 	struct bm_cli_texts identities;
 	const char *passphrase_file;
+	uint64_t max_window_bytes, max_size_bytes; /* 0: not given */
+	unsigned max_ratio;                        /* likewise */
 	/* audit; include, exclude, no_hidden, follow, one_file_system as of hash */
 	int audit_format, kind; /* -1: not given */
 	const char *algorithm, *strip, *only, *update, *repair_from;
@@ -133,7 +135,7 @@ struct bm_cli_option {
 	size_t given;    /* SIZE, DURATION: of a bool that says that there was one; 0: there is none */
 	const char *arg; /* "N"; NULL for flags */
 	const char *help;
-	unsigned min, max;
+	unsigned min, max;         /* SIZE: bytes; max 0: any */
 	const char *const *values; /* CHOICE: NULL-terminated */
 	unsigned group;            /* common options: enum bm_cli_group */
 	bool is_path;              /* TEXT: of a file, unless it is "-" or not_path */

@@ -42,6 +42,7 @@ struct decompress_layer {
 
 struct decompress_shared {
 	struct decompress_options o;
+	bool is_command; /* its options have dashes in the place of _ */
 	unsigned index;
 	const struct bm_keys *keys; /* the keyring's; NULL where none were given */
 	struct bm_windows *windows; /* the run's */

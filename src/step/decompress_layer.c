@@ -277,17 +277,18 @@ static enum bm_status check_caps(const struct decompress_layer *dl, const struct
                                  struct bm_error *err)
 {
 	const struct decompress_options *o = &dl->all->o;
+	const bool is_command = dl->all->is_command;
 
 	if (o->max_size > 0 && df->out_bytes > o->max_size)
 		return bm_error_set(err, BM_ERR_LIMIT, NULL,
-		                    "decodes to more than max_size (%llu bytes); raise it if the file can be trusted",
-		                    (unsigned long long)o->max_size);
+		                    "decodes to more than %s (%llu bytes); raise it if the file can be trusted",
+		                    is_command ? "--max-size" : "max_size", (unsigned long long)o->max_size);
 	if (o->max_ratio > 0 && df->out_bytes > RATIO_FREE_BYTES &&
 	    df->out_bytes / (uint64_t)o->max_ratio > df->origin_bytes)
 		return bm_error_set(
 			err, BM_ERR_LIMIT, NULL,
-			"decodes to more than max_ratio (%lld) times its size; raise it if the file can be trusted",
-			(long long)o->max_ratio);
+			"decodes to more than %s (%lld) times its size; raise it if the file can be trusted",
+			is_command ? "--max-ratio" : "max_ratio", (long long)o->max_ratio);
 	return BM_OK;
 }
 
@@ -481,6 +482,7 @@ enum bm_status decompress_prepare_layers(struct bm_plan *plan, const struct bm_s
 	if (ds == NULL)
 		return bm_error_set_nomem(err);
 	ds->o = *o;
+	ds->is_command = plan->job->is_built;
 	ds->index = step->index;
 	ds->windows = plan->ctx->windows;
 	status = bm_stash_init(&ds->gzip_decoders, gzip_destroy, err);

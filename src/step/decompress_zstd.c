@@ -175,8 +175,9 @@ static enum bm_status decode_some(struct decompress_layer *dl, struct decompress
 	df->out_bytes += r.out_made;
 	decompress_used(df, in, r.in_used);
 	if (status == BM_ERR_LIMIT)
-		return bm_error_set(err, status, NULL, "zstd frame at byte %llu: %s; the limit is max_window",
-		                    (unsigned long long)df->unit_start, inner.text);
+		return bm_error_set(err, status, NULL, "zstd frame at byte %llu: %s; the limit is %s",
+		                    (unsigned long long)df->unit_start, inner.text,
+		                    dl->all->is_command ? "--max-window" : "max_window");
 	if (status != BM_OK)
 		return decompress_error(&decompress_zstd_format, df->unit_start, status, &inner, err);
 	*emit = out->len == dl->stream_bytes;

@@ -154,6 +154,39 @@ for file in /proc/version /sys/kernel/mm/transparent_hugepage/enabled; do
 	expect_stderr_match "there are $long bytes"
 done
 
+# Caps: on windows for whole files and for ranges, by seeking or not; on what comes out.
+if command -v zstd >/dev/null; then
+	head -c 40000000 /dev/zero >zeros
+	zstd -qc --long=25 <zeros >long_stream.zst
+	zstd -qc --long=25 zeros >long.zst
+	for name in long.zst long_stream.zst; do
+		for args in "" "--range 5-9"; do
+			run_bm cat --max-window 32MiB $args $name
+			expect_exit 0
+			expect_stdout <([ -n "$args" ] && head -c 5 zeros || cat zeros)
+			run_bm cat --max-window 16MiB $args $name
+			expect_exit 1
+			expect_no_stdout
+			expect_stderr_match "$name: .*a window of 32 MiB in memory, and 16 MiB are allowed; .*the limit is --max-window\$"
+		done
+	done
+	run_bm cat --max-ratio 1000 long.zst
+	expect_exit 1
+	expect_stderr_match 'long.zst: .*more than --max-ratio \(1000\) times'
+	rm zeros
+fi
+for bad in 1 3GiB; do
+	run_bm cat --max-window $bad indexed.gz
+	expect_exit 2
+	expect_stderr_match "^bytemill: error: --max-window is \"$bad\"; allowed: 1 KiB to 2 GiB"
+done
+run_bm cat --max-size $((size - 1)) gzip.gz
+expect_exit 1
+expect_stderr_match 'gzip.gz: .*more than --max-size'
+run_bm cat --max-size $size gzip.gz
+expect_exit 0
+expect_stdout data
+
 # One that is missing, a directory, one that cannot be decoded: the others come out.
 run_bm cat short missing . indexed.gz
 expect_exit 1
