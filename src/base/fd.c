@@ -2,6 +2,10 @@
 #include "bm_fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 bool bm_fd_write_all(int fd, const void *data, size_t len)
@@ -36,4 +40,38 @@ bool bm_fd_read_all(int fd, void *out, size_t len)
 		len -= (size_t)n;
 	}
 	return true;
+}
+
+static bool sync_one(int fd)
+{
+	int rc;
+
+	do
+		rc = fsync(fd);
+	while (rc != 0 && errno == EINTR);
+	return rc == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
+bool bm_fd_sync(int fd, const char *path)
+{
+	char *copy = NULL;
+	bool good = sync_one(fd);
+	int dir, code;
+
+	if (!good)
+		return false;
+	copy = strdup(path);
+	if (copy == NULL)
+		return false;
+	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0)
+		good = sync_one(dir);
+	else
+		good = errno == EACCES && syncfs(fd) == 0;
+	code = errno;
+	if (dir >= 0)
+		close(dir);
+	free(copy);
+	errno = code;
+	return good;
 }

@@ -6,7 +6,7 @@
  * straight from its own memory to the descriptor, past any buffer of stdio, and is wiped.
  *
  * A file that is there already is never written to: it may be the only key to a year of backups. One that could not be
- * written whole is removed again.
+ * written whole, or of which it is not known that a power cut leaves it there, is removed again.
  */
 #include "commands.h"
 
@@ -66,7 +66,7 @@ static enum bm_status write_file(const char *path, const char *text, size_t len,
 	if (fd < 0)
 		return bm_error_set_errno(err, errno, shown, "cannot make the file%s", bm_place_advice(errno));
 	status = write_all(fd, text, len, shown, err);
-	if (status == BM_OK && fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+	if (status == BM_OK && !bm_fd_sync(fd, path))
 		status = bm_error_set_errno(err, errno, shown, "cannot write it to the disk");
 	if (close(fd) != 0 && status == BM_OK)
 		status = bm_error_set_errno(err, errno, shown, "cannot write");

@@ -42,6 +42,24 @@ run_bm keygen -o no/such/dir.key
 expect_exit 1
 expect_stderr_match 'no/such/dir.key: cannot make the file \(make its directory first\): No such file or directory'
 
+# After a power cut it is there: the file and its name are on the disk, or there is an error.
+if [ -z "${BM_SANITIZE:-}" ] && strace -qq -e trace=none -e inject=fsync:error=EIO true 2>/dev/null; then
+	mkdir deep
+	under() { "$@" >"$stdout" 2>"$stderr" || status=$?; }
+	status=0
+	under strace -qq -y -e trace=fsync -o trace "$BYTEMILL" keygen -o deep/a.key
+	expect_exit 0
+	grep -q "fsync([0-9]*<.*/deep/a.key>)" trace || fail "the file was not synced: $(cat trace)"
+	grep -q "fsync([0-9]*<.*/deep>)" trace || fail "its directory was not synced: $(cat trace)"
+	for when in 1 2; do
+		status=0
+		under strace -qq -e trace=fsync -e inject=fsync:error=EIO:when=$when -o trace "$BYTEMILL" keygen -o deep/b.key
+		expect_exit 1
+		expect_stderr_match '^bytemill: error: deep/b.key: cannot write it to the disk: Input/output error'
+		[ ! -e deep/b.key ] || fail "a key that may be gone after a power cut"
+	done
+fi
+
 # The public keys.
 public=$(sed -n 's/^# public key: //p' new.key)
 run_bm keygen -y new.key

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,11 +71,36 @@ static void test_errors(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+static void test_sync(void **state)
+{
+	char dir[] = "/tmp/bm_fd_XXXXXX", path[64];
+	int fds[2], fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_true((size_t)snprintf(path, sizeof(path), "%s/file", dir) < sizeof(path));
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_true(bm_fd_sync(fd, path));
+	assert_false(bm_fd_sync(fd, "/no/such/directory/file"));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(close(fd), 0);
+	assert_false(bm_fd_sync(fd, path));
+	assert_int_equal(errno, EBADF);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(pipe(fds), 0);
+	assert_true(bm_fd_sync(fds[1], "here")); /* a pipe has nothing to sync */
+	assert_int_equal(close(fds[0]), 0);
+	assert_int_equal(close(fds[1]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
