@@ -17,7 +17,7 @@ minutes=${TORTURE_MINUTES:-60}
 	echo "torture: TORTURE_MINUTES is \"$minutes\": a number of minutes is wanted, from 1 on" >&2
 	exit 2
 }
-seed=${TORTURE_SEED:-$((RANDOM * 32768 + RANDOM + 1))}
+seed=${TORTURE_SEED:-$(((RANDOM * 32768 + RANDOM) % 999999999 + 1))}
 [[ $seed =~ ^[1-9][0-9]{0,8}$ ]] || {
 	echo "torture: TORTURE_SEED is \"$seed\": a number from 1 to 999999999 is wanted" >&2
 	exit 2
