@@ -104,7 +104,6 @@ size_t bm_gzip_bgzf_bound(size_t in_len); /* in_len, 31 bytes a block, 33; SIZE_
 enum bm_status bm_gzip_bgzf_blocks(struct bm_gzip_encoder *e, const void *in, size_t in_len, bool last, void *out,
                                    size_t out_cap, size_t *out_len, struct bm_gzip_bgzf_block *blocks,
                                    struct bm_error *err) BM_NODISCARD;
-void bm_gzip_put_bgzf_eof(uint8_t out[static BM_GZIP_BGZF_EOF_BYTES]);
 
 /* The index of a bgzf file (.gzi, see bgzip(1)): the count, then the entries. Start with a zeroed bm_gzip_gzi and add
  * each chunk's blocks in order; what add writes to out (room for BM_GZIP_GZI_ENTRY_BYTES a block; it returns how many

@@ -158,33 +158,11 @@ enum bm_status bm_zstd_stream_decode(struct bm_zstd_decoder *d, const void *in, 
                                      size_t out_cap, struct bm_zstd_stream_result *res, struct bm_error *err)
 	BM_NODISCARD;
 
-/* ---- the seek table, reading ---- */
+/* ---- the seek table, finding it (bm_seekable.h reads it) ---- */
 
 #define BM_ZSTD_SEEK_FOOTER_BYTES 9
 /* Looks at the last bytes of a file that is file_bytes long: the length of the seek table that ends there, its own
  * header included, or 0 where there is none, or one that cannot be true. */
 uint64_t bm_zstd_seek_footer(const uint8_t tail[static BM_ZSTD_SEEK_FOOTER_BYTES], uint64_t file_bytes);
-
-struct bm_zstd_seek_index; /* 20 bytes a frame */
-struct bm_zstd_seek_entry {
-	uint64_t offset; /* of the frame in the file */
-	uint64_t frame_bytes;
-	uint64_t content_offset; /* of its content in the whole content */
-	uint64_t content_bytes;
-	bool has_checksum;
-	uint32_t checksum; /* low 32 bits of XXH64 of its content */
-};
-/* table: the last len bytes of the file, as many as the footer said. Checked against itself and against file_bytes: the
- * frames must fill the file up to the table. BM_ERR_FORMAT, with the offset in the file. What it says of the frames
- * is no more to be trusted than a frame itself. The caller destroys *out. */
-enum bm_status bm_zstd_seek_parse(const void *table, size_t len, uint64_t file_bytes, struct bm_zstd_seek_index **out,
-                                  struct bm_error *err) BM_NODISCARD;
-void bm_zstd_seek_index_destroy(struct bm_zstd_seek_index *x); /* NULL is fine */
-uint32_t bm_zstd_seek_count(const struct bm_zstd_seek_index *x);
-uint64_t bm_zstd_seek_content_bytes(const struct bm_zstd_seek_index *x); /* of the whole file */
-/* n < count. */
-struct bm_zstd_seek_entry bm_zstd_seek_entry(const struct bm_zstd_seek_index *x, uint32_t n);
-/* The frame that holds the content's byte at content_offset; count where it lies behind the end. */
-uint32_t bm_zstd_seek_find(const struct bm_zstd_seek_index *x, uint64_t content_offset);
 
 #endif

@@ -62,6 +62,16 @@ static size_t put_block(struct bm_gzip_encoder *e, const uint8_t *in, size_t len
 	return total;
 }
 
+static void put_end_block(uint8_t *out)
+{
+	/* Byte for byte as the specification has it, for readers compare it. */
+	static const uint8_t bytes[BM_GZIP_BGZF_EOF_BYTES] = {
+		0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0, 0x1b, 0, 3, 0,
+	};
+
+	memcpy(out, bytes, sizeof(bytes));
+}
+
 enum bm_status bm_gzip_bgzf_blocks(struct bm_gzip_encoder *e, const void *in, size_t in_len, bool last, void *out,
                                    size_t out_cap, size_t *out_len, struct bm_gzip_bgzf_block *blocks,
                                    struct bm_error *err)
@@ -85,21 +95,11 @@ enum bm_status bm_gzip_bgzf_blocks(struct bm_gzip_encoder *e, const void *in, si
 		to += made;
 	}
 	if (last) {
-		bm_gzip_put_bgzf_eof(to);
+		put_end_block(to);
 		to += BM_GZIP_BGZF_EOF_BYTES;
 	}
 	*out_len = (size_t)(to - (uint8_t *)out);
 	return BM_OK;
-}
-
-void bm_gzip_put_bgzf_eof(uint8_t out[static BM_GZIP_BGZF_EOF_BYTES])
-{
-	/* Byte for byte as the specification has it, for readers compare it. */
-	static const uint8_t bytes[BM_GZIP_BGZF_EOF_BYTES] = {
-		0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0, 0x1b, 0, 3, 0,
-	};
-
-	memcpy(out, bytes, sizeof(bytes));
 }
 
 /* ---- the index ---- */

@@ -9,8 +9,6 @@
 #include "bm_zstd.h"
 
 #define ZFMT_FRAME_MAGIC 0xFD2FB528u
-#define ZFMT_SKIP_MAGIC 0x184D2A50u /* and the 15 after it */
-#define ZFMT_SKIP_MAGIC_MASK 0xFFFFFFF0u
 #define ZFMT_SKIP_HEADER_BYTES 8
 #define ZFMT_BLOCK_HEADER_BYTES 3
 #define ZFMT_BLOCK_MAX ((uint32_t)128 << 10)

@@ -1,5 +1,5 @@
 /*
- * zstd_seek.c - the seek table of zstd's seekable format, written and read.
+ * zstd_seek.c - the seek table of zstd's seekable format, written, and found.
  *
  * The table is one skippable frame (RFC 8878, section 3.1.2) at the end of the file, which every zstd decoder passes
  * over; all numbers are little endian:
@@ -10,7 +10,7 @@
  * of the content. A reader takes the last 9 bytes, which tell where the table begins, then the table, and knows where
  * each frame lies. Bits 6 to 2 of the descriptor are reserved and must be 0; the last two are to be ignored.
  *
- * Reading does not trust it: the header, the footer and the length of the entries must agree, and the frames must fill
+ * Reading it (seekable_zstd.c) does not trust it: the header, the footer and the length of the entries must agree, and the frames must fill
  * the file up to the table. A table that passes can still lie about where one frame ends and the next begins; then
  * decoding fails there, since a frame's end is where its last block ends. That holds as long as whoever uses an entry
  * decodes exactly frame_bytes and gets exactly content_bytes.
@@ -87,14 +87,6 @@ void bm_zstd_seek_put(const struct bm_zstd_seek_writer *w, uint8_t *out)
 
 /* ---- reading ---- */
 
-struct bm_zstd_seek_index {
-	uint32_t count;
-	bool has_checksums;
-	uint64_t *offset;  /* count + 1: the last is the table's own */
-	uint64_t *content; /* count + 1: the last is the whole content's length */
-	uint32_t *checksum;
-};
-
 uint64_t bm_zstd_seek_footer(const uint8_t tail[static BM_ZSTD_SEEK_FOOTER_BYTES], uint64_t file_bytes)
 {
 	const uint32_t count = zfmt_get_u32(tail);
@@ -105,118 +97,4 @@ uint64_t bm_zstd_seek_footer(const uint8_t tail[static BM_ZSTD_SEEK_FOOTER_BYTES
 	    count > BM_ZSTD_SEEK_FRAMES_MAX || total > file_bytes)
 		return 0;
 	return total;
-}
-
-static enum bm_status bad_table(uint64_t offset, const char *why, struct bm_error *err)
-{
-	char where[ZFMT_WHERE_BYTES];
-
-	return bm_error_set(err, BM_ERR_FORMAT, zfmt_where(where, offset), "the zstd seek table is damaged: %s", why);
-}
-
-enum bm_status bm_zstd_seek_parse(const void *table, size_t len, uint64_t file_bytes, struct bm_zstd_seek_index **out,
-                                  struct bm_error *err)
-{
-	const uint8_t *p = table;
-	const uint64_t start = file_bytes - len;
-	struct bm_zstd_seek_index *x = NULL;
-	enum bm_status status;
-	uint64_t total;
-	size_t each;
-
-	*out = NULL;
-	if (len > file_bytes)
-		return bm_error_set(err, BM_ERR_USAGE, NULL, "zstd: a seek table longer than its file");
-	total = len >= ENVELOPE_BYTES ? bm_zstd_seek_footer(p + len - BM_ZSTD_SEEK_FOOTER_BYTES, file_bytes) : 0;
-	if (total != len)
-		return bad_table(file_bytes - (len < BM_ZSTD_SEEK_FOOTER_BYTES ? len : BM_ZSTD_SEEK_FOOTER_BYTES),
-		                 "its footer does not fit its length", err);
-	if (zfmt_get_u32(p) != ZFMT_SEEK_TABLE_MAGIC || zfmt_get_u32(p + 4) != len - ZFMT_SKIP_HEADER_BYTES)
-		return bad_table(start, "its header does not fit its footer", err);
-
-	x = calloc(1, sizeof(*x));
-	if (x == NULL)
-		return bm_error_set_nomem(err);
-	x->count = zfmt_get_u32(p + len - BM_ZSTD_SEEK_FOOTER_BYTES);
-	x->has_checksums = (p[len - 5] & ZFMT_SEEK_CHECKSUM_FLAG) != 0;
-	x->offset = bm_calloc_array((size_t)x->count + 1, sizeof(*x->offset));
-	x->content = bm_calloc_array((size_t)x->count + 1, sizeof(*x->content));
-	x->checksum = bm_calloc_array(x->has_checksums ? x->count : 0, sizeof(*x->checksum));
-	if (x->offset == NULL || x->content == NULL || x->checksum == NULL) {
-		status = bm_error_set_nomem(err);
-		goto failed;
-	}
-	each = x->has_checksums ? ENTRY_BYTES : ENTRY_BYTES_PLAIN;
-	p += ZFMT_SKIP_HEADER_BYTES;
-	for (uint32_t i = 0; i < x->count; i++, p += each) {
-		/* Sums of at most 2^27 numbers of 32 bits. */
-		x->offset[i + 1] = x->offset[i] + zfmt_get_u32(p);
-		x->content[i + 1] = x->content[i] + zfmt_get_u32(p + 4);
-		if (x->has_checksums)
-			x->checksum[i] = zfmt_get_u32(p + 8);
-		if (x->offset[i + 1] == x->offset[i] || x->offset[i + 1] > start) {
-			status = bad_table(start + ZFMT_SKIP_HEADER_BYTES + each * i,
-			                   x->offset[i + 1] > start ? "its frames are longer than the file"
-			                                            : "a frame has no bytes",
-			                   err);
-			goto failed;
-		}
-	}
-	if (x->offset[x->count] != start) {
-		status = bad_table(start, "its frames are shorter than the file", err);
-		goto failed;
-	}
-	*out = x;
-	return BM_OK;
-failed:
-	bm_zstd_seek_index_destroy(x);
-	return status;
-}
-
-void bm_zstd_seek_index_destroy(struct bm_zstd_seek_index *x)
-{
-	if (x == NULL)
-		return;
-	free(x->offset);
-	free(x->content);
-	free(x->checksum);
-	free(x);
-}
-
-uint32_t bm_zstd_seek_count(const struct bm_zstd_seek_index *x)
-{
-	return x->count;
-}
-
-uint64_t bm_zstd_seek_content_bytes(const struct bm_zstd_seek_index *x)
-{
-	return x->content[x->count];
-}
-
-struct bm_zstd_seek_entry bm_zstd_seek_entry(const struct bm_zstd_seek_index *x, uint32_t n)
-{
-	return (struct bm_zstd_seek_entry){
-		.offset = x->offset[n],
-		.frame_bytes = x->offset[n + 1] - x->offset[n],
-		.content_offset = x->content[n],
-		.content_bytes = x->content[n + 1] - x->content[n],
-		.has_checksum = x->has_checksums,
-		.checksum = x->has_checksums ? x->checksum[n] : 0,
-	};
-}
-
-uint32_t bm_zstd_seek_find(const struct bm_zstd_seek_index *x, uint64_t content_offset)
-{
-	uint32_t low = 0, high = x->count;
-
-	/* The first frame whose content ends behind the offset: one without content is never it. */
-	while (low < high) {
-		const uint32_t middle = low + (high - low) / 2;
-
-		if (x->content[middle + 1] > content_offset)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return low;
 }

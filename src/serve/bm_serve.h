@@ -1,9 +1,9 @@
 /*
  * bm_serve.h - the HTTP service: files in and out, runs of jobs, as `bytemill serve` has it.
  *
- * bm_serve_open checks everything that can be checked and listens; bm_serve_run serves until it is told to stop, by
- * bm_serve_stop or by SIGTERM or SIGINT, which it takes while it runs. One service a process: it has threads of its
- * own, and answers to systemd in the process's name (NOTIFY_SOCKET, LISTEN_FDS).
+ * bm_serve_open checks everything that can be checked and listens; bm_serve_run serves until it is told to stop,
+ * by SIGTERM or SIGINT, which it takes while it runs. One service a process: it has threads of its own, and answers to
+ * systemd in the process's name (NOTIFY_SOCKET, LISTEN_FDS).
  */
 #ifndef BM_SERVE_H
 #define BM_SERVE_H
@@ -55,7 +55,6 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	BM_NODISCARD;
 /* Blocks. BM_OK after a stop that left nothing undone; BM_ERR_CANCELLED: transfers or runs were cut off. */
 enum bm_status bm_serve_run(struct bm_serve *s, struct bm_error *err) BM_NODISCARD;
-void bm_serve_stop(struct bm_serve *s);  /* any thread; again and again is fine */
 void bm_serve_close(struct bm_serve *s); /* after bm_serve_run, or instead; NULL is fine */
 
 /* The OpenAPI document. */

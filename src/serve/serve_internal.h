@@ -96,7 +96,6 @@ struct bm_serve {
 	char *inbox_path; /* real */
 	struct bm_age_identities *identities;
 	struct MHD_Daemon *daemon;
-	int stop_fd; /* an eventfd */
 	pthread_t sweeper;
 	bool is_sweeping; /* the thread is there */
 	int64_t start_ms;

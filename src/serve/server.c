@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -298,7 +297,7 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	if (s == NULL)
 		return bm_error_set_nomem(err);
 	s->opt = *opt;
-	s->listen_fd = s->inbox_fd = s->outbox_fd = s->tus_fd = s->stop_fd = -1;
+	s->listen_fd = s->inbox_fd = s->outbox_fd = s->tus_fd = -1;
 	s->opt.memory_bytes = opt->memory_bytes != 0 ? opt->memory_bytes : DEFAULT_MEMORY;
 	s->opt.connections = opt->connections != 0 ? opt->connections : DEFAULT_CONNECTIONS;
 	s->opt.timeout_ms = opt->timeout_ms != 0 ? opt->timeout_ms : DEFAULT_TIMEOUT_MS;
@@ -339,11 +338,6 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 		status = check_dir(opt->submit_roots[i], "directory of --allow-submit", err);
 	if (status == BM_OK)
 		status = serve_budget_share(s, err);
-	if (status == BM_OK) {
-		s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (s->stop_fd < 0)
-			status = bm_error_set_errno(err, errno, NULL, "cannot make an eventfd");
-	}
 	if (status == BM_OK)
 		status = serve_listen(s, err);
 	if (status == BM_OK)
@@ -351,14 +345,6 @@ enum bm_status bm_serve_open(const struct bm_serve_options *opt, struct bm_serve
 	else
 		bm_serve_close(s);
 	return status;
-}
-
-void bm_serve_stop(struct bm_serve *s)
-{
-	uint64_t one = 1;
-	ssize_t n = write(s->stop_fd, &one, sizeof(one));
-
-	(void)n;
 }
 
 void bm_serve_close(struct bm_serve *s)
@@ -381,8 +367,6 @@ void bm_serve_close(struct bm_serve *s)
 	if (s->tus_fd >= 0)
 		close(s->tus_fd);
 	free(s->tus_path);
-	if (s->stop_fd >= 0)
-		close(s->stop_fd);
 	if (s->token != NULL)
 		OPENSSL_cleanse(s->token, s->token_len);
 	OPENSSL_cleanse(s->session_key, sizeof(s->session_key));
@@ -423,13 +407,13 @@ static enum bm_status start_daemon(struct bm_serve *s, struct bm_error *err)
 	return BM_OK;
 }
 
-/* Until a signal or bm_serve_stop. */
+/* Until a signal. */
 static void wait_for_stop(struct bm_serve *s, int signal_fd)
 {
-	struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = s->stop_fd, .events = POLLIN}};
+	struct pollfd p = {.fd = signal_fd, .events = POLLIN};
 
 	for (unsigned ticks = 0;;) {
-		int n = poll(fds, 2, TICK_MS);
+		int n = poll(&p, 1, TICK_MS);
 
 		if (n > 0)
 			return;

@@ -136,30 +136,6 @@ static void try_frames(const uint8_t *data, size_t len, const struct plain *whol
 	free(out);
 }
 
-static void try_table(const uint8_t *data, size_t len)
-{
-	struct bm_zstd_seek_index *x = NULL;
-	struct bm_error err = BM_ERROR_INIT;
-	uint64_t table, sum = 0;
-
-	if (len < BM_ZSTD_SEEK_FOOTER_BYTES)
-		return;
-	table = bm_zstd_seek_footer(data + len - BM_ZSTD_SEEK_FOOTER_BYTES, len);
-	FUZZ_CHECK(table <= len);
-	if (table == 0 || bm_zstd_seek_parse(data + len - table, (size_t)table, len, &x, &err) != BM_OK)
-		return;
-	for (uint32_t n = 0; n < bm_zstd_seek_count(x); n++) {
-		struct bm_zstd_seek_entry e = bm_zstd_seek_entry(x, n);
-
-		FUZZ_CHECK(e.offset + e.frame_bytes <= len - table && e.content_offset == sum);
-		sum += e.content_bytes;
-		FUZZ_CHECK(e.content_bytes == 0 || bm_zstd_seek_find(x, e.content_offset) == n);
-	}
-	FUZZ_CHECK(sum == bm_zstd_seek_content_bytes(x));
-	FUZZ_CHECK(bm_zstd_seek_find(x, sum) == bm_zstd_seek_count(x));
-	bm_zstd_seek_index_destroy(x);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct plain whole, other;
@@ -180,7 +156,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	free(other.data);
 	try_frames(data, len, &whole);
 	plain_try_seeking(data, len, &whole);
-	try_table(data, len);
 	free(whole.data);
 	return 0;
 }
