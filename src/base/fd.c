@@ -42,6 +42,24 @@ bool bm_fd_read_all(int fd, void *out, size_t len)
 	return true;
 }
 
+bool bm_fd_read_all_at(int fd, void *out, size_t len, uint64_t offset)
+{
+	for (char *at = out; len > 0;) {
+		ssize_t n = pread(fd, at, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = 0;
+		if (n <= 0)
+			return false;
+		at += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return true;
+}
+
 static bool sync_one(int fd)
 {
 	int rc;

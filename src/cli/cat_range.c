@@ -22,6 +22,7 @@
 
 #include "bm_cpus.h"
 #include "bm_error.h"
+#include "bm_fd.h"
 #include "bm_seekable.h"
 #include "bm_text.h"
 #include "console.h"
@@ -84,22 +85,11 @@ struct input {
 static enum bm_status input_pread(void *ctx, void *buf, size_t len, uint64_t offset, struct bm_error *err)
 {
 	const struct input *in = ctx;
-	uint8_t *to = buf;
 
-	while (len > 0) {
-		ssize_t n = pread(in->fd, to, len, (off_t)offset);
-
-		if (n > 0) {
-			to += n;
-			len -= (size_t)n;
-			offset += (uint64_t)n;
-		} else if (n == 0) {
-			return bm_error_set(err, BM_ERR_CHANGED, NULL, "it became shorter while it was read");
-		} else if (errno != EINTR) {
-			return bm_error_set_errno(err, errno, NULL, "cannot read");
-		}
-	}
-	return BM_OK;
+	if (bm_fd_read_all_at(in->fd, buf, len, offset))
+		return BM_OK;
+	return errno != 0 ? bm_error_set_errno(err, errno, NULL, "cannot read")
+	                  : bm_error_set(err, BM_ERR_CHANGED, NULL, "it became shorter while it was read");
 }
 
 /* Files of /proc say that they are empty, those of /sys that they have a page. */

@@ -28,7 +28,6 @@
 #include "console.h"
 #include "drive.h"
 #include "guard.h"
-#include "load.h"
 
 #define COMMAND "cat"
 #define DEPTH 4
@@ -148,6 +147,7 @@ static bool build(struct bm_job *job, const struct bm_cli_options *o, const stru
 
 	if (p == NULL)
 		return false;
+	job->p.chunk = chunk_for(o->memory_bytes);
 	p->read.literal = true;
 	for (size_t i = 0; i < f->count; i++)
 		if (!bm_strings_add(&p->read.from, f->items[i]))
@@ -177,37 +177,13 @@ static int stream(const struct bm_cli_options *o, const struct files *f, const s
 {
 	const struct bm_drive_style style = {
 		.command = COMMAND, .results_on_stdout = true, .is_filter = true, .has_sandbox = true};
-	struct bm_faults faults = {.quiet = o->quiet};
-	struct bm_jobs_options jobs_opt = {.on_diagnostic = bm_faults_say, .ctx = &faults, .no_environment = true};
-	struct bm_error err = BM_ERROR_INIT;
-	struct bm_jobs *jobs = NULL;
 	struct bm_job *job = bm_job_create(COMMAND);
-	enum bm_status status;
-	int rc = BM_EXIT_USAGE;
 
-	if (job != NULL)
-		job->p.chunk = chunk_for(o->memory_bytes);
-	if (job == NULL || !build(job, o, f, keys, range)) {
-		bm_console_say(BM_CONSOLE_ERROR, "out of memory");
-		goto out;
+	if (job != NULL && !build(job, o, f, keys, range)) {
+		bm_job_destroy(job);
+		job = NULL;
 	}
-	status = bm_jobs_create(&jobs_opt, &jobs, &err);
-	if (status == BM_OK) {
-		status = bm_jobs_adopt(jobs, job, &err);
-		job = NULL; /* taken over, also on error */
-	}
-	if (status == BM_OK)
-		status = bm_jobs_check(jobs, &err);
-	if (status != BM_OK) {
-		if (faults.error_count == 0)
-			bm_console_say_error(&err);
-		goto out;
-	}
-	rc = bm_drive(jobs, o, &style, NULL);
-out:
-	bm_job_destroy(job);
-	bm_jobs_destroy(jobs);
-	return rc;
+	return bm_drive_job(job, o, &style);
 }
 
 /* ---- a range ---- */

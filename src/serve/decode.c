@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "bm_error.h"
+#include "bm_fd.h"
 #include "bm_seekable.h"
 #include "files.h"
 
@@ -67,22 +68,11 @@ static void decoded_free(void *arg)
 static enum bm_status file_pread(void *ctx, void *buf, size_t len, uint64_t offset, struct bm_error *err)
 {
 	const struct decoded *d = ctx;
-	uint8_t *to = buf;
 
-	while (len > 0) {
-		ssize_t n = pread(d->fd, to, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return bm_error_set_errno(err, errno, NULL, "cannot read");
-		if (n == 0)
-			return bm_error_set(err, BM_ERR_CHANGED, NULL, "it became shorter while it was read");
-		to += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return BM_OK;
+	if (bm_fd_read_all_at(d->fd, buf, len, offset))
+		return BM_OK;
+	return errno != 0 ? bm_error_set_errno(err, errno, NULL, "cannot read")
+	                  : bm_error_set(err, BM_ERR_CHANGED, NULL, "it became shorter while it was read");
 }
 
 /* Of zstd. */

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bm_fd.h"
 #include "files.h"
 
 #define READ_BLOCK ((size_t)64 << 10)
@@ -231,7 +232,7 @@ static struct MHD_Response *make_response(int fd, uint64_t first, uint64_t len)
 		return response;
 	}
 	text = malloc((size_t)len + 1);
-	if (text != NULL && pread(fd, text, (size_t)len, (off_t)first) != (ssize_t)len) {
+	if (text != NULL && !bm_fd_read_all_at(fd, text, (size_t)len, first)) {
 		free(text);
 		text = NULL;
 	}

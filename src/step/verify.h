@@ -110,10 +110,12 @@ struct verify_shared {
  * no memory. */
 struct verify_file *verify_file_create(const struct verify_shared *vs, const struct verify_file *file,
                                        const struct verify_digest *digests);
-/* An entry for a name below the root, which the walk has not given; NULL: no memory. */
-struct bm_entry *verify_make_entry(const struct verify_shared *vs, const char *name, size_t len);
-/* What is decided before a file is opened; false: no memory. */
-bool verify_judge_early(const struct verify_shared *vs, struct bm_entry *e, struct verify_file *vf);
+/* The listing goes on with the file that the walk has given, or with one of this name below the root that it has not, once it
+ * is decided what can be before a file is opened. vf is taken over; NULL: no memory. */
+enum bm_expect verify_give_walked(const struct verify_shared *vs, struct bm_entry *walked, struct verify_file *vf,
+                                  void **state, struct bm_error *err);
+enum bm_expect verify_give_extra(const struct verify_shared *vs, const char *name, size_t len, struct verify_file *vf,
+                                 struct bm_entry **extra, void **state, struct bm_error *err);
 
 enum bm_expect verify_expect(void *shared, struct bm_entry *walked, struct bm_entry **extra, void **state,
                              struct bm_worker *w, struct bm_error *err);

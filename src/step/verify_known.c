@@ -83,42 +83,6 @@ static struct verify_file *make_state(const struct verify_shared *vs, const stru
 	return add_blocks(vs, vf, known, i);
 }
 
-static enum bm_expect fail_nomem(struct bm_error *err)
-{
-	(void)bm_error_set_nomem(err);
-	return BM_EXPECT_FAILED;
-}
-
-static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *walked, const struct bm_known *known,
-                                  bool is_new, void **state, struct bm_error *err)
-{
-	struct verify_file *vf = make_state(vs, known, is_new);
-
-	if (vf == NULL || !verify_judge_early(vs, walked, vf)) {
-		free(vf);
-		return fail_nomem(err);
-	}
-	*state = vf;
-	return BM_EXPECT_WALKED;
-}
-
-static enum bm_expect give_extra(struct verify_shared *vs, const struct bm_known *known, struct bm_entry **extra,
-                                 void **state, struct bm_error *err)
-{
-	struct verify_file *vf = make_state(vs, known, known->algorithm == NULL);
-	struct bm_entry *e = verify_make_entry(vs, known->path, known->path_len);
-
-	if (vf == NULL || e == NULL || !verify_judge_early(vs, e, vf)) {
-		bm_entry_destroy(e);
-		free(vf);
-		return fail_nomem(err);
-	}
-	vf->is_extra = true;
-	*extra = e;
-	*state = vf;
-	return BM_EXPECT_EXTRA;
-}
-
 enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *walked, struct bm_entry **extra,
                                    void **state, struct bm_worker *w, struct bm_error *err)
 {
@@ -137,13 +101,14 @@ enum bm_expect verify_known_expect(struct verify_shared *vs, struct bm_entry *wa
 		return BM_EXPECT_PASS;
 	switch (s->next(s->ctx, walked, &ask, &known, err)) {
 	case BM_KNOWN_NEW:
-		return give_walked(vs, walked, &known, true, state, err);
+		return verify_give_walked(vs, walked, make_state(vs, &known, true), state, err);
 	case BM_KNOWN_READ:
-		return give_walked(vs, walked, &known, false, state, err);
+		return verify_give_walked(vs, walked, make_state(vs, &known, false), state, err);
 	case BM_KNOWN_PASS:
 		return BM_EXPECT_PASS;
 	case BM_KNOWN_EXTRA:
-		return give_extra(vs, &known, extra, state, err);
+		return verify_give_extra(vs, known.path, known.path_len,
+		                         make_state(vs, &known, known.algorithm == NULL), extra, state, err);
 	case BM_KNOWN_END:
 		return BM_EXPECT_END;
 	case BM_KNOWN_FAILED:

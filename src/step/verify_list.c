@@ -203,7 +203,8 @@ static bool time_is_out(const struct verify_shared *vs)
 	return vs->deadline_ms > 0 && verify_now_ms() >= vs->deadline_ms;
 }
 
-bool verify_judge_early(const struct verify_shared *vs, struct bm_entry *e, struct verify_file *vf)
+/* What is decided before a file is opened; false: no memory. */
+static bool judge_early(const struct verify_shared *vs, struct bm_entry *e, struct verify_file *vf)
 {
 	if (vs->m->root_is_gone)
 		return refuse(e, vf, BM_ERR_FAILED, vs->m->gone_text);
@@ -213,7 +214,8 @@ bool verify_judge_early(const struct verify_shared *vs, struct bm_entry *e, stru
 	return true;
 }
 
-struct bm_entry *verify_make_entry(const struct verify_shared *vs, const char *name, size_t len)
+/* For a name below the root; NULL: no memory. */
+static struct bm_entry *make_entry(const struct verify_shared *vs, const char *name, size_t len)
 {
 	const char *root = vs->m->root;
 	struct bm_buf display = {0};
@@ -276,12 +278,10 @@ static enum bm_expect fail_nomem(struct bm_error *err)
 	return BM_EXPECT_FAILED;
 }
 
-static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *walked, const struct verify_cursor *known,
+enum bm_expect verify_give_walked(const struct verify_shared *vs, struct bm_entry *walked, struct verify_file *vf,
                                   void **state, struct bm_error *err)
 {
-	struct verify_file *vf = make_state(vs, known);
-
-	if (vf == NULL || !verify_judge_early(vs, walked, vf)) {
+	if (vf == NULL || !judge_early(vs, walked, vf)) {
 		free(vf);
 		return fail_nomem(err);
 	}
@@ -289,12 +289,12 @@ static enum bm_expect give_walked(struct verify_shared *vs, struct bm_entry *wal
 	return BM_EXPECT_WALKED;
 }
 
-static enum bm_expect give_extra(struct verify_shared *vs, struct bm_entry **extra, void **state, struct bm_error *err)
+enum bm_expect verify_give_extra(const struct verify_shared *vs, const char *name, size_t len, struct verify_file *vf,
+                                 struct bm_entry **extra, void **state, struct bm_error *err)
 {
-	struct verify_file *vf = make_state(vs, vs->cursor);
-	struct bm_entry *e = verify_make_entry(vs, vs->cursor->name.data, vs->cursor->name.len);
+	struct bm_entry *e = make_entry(vs, name, len);
 
-	if (vf == NULL || e == NULL || !verify_judge_early(vs, e, vf)) {
+	if (vf == NULL || e == NULL || !judge_early(vs, e, vf)) {
 		bm_entry_destroy(e);
 		free(vf);
 		return fail_nomem(err);
@@ -308,7 +308,7 @@ static enum bm_expect give_extra(struct verify_shared *vs, struct bm_entry **ext
 /* Not to be told of, where that is asked for: looked at here, so that it takes no place in the listing. */
 static bool is_absent(const struct verify_shared *vs, struct bm_worker *w)
 {
-	struct bm_entry *e = verify_make_entry(vs, vs->cursor->name.data, vs->cursor->name.len);
+	struct bm_entry *e = make_entry(vs, vs->cursor->name.data, vs->cursor->name.len);
 	struct bm_error err;
 	bool absent;
 
@@ -345,15 +345,16 @@ enum bm_expect verify_expect(void *shared, struct bm_entry *walked, struct bm_en
 		if (order > 0 && walked == NULL)
 			return BM_EXPECT_END;
 		if (order > 0)
-			return is_news(vs, walked) ? give_walked(vs, walked, NULL, state, err) : BM_EXPECT_PASS;
+			return is_news(vs, walked) ? verify_give_walked(vs, walked, make_state(vs, NULL), state, err)
+			                           : BM_EXPECT_PASS;
 		if (order == 0) {
-			expect = give_walked(vs, walked, c, state, err);
+			expect = verify_give_walked(vs, walked, make_state(vs, c), state, err);
 		} else if (!bm_plan_takes_name(vs->plan, c->name.data, c->name.len) ||
 		           (!vs->p->report_missing && !vs->m->root_is_gone && is_absent(vs, w))) {
 			c->has_name = false;
 			continue;
 		} else {
-			expect = give_extra(vs, extra, state, err);
+			expect = verify_give_extra(vs, c->name.data, c->name.len, make_state(vs, c), extra, state, err);
 		}
 		c->has_name = false;
 		return expect;

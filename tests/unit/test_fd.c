@@ -71,6 +71,30 @@ static void test_errors(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+static void test_read_at(void **state)
+{
+	FILE *f = tmpfile();
+	char got[4];
+	int pipes[2];
+
+	(void)state;
+	assert_non_null(f);
+	assert_true(bm_fd_write_all(fileno(f), "0123456789", 10));
+	assert_true(bm_fd_read_all_at(fileno(f), got, 4, 6));
+	assert_memory_equal(got, "6789", 4);
+	assert_true(bm_fd_read_all_at(fileno(f), got, 0, 100));
+	errno = EIO;
+	assert_false(bm_fd_read_all_at(fileno(f), got, 4, 7));
+	assert_int_equal(errno, 0); /* the end came first */
+	assert_memory_equal(got, "789", 3);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(pipe(pipes), 0);
+	assert_false(bm_fd_read_all_at(pipes[0], got, 4, 0));
+	assert_int_equal(errno, ESPIPE);
+	assert_int_equal(close(pipes[0]), 0);
+	assert_int_equal(close(pipes[1]), 0);
+}
+
 static void test_sync(void **state)
 {
 	char dir[] = "/tmp/bm_fd_XXXXXX", path[64];
@@ -100,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_read_at),
 		cmocka_unit_test(test_sync),
 	};
 
