@@ -34,6 +34,17 @@ read -ra flags <<<"$(pkg-config --cflags --libs bytemill)"
 	"-Wl,-rpath,$libdir"
 [ "$(./use)" = "out of memory" ] || fail "the C program says: $(./use)"
 
+# Each header stands on its own, in C++ too.
+for file in "$prefix"/include/bytemill/*.h; do
+	echo "#include <bytemill/${file##*/}>" >one.c
+	"${BM_CC:-cc}" -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only "-I$prefix/include" one.c ||
+		fail "${file##*/} wants another one before it"
+	if command -v c++ >/dev/null; then
+		c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only "-I$prefix/include" -x c++ one.c ||
+			fail "${file##*/} is not good for C++"
+	fi
+done
+
 nm -D --defined-only --format=posix "$libdir/libbytemill.so" | awk '$2 ~ /[TDBRVW]/ { print $1 }' >exported
 if grep -v '^bm_' exported >foreign; then fail "exported, but not ours: $(tr '\n' ' ' <foreign)"; fi
 # Each BM_API function of the headers is there, and each that is there is in the headers.
