@@ -7,7 +7,6 @@
  * audit are of one age. But not those that were verified since the last complete audit: one that is stopped again and
  * again has to get on, and not to begin with the same files each time.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 

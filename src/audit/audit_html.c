@@ -12,7 +12,6 @@
  */
 #include "bm_audit_html.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

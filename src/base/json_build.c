@@ -11,7 +11,6 @@
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bm_json_cursor.h"
 #include "json_scan.h"

@@ -4,7 +4,6 @@
  * is looked up without a lock. Two threads, or two processes, that add one name at the same time get the same number, since
  * the database decides.
  */
-#include <stdlib.h>
 
 #include "bm_error.h"
 #include "catalog_internal.h"

@@ -5,7 +5,6 @@
  * progress. Whoever replaces or deletes a row of `files` or `progress` need not think of them, as triggers do; so the
  * common case, a file without blocks, pays nothing for them.
  */
-#include <stdlib.h>
 
 #include "bm_catalog_files.h"
 #include "catalog_internal.h"

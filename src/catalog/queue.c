@@ -22,7 +22,6 @@
  * The thread is started by the first put, not by open: what only reads never has one, and a sandbox that is entered
  * between the two holds for it as well. It has all signals blocked.
  */
-#include <errno.h>
 #include <signal.h>
 
 #include "bm_error.h"

@@ -3,7 +3,6 @@
  * to the database. Only forgetting a root is long work; it goes piece by piece, each a transaction of its own, so that
  * other processes get their turn.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "bm_error.h"

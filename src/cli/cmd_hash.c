@@ -19,7 +19,6 @@
 #include "bm_mem.h"
 #include "bm_template.h"
 #include "bm_text.h"
-#include "console.h"
 #include "drive.h"
 
 #define COMMAND "hash"

@@ -10,7 +10,6 @@
  * A flow is done when the listing has ended and every stream that was listed has had its end().
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "flow_internal.h"
 

@@ -18,10 +18,8 @@
  * With an io_depth of 1 what would read (a first segment's fill, a new stream, the next name of a listing) is not begun
  * while a thread waits at a disk: a spinning one is then asked for one thing after another, however many CPUs there are.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bm_mutex.h"
 #include "flow_internal.h"

@@ -3,8 +3,6 @@
  */
 #include "url_call.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bm_error.h"

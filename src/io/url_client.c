@@ -13,7 +13,6 @@
  * it is called once, when the first client is made (url_curl.c), and never undone, since others in the process may use
  * libcurl too. What is older is not taken by the build.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>

@@ -7,8 +7,6 @@
  * recent collections, so that a tree of a million files does not cost a million questions. One thread at a time asks and
  * makes: there are servers that lose one of two collections that are made at once.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -19,7 +19,6 @@
  */
 #include "url_fetch.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -5,9 +5,7 @@
  * user's credentials leaves the scheme, host and port that he named, not only what libcurl knows to be credentials; and
  * nothing goes from https to http.
  */
-#include <ctype.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bm_error.h"

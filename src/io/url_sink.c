@@ -8,7 +8,6 @@
  */
 #include "url_sink.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -1,7 +1,6 @@
 /*
  * A URL's bytes, handed on in order: the reader's side of a fetch. How they come is url_fetch.c's.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

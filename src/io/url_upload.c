@@ -6,7 +6,6 @@
  * sink, BM_URL_PART_BYTES, which the run reckons with. That it is there until the server has taken it is what allows a
  * part to be sent again. The object appears when the upload is completed, never half, so there is no temp name.
  */
-#include <inttypes.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,6 @@
 #include "job_internal.h"
 #include "job_key.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "bm_gzip.h"

@@ -8,7 +8,6 @@
  * where there is only one the file fails instead. So it does where outputs are joined in listing order, since streams
  * cannot be put in between.
  */
-#include <stdlib.h>
 
 #include "bm_error.h"
 #include "run_internal.h"

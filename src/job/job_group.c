@@ -18,7 +18,6 @@
  * was cancelled it is given up: the outputs are incomplete in that they have no names.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "bm_error.h"

@@ -9,7 +9,6 @@
  */
 #include "parse_text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

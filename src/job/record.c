@@ -16,7 +16,6 @@
  * of bytes left either, which bounds what is allocated.
  */
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
  * one that goes to a disk takes a thousand times as long. There is no way to ask beforehand. So the permit is given away
  * for the next SLOW_FILES files after one that took long.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "bm_digest.h"

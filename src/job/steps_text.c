@@ -9,7 +9,6 @@
  */
 #include "job_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define TEXT_COLUMNS 100

@@ -4,7 +4,6 @@
  */
 #include "runs_internal.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>

@@ -9,7 +9,6 @@
  */
 #include "runs_history.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "bm_catalog.h"

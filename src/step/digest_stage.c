@@ -8,7 +8,6 @@
 #include "digest_stage.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bm_error.h"
 

@@ -14,7 +14,6 @@
 #include "hash_blocks.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 static void begin(const struct hash_blocks *b, const struct bm_file *f, struct hash_file *hf)
 {

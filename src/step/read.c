@@ -6,7 +6,6 @@
  * that only copies does not read a regular file at all: it sends one empty chunk with the tag BM_TAG_KERNEL_COPY through
  * the pipeline, and the write step copies the whole file in the kernel.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
  * byte order of paths in its first part only.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bm_error.h"

@@ -12,7 +12,6 @@
  * The index of a BGZF output is an output of its own, made from the same bytes as they pass (write_index.c), and the two
  * are published together.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,7 +11,6 @@
 #include "write_index.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bm_error.h"
 #include "bm_gzip.h"
