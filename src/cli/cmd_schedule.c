@@ -19,8 +19,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
