@@ -1,8 +1,8 @@
 /*
  * bm_gzip.h - gzip (RFC 1952, RFC 1951) in pieces that may be made and read in parallel.
  *
- * Engines are the libraries that do the work: zlib (always), libdeflate and ISA-L (where the build found them). Reading
- * takes the fastest there is. What is written depends on the engine. Which bytes are read does not, and whether they are
+ * Engines are the libraries that do the work: zlib (always), libdeflate and ISA-L (where the build found them); and rows,
+ * which is of our own making, writes level 6 and does not read. Reading takes the fastest there is. What is written depends on the engine. Which bytes are read does not, and whether they are
  * good does not but for one thing: a member whose length and CRC-32 are right, and whose codes are described in a way
  * that zlib refuses, may be passed by another engine. ISA-L takes code lengths that leave codes over, as long as none of
  * those occurs; libdeflate takes the distance codes 30 and 31. So such a member may pass as a stream and not by itself,
@@ -34,17 +34,24 @@
 #include <bytemill/error.h>
 
 enum bm_gzip_layout { BM_GZIP_INDEXED, BM_GZIP_SINGLE, BM_GZIP_BGZF, BM_GZIP_LAYOUTS };
-enum bm_gzip_engine { BM_GZIP_AUTO, BM_GZIP_ZLIB, BM_GZIP_LIBDEFLATE, BM_GZIP_ISAL, BM_GZIP_ENGINES };
+enum bm_gzip_engine {
+	BM_GZIP_AUTO,
+	BM_GZIP_ZLIB,
+	BM_GZIP_LIBDEFLATE,
+	BM_GZIP_ISAL,
+	BM_GZIP_ROWS, /* ours; it writes only */
+	BM_GZIP_ENGINES
+};
 #define BM_GZIP_LEVEL_MAX 12 /* of any engine; 0 stores */
 
 /* ---- engines ---- */
 
 const char *bm_gzip_layout_name(enum bm_gzip_layout layout); /* "indexed"; static */
 const char *bm_gzip_engine_name(enum bm_gzip_engine engine); /* "libdeflate"; static */
-/* Is it in this build? AUTO and ZLIB always are. */
+/* Is it in this build? AUTO, ZLIB and ROWS always are. */
 bool bm_gzip_engine_available(enum bm_gzip_engine engine);
 /* The highest level of this engine with this layout, in this build; -1 where they do not go together. The lowest is 0,
- * but 1 with ISAL. */
+ * but 1 with ISAL and 6 with ROWS. */
 int bm_gzip_level_max(enum bm_gzip_layout layout, enum bm_gzip_engine engine);
 
 struct bm_gzip_choice {
@@ -138,7 +145,7 @@ enum bm_gzip_peek bm_gzip_peek_header(const void *data, size_t len, struct bm_gz
 
 struct bm_gzip_decoder; /* about 160 KB; 50 with zlib alone */
 enum bm_status bm_gzip_decoder_create(struct bm_gzip_decoder **out, struct bm_error *err) BM_NODISCARD;
-/* The same with a certain engine, for comparisons (one that cannot stream leaves that to zlib). BM_ERR_UNSUPPORTED:
+/* The same with a certain engine, for comparisons (one that cannot stream, or not read, leaves that to zlib). BM_ERR_UNSUPPORTED:
  * it is not in this build. */
 enum bm_status bm_gzip_decoder_create_with(enum bm_gzip_engine engine, struct bm_gzip_decoder **out,
                                            struct bm_error *err) BM_NODISCARD;

@@ -52,6 +52,8 @@ static const struct gzip_engine *whole_engine(enum bm_gzip_engine wanted)
 		wanted = bm_gzip_engine_available(BM_GZIP_LIBDEFLATE) ? BM_GZIP_LIBDEFLATE
 		         : bm_gzip_engine_available(BM_GZIP_ISAL)     ? BM_GZIP_ISAL
 		                                                      : BM_GZIP_ZLIB;
+	if (gzip_engine_of(wanted)->inflate_whole == NULL)
+		wanted = BM_GZIP_ZLIB;
 	return gzip_engine_of(wanted);
 }
 

@@ -5,6 +5,7 @@
  *   level 1   ISA-L 320-720, libdeflate 180-300, pigz 90-170: ISA-L, and no larger than pigz -1 (see gzip_isal.c)
  *   level 2+  libdeflate. ISA-L's best is no smaller than pigz -2 on libraries; libdeflate 2 is 4 to 7 % smaller, and
  *             with 110-210 MB/s a third faster. No level came out larger than the one below.
+ *   level 6   rows in layout indexed, where the build has its fast form (see gzip_rows.c)
  *   single    zlib, since only zlib's deflate takes the bytes before a chunk for its dictionary and ends in a flush
  *             (ISA-L could do both, libdeflate neither; one engine for one layout keeps its sizes steady over levels)
  *   level 0   none: stored blocks are put together in gzip_encode.c
@@ -18,10 +19,8 @@
 #include "bm_error.h"
 
 static const char *const names[BM_GZIP_ENGINES] = {
-	[BM_GZIP_AUTO] = "auto",
-	[BM_GZIP_ZLIB] = "zlib",
-	[BM_GZIP_LIBDEFLATE] = "libdeflate",
-	[BM_GZIP_ISAL] = "isal",
+	[BM_GZIP_AUTO] = "auto", [BM_GZIP_ZLIB] = "zlib", [BM_GZIP_LIBDEFLATE] = "libdeflate",
+	[BM_GZIP_ISAL] = "isal", [BM_GZIP_ROWS] = "rows",
 };
 
 static const char *const layout_names[BM_GZIP_LAYOUTS] = {
@@ -35,6 +34,8 @@ const struct gzip_engine *gzip_engine_of(enum bm_gzip_engine id)
 	switch (id) {
 	case BM_GZIP_ZLIB:
 		return &gzip_engine_zlib;
+	case BM_GZIP_ROWS:
+		return &gzip_engine_rows;
 #ifdef BM_HAVE_LIBDEFLATE
 	case BM_GZIP_LIBDEFLATE:
 		return &gzip_engine_libdeflate;
@@ -76,6 +77,12 @@ int bm_gzip_level_max(enum bm_gzip_layout layout, enum bm_gzip_engine engine)
 	return e->level_max;
 }
 
+/* The lowest level that may be asked for of this very engine. */
+static int level_least(const struct gzip_engine *e)
+{
+	return e->id == BM_GZIP_ISAL || e->id == BM_GZIP_ROWS ? e->level_min : 0;
+}
+
 static enum bm_status bad_level(enum bm_gzip_layout layout, int level, enum bm_gzip_engine engine,
                                 const struct gzip_engine *e, struct bm_error *err)
 {
@@ -94,7 +101,7 @@ static enum bm_status bad_level(enum bm_gzip_layout layout, int level, enum bm_g
 		return bm_error_set(err, BM_ERR_USAGE, "level", "level is %d; allowed: 0 to %d", level,
 		                    BM_GZIP_LEVEL_MAX); /* in no build is it more */
 	return bm_error_set(err, BM_ERR_USAGE, "level", "level is %d; with engine \"%s\" %d to %d are allowed", level,
-	                    e->name, e->id == BM_GZIP_ISAL ? e->level_min : 0, max);
+	                    e->name, level_least(e), max);
 }
 
 /* What `auto` takes; level is possible. */
@@ -109,6 +116,10 @@ static struct bm_gzip_choice choose(enum bm_gzip_layout layout, int level)
 		return (struct bm_gzip_choice){BM_GZIP_ZLIB, "level 0 stores, no engine is at work"};
 	if (isal && level == 1)
 		return (struct bm_gzip_choice){BM_GZIP_ISAL, "the fastest at level 1"};
+#ifdef BM_HAVE_ROWS_AVX2
+	if (layout == BM_GZIP_INDEXED && level == GZIP_ROWS_LEVEL)
+		return (struct bm_gzip_choice){BM_GZIP_ROWS, "the fastest at level 6"};
+#endif
 	if (libdeflate)
 		return (struct bm_gzip_choice){BM_GZIP_LIBDEFLATE,
 		                               isal ? "the fastest from level 2 on" : "the fastest in this build"};
@@ -133,8 +144,7 @@ enum bm_status bm_gzip_engine_pick(enum bm_gzip_layout layout, int level, enum b
 		return bm_error_set(err, BM_ERR_USAGE, "engine",
 		                    "engine is \"%s\"; layout \"single\" can be made by \"zlib\" (or \"auto\") only",
 		                    bm_gzip_engine_name(requested));
-	if (level < 0 || level > bm_gzip_level_max(layout, requested) ||
-	    (requested == BM_GZIP_ISAL && level < e->level_min))
+	if (level < 0 || level > bm_gzip_level_max(layout, requested) || (e != NULL && level < level_least(e)))
 		return bad_level(layout, level, requested, e, err);
 	*out = e != NULL ? (struct bm_gzip_choice){requested, "as asked for"} : choose(layout, level);
 	return BM_OK;

@@ -1,8 +1,8 @@
 /*
  * gzip_engine.h - private to src/codec: what a deflate library (RFC 1951) has to offer to be an engine of bm_gzip.h.
  *
- * An engine is a table of functions in gzip_zlib.c, gzip_libdeflate.c or gzip_isal.c; only that file includes the
- * library's header. zlib is always there, the others where the build found them. A state (deflater, inflater) is made
+ * An engine is a table of functions in gzip_zlib.c, gzip_libdeflate.c, gzip_isal.c or gzip_rows.c; only that file includes
+ * the library's header. zlib and rows are always there, the others where the build found them. A state (deflater, inflater) is made
  * by its engine's create, is one thread's at a time, and holds all memory that its calls need. Output of a deflater
  * depends on its level and on the call's arguments alone, not on what the state did before.
  */
@@ -43,7 +43,7 @@ struct gzip_inflate_note {
 struct gzip_engine {
 	enum bm_gzip_engine id;
 	const char *name;
-	int level_min; /* besides 0, which no engine is needed for: see gzip_encode.c */
+	int level_min; /* 1: and 0, which no engine is needed for (see gzip_encode.c), but with ISA-L */
 	int level_max;
 
 	/* ---- deflate ---- */
@@ -59,7 +59,7 @@ struct gzip_engine {
 	size_t (*deflate_piece)(void *state, const void *dict, size_t dict_len, const void *in, size_t in_len,
 	                        bool last, uint8_t *out, size_t room);
 
-	/* ---- inflate ---- */
+	/* ---- inflate: all of it NULL and 0 where the engine only writes ---- */
 
 	size_t inflater_bytes;          /* at most */
 	void *(*inflater_create)(void); /* NULL: no memory, or the library is not the one it was built against */
@@ -76,6 +76,10 @@ struct gzip_engine {
 extern const struct gzip_engine gzip_engine_zlib;
 extern const struct gzip_engine gzip_engine_libdeflate; /* defined where the build has it */
 extern const struct gzip_engine gzip_engine_isal;       /* defined where the build has it */
+
+extern const struct gzip_engine gzip_engine_rows;
+
+#define GZIP_ROWS_LEVEL 6 /* the one that it has */
 
 /* NULL for AUTO and for one that this build does not have. */
 const struct gzip_engine *gzip_engine_of(enum bm_gzip_engine id);

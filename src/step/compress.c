@@ -289,11 +289,8 @@ static const char *const layout_values[] = {
 	NULL,
 };
 static const char *const engine_values[] = {
-	[BM_GZIP_AUTO] = "auto",
-	[BM_GZIP_ZLIB] = "zlib",
-	[BM_GZIP_LIBDEFLATE] = "libdeflate",
-	[BM_GZIP_ISAL] = "isal",
-	NULL,
+	[BM_GZIP_AUTO] = "auto", [BM_GZIP_ZLIB] = "zlib", [BM_GZIP_LIBDEFLATE] = "libdeflate",
+	[BM_GZIP_ISAL] = "isal", [BM_GZIP_ROWS] = "rows", NULL,
 };
 
 /* Which levels an engine has depends on the layout, and which engines there are on the build. */
@@ -341,6 +338,9 @@ static void compress_about_build(struct bm_buf *out)
 			              bm_gzip_engine_name(choice.engine), level);
 		was = choice;
 	}
+	if (bm_gzip_engine_pick(BM_GZIP_INDEXED, 6, BM_GZIP_AUTO, &was, NULL) == BM_OK &&
+	    bm_gzip_engine_pick(BM_GZIP_BGZF, 6, BM_GZIP_AUTO, &choice, NULL) == BM_OK && was.engine != choice.engine)
+		bm_buf_printf(out, " (bgzf: %s at level 6)", bm_gzip_engine_name(choice.engine));
 	bm_buf_printf(out, ", up to level %d; for layout single zlib, up to level %d.",
 	              bm_gzip_level_max(BM_GZIP_INDEXED, BM_GZIP_AUTO),
 	              bm_gzip_level_max(BM_GZIP_SINGLE, BM_GZIP_AUTO));
@@ -380,8 +380,8 @@ static const struct bm_option compress_options[] = {
 		.offset = offsetof(struct bm_compress_params, engine),
 		.default_json = "\"auto\"",
 		.values = engine_values,
-		.help = "the library that makes gzip; auto takes the best for layout and level that this build has; isal has "
-			"levels 1 to 3, zlib alone makes layout single",
+		.help = "what makes gzip: a library, or rows, which is bytemill's own; auto takes the best for layout and level "
+			"that this build has; isal has levels 1 to 3, rows has level 6, zlib alone makes layout single",
 	},
 };
 

@@ -211,7 +211,7 @@ static void test_wrong_use(void **state)
 	                 BM_ERR_USAGE);
 	assert_int_equal(bm_gzip_bgzf_blocks(e, out, too_long, true, out, SIZE_MAX, &out_len, NULL, NULL),
 	                 BM_ERR_USAGE);
-	if (testing_engine == BM_GZIP_LIBDEFLATE || testing_engine == BM_GZIP_ISAL)
+	if (testing_engine >= BM_GZIP_LIBDEFLATE)
 		assert_int_equal(bm_gzip_piece(e, NULL, 0, "abc", 3, true, out, sizeof(out), &out_len, &crc, NULL),
 		                 BM_ERR_USAGE);
 	/* and is none the worse for it */
@@ -589,15 +589,21 @@ static void test_pick(void **state)
 {
 	const bool libdeflate = bm_gzip_engine_available(BM_GZIP_LIBDEFLATE);
 	const bool isal = bm_gzip_engine_available(BM_GZIP_ISAL);
+#ifdef __x86_64__
+	const bool fast_rows = true;
+#else
+	const bool fast_rows = false;
+#endif
 
 	(void)state;
 	assert_true(bm_gzip_engine_available(BM_GZIP_AUTO));
 	assert_true(bm_gzip_engine_available(BM_GZIP_ZLIB));
+	assert_true(bm_gzip_engine_available(BM_GZIP_ROWS));
 	for (enum bm_gzip_layout layout = BM_GZIP_INDEXED; layout < BM_GZIP_LAYOUTS; layout++)
 		for (enum bm_gzip_engine engine = BM_GZIP_AUTO; engine < BM_GZIP_ENGINES; engine++)
 			for (int level = -2; level <= 14; level++) {
 				const int max = bm_gzip_level_max(layout, engine);
-				const int min = engine == BM_GZIP_ISAL ? 1 : 0;
+				const int min = engine == BM_GZIP_ISAL ? 1 : engine == BM_GZIP_ROWS ? 6 : 0;
 				const bool possible = level >= min && level <= max;
 				struct bm_gzip_choice choice;
 				struct bm_gzip_encoder *e = NULL;
@@ -633,6 +639,8 @@ static void test_pick(void **state)
 
 		assert_int_equal(bm_gzip_engine_pick(BM_GZIP_BGZF, level, BM_GZIP_AUTO, &choice, NULL), BM_OK);
 		assert_int_equal(choice.engine, want);
+		assert_int_equal(bm_gzip_engine_pick(BM_GZIP_INDEXED, level, BM_GZIP_AUTO, &choice, NULL), BM_OK);
+		assert_int_equal(choice.engine, level == 6 && fast_rows ? BM_GZIP_ROWS : want);
 	}
 }
 

@@ -86,7 +86,8 @@ static void test_members(void **state)
 	assert_non_null(data);
 	assert_non_null(packed);
 	for (enum bm_gzip_engine engine = BM_GZIP_ZLIB; engine < BM_GZIP_ENGINES; engine++) {
-		for (int level = 1; level <= bm_gzip_level_max(BM_GZIP_INDEXED, engine); level++) {
+		for (int level = engine == BM_GZIP_ROWS ? 6 : 1; level <= bm_gzip_level_max(BM_GZIP_INDEXED, engine);
+		     level++) {
 			for (int text = 0; text < 2; text++) { /* ISA-L takes another way for text */
 				struct bm_gzip_encoder *e;
 				struct bm_gzip_decoder *d;
