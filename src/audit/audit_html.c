@@ -100,7 +100,7 @@ static void sweep(const char *path)
 	char *dir = slash == NULL ? strdup(".") : bm_memdup0(path, slash == path ? 1 : (size_t)(slash - path));
 
 	if (dir != NULL)
-		(void)!bm_sink_sweep_runs(dir, (const char *const[]){RUN_ID}, 1, NULL, NULL);
+		(void)!bm_sink_sweep_runs(dir, (const char *const[]){RUN_ID}, 1, false, NULL, NULL);
 	free(dir);
 }
 

@@ -274,7 +274,7 @@ static void sweep(const struct bm_audit_update *u)
 	char *dir = bm_memdup0(u->path, slash == u->path ? 1 : (size_t)(slash - u->path));
 
 	if (dir != NULL)
-		(void)!bm_sink_sweep_runs(dir, (const char *const[]){RUN_ID}, 1, NULL, NULL);
+		(void)!bm_sink_sweep_runs(dir, (const char *const[]){RUN_ID}, 1, false, NULL, NULL);
 	free(dir);
 }
 

@@ -45,9 +45,10 @@ void bm_sink_set_abort_all(struct bm_sink_set *s);
  * sink holds a lock (flock) on its temp file, or where that is closed, in a group, a shared one on the directory: then
  * nothing is removed there. *removed may be NULL. BM_ERR_SYSTEM: the directory cannot be read. */
 enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error *err) BM_NODISCARD;
-/* The same for those of count runs only. */
-enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t count, uint64_t *removed,
-                                  struct bm_error *err) BM_NODISCARD;
+/* The same for those of count runs only. are_over: the caller knows that these have ended, so that whoever holds the
+ * directory does so for temp files of others. */
+enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t count, bool are_over,
+                                  uint64_t *removed, struct bm_error *err) BM_NODISCARD;
 void bm_sink_set_destroy(struct bm_sink_set *s); /* removes temp files that are left; NULL is fine */
 
 struct bm_sink_options {

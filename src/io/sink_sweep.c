@@ -36,11 +36,11 @@ static bool is_temp_of(const char *name, const char *const *run_ids, size_t coun
 
 enum bm_status bm_sink_sweep(const char *dir, uint64_t *removed, struct bm_error *err)
 {
-	return bm_sink_sweep_runs(dir, NULL, 0, removed, err);
+	return bm_sink_sweep_runs(dir, NULL, 0, false, removed, err);
 }
 
-enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t run_count, uint64_t *removed,
-                                  struct bm_error *err)
+enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, size_t run_count, bool are_over,
+                                  uint64_t *removed, struct bm_error *err)
 {
 	uint64_t count = 0;
 	int fd = bm_io_open(AT_FDCWD, dir, strlen(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -50,7 +50,7 @@ enum bm_status bm_sink_sweep_runs(const char *dir, const char *const *run_ids, s
 		bm_io_close(fd);
 		return bm_io_fail(err, e, dir, strlen(dir), "cannot open directory");
 	}
-	if (flock(dirfd(d), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+	if (!are_over && flock(dirfd(d), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
 		/* Temps of a group that lives may lie here without locks of their own. */
 		(void)closedir(d);
 		if (removed)

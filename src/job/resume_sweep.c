@@ -5,6 +5,9 @@
  * The two are not the same directory where a path holds the date or the run: the job that was killed last night has left
  * its temporary files in last night's directory, to which no run ever comes again. So such a path is expanded once more
  * for each of the killed runs, with its id and the day on which it began. Each directory is looked at once.
+ *
+ * A directory may be held there and then: by a group of files of this very run, which another worker has put there while
+ * this one was about to look. The catalog says that the killed runs are over, so that need not stop it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +35,7 @@ static void sweep_dir_of(struct job_run *j, const char *path)
 		was_in = false; /* more directories than there is room for: then again */
 	pthread_mutex_unlock(&r->lock);
 	if (!was_in &&
-	    bm_sink_sweep_runs(dir, (const char *const *)r->dead.items, r->dead.count, &removed, NULL) == BM_OK) {
+	    bm_sink_sweep_runs(dir, (const char *const *)r->dead.items, r->dead.count, true, &removed, NULL) == BM_OK) {
 		pthread_mutex_lock(&r->lock);
 		r->removed += removed;
 		pthread_mutex_unlock(&r->lock);

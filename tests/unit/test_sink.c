@@ -919,7 +919,7 @@ static void sweep_after_a_kill(void **state)
 		make_file(theirs[i], "x");
 	for (size_t i = 0; i < 4; i++)
 		make_file(others[i], "x");
-	assert_int_equal(bm_sink_sweep_runs(".", runs, 2, &removed, NULL), BM_OK);
+	assert_int_equal(bm_sink_sweep_runs(".", runs, 2, false, &removed, NULL), BM_OK);
 	assert_int_equal(removed, 2);
 	for (size_t i = 0; i < 2; i++)
 		assert_int_not_equal(access(theirs[i], F_OK), 0);
