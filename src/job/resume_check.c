@@ -156,7 +156,7 @@ bool resume_is_complete(void *arg, struct bm_file *f, uint8_t *buf, size_t cap, 
 		if (!same)
 			f->bytes_in = 0;
 	}
-	if (!same && r->dead.count > 0) {
+	if (r->dead.count > 0) { /* also where it is complete: that run may have done it anew */
 		b->block(b->arg);
 		resume_sweep(j, f);
 		b->unblock(b->arg);

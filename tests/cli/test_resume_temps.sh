@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Temporary files of a killed run go also from directories that somebody holds when the next run comes there.
+# Temporary files of a killed run go also from directories that somebody holds when the next run first comes there, and
+# from those in which it has nothing to do.
 . "$(dirname "$0")/lib.sh"
 need_cmd flock
 
@@ -48,3 +49,10 @@ exec 9<&-
 exec 8>&-
 wait $pid || fail "exit code $?"
 check "where the directory was held"
+
+killed --all
+printf '' >last &
+run_bm run -v job.json
+wait
+expect_exit 0
+check "where all was skipped"
