@@ -302,8 +302,9 @@ enum bm_status catalog_exec_all(struct bm_catalog *c, enum catalog_statement whi
 
 /* ---- records of what is done: done_log.c ---- */
 
-/* Takes all that is in lanes into the fronts, for whoever waits for it to be written. With queue.lock held. */
-void catalog_log_gather(struct bm_catalog *c);
+/* Takes all that is in lanes into the fronts, for whoever waits for it to be written. False: no memory for some of it,
+ * which stays where it is. With queue.lock held. */
+bool catalog_log_gather(struct bm_catalog *c);
 /* The writer's: makes all fronts the backs, the lanes first. With queue.lock held. */
 void catalog_log_swap(struct bm_catalog *c);
 /* The writer's: is there anything in the backs for which it has to be in a transaction? With catalog.lock held. */

@@ -111,23 +111,33 @@ static bool gather_lane(struct catalog_queue *q, struct catalog_log *log, struct
 	return is_kept;
 }
 
-void catalog_log_gather(struct bm_catalog *c)
+static bool gather_lanes(struct catalog_queue *q, struct catalog_log *log)
+{
+	bool are_kept = true;
+
+	for (size_t i = 0; i < CATALOG_LANES; i++)
+		are_kept = gather_lane(q, log, &log->lanes[i]) && are_kept;
+	return are_kept;
+}
+
+bool catalog_log_gather(struct bm_catalog *c)
 {
 	struct catalog_queue *q = &c->queue;
+	bool are_kept = true;
 
 	for (struct catalog_log *log = atomic_load(&q->logs); log != NULL; log = log->next) {
 		const size_t before = log->front.len;
 
-		for (size_t i = 0; i < CATALOG_LANES; i++)
-			(void)gather_lane(q, log, &log->lanes[i]); /* where it fails, the next time */
+		are_kept = gather_lanes(q, log) && are_kept;
 		if (log->front.len > before) {
 			q->front_count++;
 			q->queued++;
 		}
 	}
+	return are_kept;
 }
 
-/* Into the front, after what is in the lane, or in all of them (NULL). */
+/* Into the front, after what is in the lane, or in all of the log's (NULL). */
 static enum bm_status put_behind(struct bm_catalog *c, struct catalog_log *log, struct catalog_lane *lane,
                                  const char *record, size_t len, struct bm_error *err)
 {
@@ -139,7 +149,7 @@ static enum bm_status put_behind(struct bm_catalog *c, struct catalog_log *log, 
 	if (status != BM_OK)
 		return status;
 	if (lane == NULL)
-		catalog_log_gather(c);
+		(void)catalog_log_gather(c);
 	bool is_kept = (lane == NULL || gather_lane(q, log, lane)) && bm_buf_reserve(&log->front, len + head_len);
 	if (is_kept) {
 		bm_buf_put(&log->front, head, head_len);
@@ -256,7 +266,7 @@ enum bm_status catalog_log_drop(struct bm_catalog *c, int64_t job, struct bm_err
 
 void catalog_log_swap(struct bm_catalog *c)
 {
-	catalog_log_gather(c);
+	(void)catalog_log_gather(c); /* what there is no memory for stays in its lane until the next time */
 	for (struct catalog_log *log = atomic_load(&c->queue.logs); log != NULL; log = log->next) {
 		const struct bm_buf full = log->front;
 

@@ -333,9 +333,16 @@ enum bm_status bm_catalog_flush(struct bm_catalog *c, struct bm_error *err)
 	if (catalog_is_together(c))
 		return BM_OK; /* it was flushed at the beginning; the writer would wait for this thread */
 	pthread_mutex_lock(&q->lock);
-	catalog_log_gather(c);
+	if (!catalog_log_gather(c))
+		status = bm_error_set_nomem(err);
 	uint64_t until = q->queued;
-	if (q->written < until) {
+	/* In a lane there can be something though no thread could be started for it. */
+	if (q->written < until && !q->has_thread && !q->failed) {
+		enum bm_status started = start_locked(c, err);
+
+		status = status == BM_OK ? started : status;
+	}
+	if (q->written < until && q->has_thread) {
 		if (q->urgent < until)
 			q->urgent = until;
 		pthread_cond_signal(&q->work);

@@ -364,11 +364,59 @@ static void test_queueing(void **state)
 	                 0);
 }
 
+/* ---- no thread ---- */
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
+static bool no_threads;
+
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg)
+{
+	return no_threads ? EAGAIN : __real_pthread_create(t, a, f, arg);
+}
+
+/* What is in a lane is flushed, or the flush fails: also where nobody is there to write it, and where it cannot even be
+ * taken out of the lane. */
+static void test_lane_is_flushed(void **state)
+{
+	struct bm_catalog_done d = {.path = "a", .path_len = 1};
+	struct bm_catalog_dones *dones = NULL;
+	const struct bm_catalog_done *got = NULL;
+	int64_t job;
+
+	(void)state;
+	bm_error_clear(&err);
+	assert_ok(bm_catalog_job_open(c, (const uint8_t *)"k", 1, "name", 100, &job, &err), &err);
+	reopen();
+	no_threads = true;
+	assert_int_equal(bm_catalog_done_put(c, job, 1, 0, &d, &err), BM_ERR_SYSTEM);
+	bm_error_clear(&err);
+	fail_alloc_arm(1, true);
+	assert_int_equal(bm_catalog_flush(c, &err), BM_ERR_NOMEM);
+	assert_true(fail_alloc_disarm());
+	bm_error_clear(&err);
+	assert_int_equal(bm_catalog_flush(c, &err), BM_ERR_SYSTEM);
+	assert_non_null(strstr(err.text, "no thread can be started that writes it"));
+	assert_int_equal(bm_catalog_close(c, NULL), BM_ERR_SYSTEM);
+	c = NULL;
+	bm_error_clear(&err);
+	assert_ok(bm_catalog_open(&in_state, &c, &err), &err);
+	assert_int_equal(bm_catalog_done_put(c, job, 1, 0, &d, &err), BM_ERR_SYSTEM);
+	no_threads = false;
+	bm_error_clear(&err);
+	assert_ok(bm_catalog_flush(c, &err), &err);
+	assert_ok(bm_catalog_dones_open(c, job, 1, &dones, &err), &err);
+	assert_ok(bm_catalog_dones_next(dones, &got, &err), &err);
+	assert_non_null(got);
+	bm_catalog_dones_close(dones);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FILES_TEST(test_reading),
 		FILES_TEST(test_queueing),
+		FILES_TEST(test_lane_is_flushed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
