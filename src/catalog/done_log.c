@@ -148,9 +148,9 @@ static enum bm_status put_behind(struct bm_catalog *c, struct catalog_log *log, 
 
 	if (status != BM_OK)
 		return status;
-	if (lane == NULL)
-		(void)catalog_log_gather(c);
-	bool is_kept = (lane == NULL || gather_lane(q, log, lane)) && bm_buf_reserve(&log->front, len + head_len);
+	/* Counted with the record: were the front not empty any more, nobody would wake the writer. */
+	bool is_kept = (lane == NULL ? gather_lanes(q, log) : gather_lane(q, log, lane)) &&
+	               bm_buf_reserve(&log->front, len + head_len);
 	if (is_kept) {
 		bm_buf_put(&log->front, head, head_len);
 		bm_buf_put(&log->front, record, len);

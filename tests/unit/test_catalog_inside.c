@@ -2,6 +2,7 @@
 #include "catalog_test.h"
 
 #include "catalog_internal.h"
+#include "done_codec.h"
 
 /* ---- damage ---- */
 
@@ -264,11 +265,60 @@ static void test_algorithms(void **state)
 	close_catalog(b);
 }
 
+/* ---- lanes ---- */
+
+static void put_done(struct bm_catalog *c, int64_t job, const char *path)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_catalog_done d = {.path = path, .path_len = strlen(path)};
+
+	assert_ok(bm_catalog_done_put(c, job, 1, 0, &d, &err), &err);
+}
+
+static bool is_written(struct bm_catalog *c)
+{
+	struct catalog_queue *q = &c->queue;
+
+	pthread_mutex_lock(&q->lock);
+	bool is = q->written == q->queued;
+	pthread_mutex_unlock(&q->lock);
+	return is;
+}
+
+/* A record is deleted when another thread has just put one into its lane and has not yet told the writer: that comes to
+ * know of both all the same, without anybody who flushes. */
+static void test_delete_wakes_writer(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	struct bm_catalog *c;
+	char record[64], *end = record + 1;
+	int64_t job = 0;
+
+	(void)state;
+	c = open_catalog();
+	assert_ok(bm_catalog_job_open(c, (const uint8_t *)"k", 1, "name", 1, &job, &err), &err);
+	put_done(c, job, "a");
+	flush_catalog(c); /* the writer waits */
+	end = done_put_number(end, 0);
+	end = done_put_number(end, 1);
+	end = done_put_bytes(end, "b", 1);
+	record[0] = (char)(end - record - 1);
+	struct catalog_lane *lane = &atomic_load(&c->queue.logs)->lanes[1];
+	pthread_mutex_lock(&lane->lock);
+	bm_buf_put(&lane->bytes, record, (size_t)(end - record));
+	pthread_mutex_unlock(&lane->lock);
+	assert_ok(bm_catalog_done_delete(c, job, 1, "a", 1, &err), &err);
+	for (unsigned i = 0; i < 3000 && !is_written(c); i++)
+		(void)usleep(10000);
+	assert_true(is_written(c));
+	close_catalog(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CATALOG_TEST(test_damaged), CATALOG_TEST(test_check),      CATALOG_TEST(test_plans),
-		CATALOG_TEST(test_values),  CATALOG_TEST(test_algorithms),
+		CATALOG_TEST(test_values),  CATALOG_TEST(test_algorithms), CATALOG_TEST(test_delete_wakes_writer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
