@@ -448,8 +448,14 @@ void catalog_log_sweep(struct bm_catalog *c)
 	struct bm_error ignored = BM_ERROR_INIT;
 	struct bm_buf path = {0};
 	const struct dirent *e;
-	DIR *dir = make_path(c, "", &path) ? opendir(path.data) : NULL;
+	int fd = -1;
 
+	bm_buf_printf(&path, "%s/" LOG_DIR, c->dir);
+	if (!path.oom) /* where a link leads, files of such names may be somebody's */
+		fd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (dir == NULL && fd >= 0)
+		(void)close(fd);
 	while (dir != NULL && (e = readdir(dir)) != NULL) {
 		if (strlen(e->d_name) != CATALOG_LOG_NAME || strspn(e->d_name, "0123456789abcdef") != CATALOG_LOG_NAME)
 			continue;

@@ -819,15 +819,44 @@ static void test_lane_dropped(void **state)
 	close_catalog(c);
 }
 
+/* What lies where a link leads is nobody's record. */
+static void test_sweep_follows_no_link(void **state)
+{
+	struct bm_error err = BM_ERROR_INIT;
+	int fd;
+
+	(void)state;
+	c = open_catalog();
+	assert_int_equal(mkdir("other", 0700), 0);
+	fd = open("other/0123456789abcdef", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(symlink("../other", "state/done"), 0);
+	assert_ok(bm_catalog_job_delete_before(c, 1, NULL, &err), &err);
+	assert_int_equal(access("other/0123456789abcdef", F_OK), 0);
+	close_catalog(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CATALOG_TEST(test_round_trip),   CATALOG_TEST(test_walk),          CATALOG_TEST(test_jobs),
-		CATALOG_TEST(test_damaged),      CATALOG_TEST(test_form),          CATALOG_TEST(test_begin),
-		CATALOG_TEST(test_log_damaged),  CATALOG_TEST(test_log_of_nobody), CATALOG_TEST(test_log_of_another),
-		CATALOG_TEST(test_log),          CATALOG_TEST(test_dropped),       CATALOG_TEST(test_together),
-		CATALOG_TEST(test_damaged_row),  CATALOG_TEST(test_lanes),         CATALOG_TEST(test_lane_order),
+		CATALOG_TEST(test_round_trip),
+		CATALOG_TEST(test_walk),
+		CATALOG_TEST(test_jobs),
+		CATALOG_TEST(test_damaged),
+		CATALOG_TEST(test_form),
+		CATALOG_TEST(test_begin),
+		CATALOG_TEST(test_log_damaged),
+		CATALOG_TEST(test_log_of_nobody),
+		CATALOG_TEST(test_log_of_another),
+		CATALOG_TEST(test_log),
+		CATALOG_TEST(test_dropped),
+		CATALOG_TEST(test_together),
+		CATALOG_TEST(test_damaged_row),
+		CATALOG_TEST(test_lanes),
+		CATALOG_TEST(test_lane_order),
 		CATALOG_TEST(test_lane_dropped),
+		CATALOG_TEST(test_sweep_follows_no_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
