@@ -208,7 +208,8 @@ bool audit_catalog_list(void *ctx, struct bm_known *known, struct bm_error *err)
 	do {
 		if (bm_catalog_files_next(a->listed, &row, err) != BM_OK || row == NULL)
 			return false;
-	} while (row->state != BM_CATALOG_OK || row->first_seen_ns >= before_ns || row->digest_len == 0);
+	} while (row->state != BM_CATALOG_OK || row->first_seen_ns >= before_ns || row->digest_len == 0 ||
+	         (row->how == BM_CATALOG_HASHED && row->verified_ns >= a->started_ns)); /* that one was changed */
 	audit_catalog_fill(known, row);
 	return true;
 }

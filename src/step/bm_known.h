@@ -115,8 +115,8 @@ struct bm_known_source {
 	void (*progress)(void *ctx, const struct bm_known_progress *p);
 	/* In the end, for each that was NEW or MISSING: what it is. other: as in struct bm_file_result. One at a time. */
 	void (*settled)(void *ctx, enum bm_verdict verdict, const char *path, const char *other);
-	/* The files on record that are well, but for those that are new, in byte order: what new ones may be copies of.
-	 * rewind comes first; list gives false at the end, and where err is set. */
+	/* The files on record that are well, but for those that are new or changed, in byte order: what new ones may be
+	 * copies of. rewind comes first; list gives false at the end, and where err is set. */
 	enum bm_status (*rewind)(void *ctx, struct bm_error *err);
 	bool (*list)(void *ctx, struct bm_known *known, struct bm_error *err);
 };

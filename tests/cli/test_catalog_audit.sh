@@ -180,6 +180,14 @@ run_bm audit --catalog tree --older-than 0
 expect_exit 0
 expect_count ok 10
 
+# What has just been changed is not "there and ok", and so nothing is its duplicate.
+fresh
+echo 'of both' | tee tree/f1 >tree/f1-copy
+run_bm audit --catalog tree
+expect_exit 0
+listed | cut -d: -f1 | expect_bytes 'the list' /dev/stdin <(printf 'changed     f1\nnew         f1-copy\n')
+expect_exported
+
 # An audit that did not come to where it could tell: the next one can.
 fresh
 mv tree/f6 tree/d/g6
