@@ -11,8 +11,9 @@
  * half a second later: a kill loses that, and the files in flight. What moved is only known in the end, when all that is
  * new and all that is missing is known: a new file has a record of its own by then, which the old one is put over. An
  * audit that was killed before that has left both. So where something is missing, files that came on record since the last
- * complete audit and have the digest of one that is missing are read once more, as new ones (the strays). Such a file that
- * has to be read anyhow, as it was touched since, is held back until the walk is over: only then is it known which it is.
+ * complete audit and have the digest of one that is missing are read once more, and are new ones where they still have it
+ * (the strays). Such a file that has to be read anyhow, as it was touched since, is held back until the walk is over: only
+ * then is it known which it is.
  *
  * Limits: nothing is begun once the time is up, nor what would go beyond max_bytes; what is larger than max_bytes by
  * itself is read in parts (audit_catalog_blocks.c) or, where it has no blocks, left and told. percent bounds the due

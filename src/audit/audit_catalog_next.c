@@ -159,9 +159,22 @@ static enum bm_status find_strays(struct bm_audit_catalog *a, struct bm_error *e
 	return status;
 }
 
+/* *row: as it was when the walk was over; NULL: there is none. */
+static enum bm_status find_row(struct bm_audit_catalog *a, const char *path, size_t len,
+                               const struct bm_catalog_file **row, struct bm_error *err)
+{
+	enum bm_status status = BM_OK;
+
+	if (a->files == NULL)
+		status = bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->files, err);
+	return status == BM_OK ? bm_catalog_files_find(a->files, path, len, row, err) : status;
+}
+
+/* What is on record of it is compared first: it may have been damaged since. */
 static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm_known_ask *ask, struct bm_known *known,
                                      struct bm_error *err)
 {
+	const struct bm_catalog_file *row;
 	struct stat st;
 
 	if (!a->strays_known && find_strays(a, err) != BM_OK)
@@ -174,9 +187,16 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 
 		a->last_stray = a->next_stray;
 		a->next_stray += len + 1;
-		*known = (struct bm_known){.path = path, .path_len = len};
 		if (again || !ask->takes(ask->arg, path, len) || bm_path_stat(a->root_fd, path, len, &st) != 0 ||
-		    !S_ISREG(st.st_mode) || !audit_catalog_take(a, path, len, NULL, &st, UINT64_MAX, &known->blocks))
+		    !S_ISREG(st.st_mode))
+			continue;
+		if (find_row(a, path, len, &row, err) != BM_OK)
+			return BM_KNOWN_FAILED;
+		if (row == NULL)
+			continue;
+		audit_catalog_fill(known, row);
+		known->is_stray = true;
+		if (!audit_catalog_take(a, path, len, row, &st, UINT64_MAX, &known->blocks))
 			continue;
 		if (!has_path(&a->held, path))
 			a->stats.passed -= a->stats.passed > 0;
@@ -199,9 +219,7 @@ static enum bm_known_next next_held(struct bm_audit_catalog *a, struct bm_known 
 		a->next_held += len + 1;
 		if (has_path(&a->strays, path))
 			continue;
-		if (a->files == NULL && bm_catalog_files_open(a->c, a->root.id, NULL, 0, &a->files, err) != BM_OK)
-			return BM_KNOWN_FAILED;
-		if (bm_catalog_files_find(a->files, path, len, &row, err) != BM_OK)
+		if (find_row(a, path, len, &row, err) != BM_OK)
 			return BM_KNOWN_FAILED;
 		if (row == NULL)
 			continue;

@@ -38,6 +38,7 @@ struct bm_known {
 	uint64_t inode;
 	bool was_damaged;  /* other bytes than on record are damage, whatever its times are by now */
 	bool is_unsettled; /* other bytes than on record are none, though its times may be the same */
+	bool is_stray;     /* where it is as on record, it is NEW all the same: what is missing may be it */
 	struct bm_known_blocks blocks;
 };
 

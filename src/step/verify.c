@@ -320,6 +320,8 @@ static enum bm_status verify_close(void *shared, struct bm_file *f, bool good, s
 		add_digests(vs, f, vf);
 	if (err->status != BM_ERR_CANCELLED && vs->p->known != NULL)
 		verify_known_tell(vs, f, vf, err);
+	if (vf->is_stray && f->verdict == BM_VERDICT_OK)
+		f->verdict = BM_VERDICT_NEW;
 	digest_file_end(&vs->set, &vf->d);
 	verify_blocks_fini(vf);
 	free(vf);

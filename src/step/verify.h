@@ -79,6 +79,7 @@ struct verify_file {
 	bool was_damaged;
 	bool is_touched; /* found when it was opened: not as on record */
 	bool is_unsettled;
+	bool is_stray;  /* OK is NEW */
 	bool is_unsure; /* its digest: two readings gave two */
 	struct verify_blocks vb;
 	struct bm_buf record_blocks; /* what blocks points to, where it was asked for when it was needed */

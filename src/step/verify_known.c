@@ -66,6 +66,7 @@ static struct verify_file *make_state(const struct verify_shared *vs, const stru
 	file.inode = known->inode;
 	file.was_damaged = known->was_damaged;
 	file.is_unsettled = known->is_unsettled;
+	file.is_stray = known->is_stray;
 	while (i < vs->set.count && strcmp(vs->set.algorithms[i]->name, known->algorithm) != 0)
 		i++;
 	if (i == vs->set.count || known->digest_len > sizeof(digest.bytes)) {

@@ -234,6 +234,23 @@ expect_exported
 run_bm audit --catalog tree
 expect_stdout <<<'ok                                 0'
 
+# What came on record by such an audit, and rotted since, is no new file because what it was a copy of has gone.
+fresh
+cp tree/f1 tree/d/g1
+run_bm audit -q --catalog tree --exclude 'f*'
+expect_exit 0
+digest=$(sum tree/f1)
+rm tree/f1
+rot tree/d/g1
+run_bm audit --catalog tree
+expect_exit 3
+listed | cut -d: -f1 | expect_bytes 'the list' /dev/stdin <(printf 'rotted      d/g1\nmissing     f1\n')
+expect_record d/g1 "$digest" 1
+echo 'content 1' >tree/d/g1
+run_bm audit --catalog tree
+expect_exit 3
+expect_record d/g1 "$digest" 0
+
 # All at once, the same at any number of threads.
 for j in 1 8; do
 	fresh
