@@ -237,7 +237,7 @@ static int check(struct audit *a)
 	return rc;
 }
 
-static int take_lock(struct audit *a)
+int bm_audit_catalog_lock(const char *dir, const char *root, struct bm_lock **lock)
 {
 	struct bm_error err = BM_ERROR_INIT;
 	struct bm_buf key = {0}, holder = {0};
@@ -245,22 +245,22 @@ static int take_lock(struct audit *a)
 	int rc = BM_EXIT_USAGE;
 
 	bm_buf_puts(&key, "catalog audit ");
-	bm_buf_puts(&key, a->root);
+	bm_buf_puts(&key, root);
 	if (key.oom)
 		(void)bm_error_set_nomem(&err);
-	else if (bm_lock_open(a->dir, key.data, key.len, &a->lock, &err) == BM_OK &&
-	         bm_lock_take(a->lock, false, &taken, &err) == BM_OK)
+	else if (bm_lock_open(dir, key.data, key.len, lock, &err) == BM_OK &&
+	         bm_lock_take(*lock, false, &taken, &err) == BM_OK)
 		rc = taken ? 0 : BM_EXIT_BUSY;
 	if (rc == 0) {
 		bm_buf_reset(&key);
 		bm_buf_puts(&key, "root ");
-		bm_escape_display(&key, a->root, strlen(a->root));
+		bm_escape_display(&key, root, strlen(root));
 		bm_buf_putc(&key, '\n');
-		bm_lock_sign(a->lock, key.oom ? "" : key.data);
+		bm_lock_sign(*lock, key.oom ? "" : key.data);
 	} else if (rc == BM_EXIT_BUSY) {
-		(void)bm_lock_holder(a->lock, &holder);
+		(void)bm_lock_holder(*lock, &holder);
 		bm_buf_reset(&key);
-		bm_escape_display(&key, a->root, strlen(a->root));
+		bm_escape_display(&key, root, strlen(root));
 		bm_console_say(BM_CONSOLE_ERROR, "%s is being audited already: %s", key.oom ? "the root" : key.data,
 		               holder.oom || holder.len == 0 ? "another process" : holder.data);
 		bm_console_say(BM_CONSOLE_PLAIN, "nothing was done");
@@ -396,7 +396,7 @@ int bm_audit_with_catalog(const struct bm_cli_options *o)
 		goto out;
 	rc = BM_EXIT_USAGE;
 	if (!o->dry_run) {
-		rc = take_lock(&a);
+		rc = bm_audit_catalog_lock(a.dir, a.root, &a.lock);
 		if (rc != 0)
 			goto out;
 		rc = BM_EXIT_USAGE;

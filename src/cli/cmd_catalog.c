@@ -15,9 +15,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "audit_catalog_cli.h"
 #include "bm_audit_catalog.h"
 #include "bm_catalog_files.h"
 #include "bm_error.h"
+#include "bm_lock.h"
 #include "bm_manifest.h"
 #include "bm_state.h"
 #include "bm_step.h"
@@ -336,16 +338,23 @@ static int say_unknown(const struct show *s)
 		bm_escape_display_buf(shown, sizeof(shown), s->only, strlen(s->only)));
 }
 
-static int forget_root(struct show *s)
+/* An audit that goes on would write down files of a root that is not there any more. */
+static int forget_root(struct show *s, const char *dir)
 {
 	struct bm_catalog_root r = {0};
 	struct bm_catalog_coverage *sum = calloc(1, sizeof(*sum));
+	struct bm_lock *lock = NULL;
 	char shown[512], size[16];
 	bool found = false;
+	int rc = 0;
 	enum bm_status status = sum != NULL ? BM_OK : bm_error_set_nomem(s->err);
 
 	if (status == BM_OK)
 		status = bm_catalog_root_find(s->c, s->only, strlen(s->only), &r, &found, s->err);
+	if (status == BM_OK && found)
+		rc = bm_audit_catalog_lock(dir, s->only, &lock);
+	if (rc != 0)
+		goto out;
 	if (status == BM_OK && found)
 		status = bm_catalog_coverage(s->c, r.id, &s->now_ns, 1, sum, s->err);
 	if (status == BM_OK && found)
@@ -354,11 +363,12 @@ static int forget_root(struct show *s)
 		bm_console_say(BM_CONSOLE_PLAIN, "forgotten: %s, with %" PRIu64 " file%s on record, %s",
 		               bm_escape_display_buf(shown, sizeof(shown), r.path, r.path_len), sum->all.files,
 		               sum->all.files == 1 ? "" : "s", bm_size_format(sum->all.bytes, size));
+	rc = status != BM_OK ? BM_EXIT_FAILED : found ? BM_EXIT_DONE : say_unknown(s);
+out:
+	bm_lock_destroy(lock);
 	bm_catalog_root_fini(&r);
 	free(sum);
-	if (status != BM_OK)
-		return BM_EXIT_FAILED;
-	return found ? BM_EXIT_DONE : say_unknown(s);
+	return rc;
 }
 
 static int show_all(struct show *s)
@@ -408,7 +418,7 @@ static int catalog(const struct bm_cli_options *o)
 	co.dir = dir;
 	s.only = root;
 	if (bm_catalog_open(&co, &s.c, &err) == BM_OK)
-		rc = o->forget ? forget_root(&s) : show_all(&s);
+		rc = o->forget ? forget_root(&s, dir) : show_all(&s);
 	if (s.c != NULL && bm_catalog_close(s.c, &err) != BM_OK && rc == BM_EXIT_DONE)
 		rc = BM_EXIT_FAILED;
 out:

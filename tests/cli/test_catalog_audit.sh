@@ -549,6 +549,9 @@ run_bm audit --catalog tree
 expect_exit 4
 expect_stderr_match "tree is being audited already: process $first since "
 expect_no_stdout
+run_bm catalog --forget tree # the first one would write of a root that is none
+expect_exit 4
+expect_stderr_match "tree is being audited already: process $first since "
 mkdir other
 echo x >other/x
 run_bm audit --catalog other # another root is another matter
