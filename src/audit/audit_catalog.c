@@ -236,6 +236,7 @@ enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete
 
 	a->stats.cut = atomic_load(&a->cut);
 	a->stats.carried = atomic_load(&a->carried);
+	a->strays_left = a->strays_left || (a->strays.len > 0 && a->stats.cut + a->stats.carried > 0);
 	*stats = a->stats;
 	if (audit_catalog_has_failed(a, err))
 		return a->error.status;
@@ -243,7 +244,8 @@ enum bm_status bm_audit_catalog_finish(struct bm_audit_catalog *a, bool complete
 		status = bm_catalog_flush(a->c, err);
 	if (status == BM_OK && a->c != NULL && complete && !a->o.is_partial && a->source.gone == NULL)
 		status = audit_catalog_blocks_clean(a, err);
-	if (status == BM_OK && a->c != NULL && complete && !a->o.is_partial && a->source.gone == NULL)
+	if (status == BM_OK && a->c != NULL && complete && !a->o.is_partial && a->source.gone == NULL &&
+	    !a->strays_left)
 		status = bm_catalog_root_set_audited(a->c, a->root.id, bm_catalog_now(), err);
 	return status;
 }

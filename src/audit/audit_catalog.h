@@ -55,6 +55,7 @@ struct bm_audit_catalog {
 	size_t next_stray;    /* where it begins */
 	size_t last_stray;    /* likewise, the one before it */
 	bool strays_known;
+	bool strays_left;   /* one of them was not read to its end: later audits have to find them, too */
 	struct bm_buf held; /* paths, each with a NUL, in byte order: to be read, but only when the strays are known */
 	size_t next_held;   /* where it begins */
 	int root_fd;

@@ -196,7 +196,10 @@ static enum bm_known_next next_stray(struct bm_audit_catalog *a, const struct bm
 			continue;
 		audit_catalog_fill(known, row);
 		known->is_stray = true;
-		if (!audit_catalog_take(a, path, len, row, &st, UINT64_MAX, &known->blocks))
+		bool is_taken = audit_catalog_take(a, path, len, row, &st, UINT64_MAX, &known->blocks);
+
+		a->strays_left = a->strays_left || !is_taken || known->blocks.upto_byte > 0;
+		if (!is_taken)
 			continue;
 		if (!has_path(&a->held, path))
 			a->stats.passed -= a->stats.passed > 0;

@@ -200,6 +200,18 @@ expect_listed <<<'moved       d/g6 (was f6)'
 expect_exported
 run_bm audit --catalog tree
 expect_stdout <<<'ok                                 0'
+# A limit may leave it for later: then it is not too late.
+fresh
+mv tree/f6 tree/d/g6
+run_bm audit -q --catalog tree --exclude f6
+expect_exit 0
+run_bm audit --catalog tree --max-bytes 1
+expect_exit 3
+expect_listed <<<'missing     f6'
+run_bm audit --catalog tree
+expect_exit 0
+expect_listed <<<'moved       d/g6 (was f6)'
+expect_exported
 # Where it is due as well, it is read and told of once.
 fresh
 mv tree/f6 tree/d/g6
