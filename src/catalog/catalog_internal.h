@@ -300,7 +300,11 @@ int catalog_queued_register(struct bm_catalog *c); /* an SQLite code; right afte
 enum bm_status catalog_exec_all(struct bm_catalog *c, enum catalog_statement which, const char *records,
                                 const char *end, struct bm_error *err) BM_NODISCARD;
 
-/* ---- records of what is done: done_log.c ---- */
+/* ---- records of what is done: done_lanes.c, done_log.c ---- */
+
+/* This catalog's log of the job; NULL: it has none, or (make, which takes queue.lock) no memory. */
+struct catalog_log *catalog_log_find(const struct bm_catalog *c, int64_t job);
+struct catalog_log *catalog_log_make(struct bm_catalog *c, int64_t job);
 
 /* Takes all that is in lanes into the fronts, for whoever waits for it to be written. False: no memory for some of it,
  * which stays where it is. With queue.lock held. */

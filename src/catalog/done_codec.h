@@ -24,7 +24,8 @@ struct done_reader {
 	const uint8_t *at, *end;
 	bool bad;
 };
-#define DONE_NUMBER_MAX 10 /* bytes */
+#define DONE_NUMBER_MAX 10            /* bytes */
+#define DONE_FIXED_BYTES ((size_t)40) /* of a log's record: size, mtime, ctime, inode, time */
 /* Writers put to a place where there is room, and give the place after that. */
 static inline char *done_put_number(char *at, uint64_t v)
 {
