@@ -221,6 +221,7 @@ wait_until state_is "$first" done
 post '{"job": "wait"}'
 id=$(run_id)
 wait_until state_is "$id" running
+rm -f events # of before: it would be taken for what the watcher sees
 curl -sSN "$url/v1/runs/$id/events" >events &
 watcher=$!
 wait_until grep -qs running events
