@@ -2,13 +2,13 @@
  * due.c - the oldest-verified files first, without an index by time (schema.c says why there is none).
  *
  * One scan makes a histogram of the ages of what is due, or whoever has seen all files anyhow counts them on the way
- * (bm_catalog_ages): it only decides where buckets end, and need not be exact, unless nothing at all is due. It has a fixed number of bins, the first at before_ns, each
- * `width` wide; when a file is older than all of them, width is doubled, and each two bins become one. So one scan will
- * do, whatever the ages, and the bins are never more than twice too coarse. Neighbouring bins are then joined, from the
- * oldest on, into buckets of at least a sixteenth of all files, which are read one after the other; a bin that is that
- * large by itself is not joined with older ones, so that few old files do not get lost among many. That makes 33 scans at
- * most, and mostly about 16, for a pass over everything, however many files there are, and one or two for the slice of a
- * night.
+ * (bm_catalog_ages): it only decides where buckets end, and need not be exact, unless nothing at all is due. It has a
+ * fixed number of bins, the first at before_ns, each `width` wide; when a file is older than all of them, width is
+ * doubled, and each two bins become one. So one scan will do, whatever the ages, and the bins are never more than
+ * twice too coarse. Neighbouring bins are then joined, from the oldest on, into buckets of at least a sixteenth of all
+ * files, which are read one after the other; a bin that is that large by itself is not joined with older ones, so that
+ * few old files do not get lost among many. That makes 33 scans at most, and mostly about 16, for a pass over
+ * everything, however many files there are, and one or two for the slice of a night.
  *
  * What was verified more than a day from now was so by a clock that went wrong, nobody knows when: it is due before all
  * else, in a bucket of its own. Otherwise it would not be due again before the clock gets there.

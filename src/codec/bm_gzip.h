@@ -1,13 +1,14 @@
 /*
  * bm_gzip.h - gzip (RFC 1952, RFC 1951) in pieces that may be made and read in parallel.
  *
- * Engines are the libraries that do the work: zlib (always), libdeflate and ISA-L (where the build found them); and rows,
- * which is of our own making, writes level 6 and does not read. Reading takes the fastest there is. What is written depends on the engine. Which bytes are read does not, and whether they are
- * good does not but for one thing: a member whose length and CRC-32 are right, and whose codes are described in a way
- * that zlib refuses, may be passed by another engine. ISA-L takes code lengths that leave codes over, as long as none of
- * those occurs; libdeflate takes the distance codes 30 and 31. So such a member may pass as a stream and not by itself,
- * or the other way round. (To be as strict as zlib would take a second look at every block, for neither library shows
- * its code lengths: the price of another inflate, to refuse bytes that their CRC-32 vouches for.)
+ * Engines are the libraries that do the work: zlib (always), libdeflate and ISA-L (where the build found them); and
+ * rows, which is of our own making, writes level 6 and does not read. Reading takes the fastest there is. What is
+ * written depends on the engine. Which bytes are read does not, and whether they are good does not but for one thing:
+ * a member whose length and CRC-32 are right, and whose codes are described in a way that zlib refuses, may be passed
+ * by another engine. ISA-L takes code lengths that leave codes over, as long as none of those occurs; libdeflate takes
+ * the distance codes 30 and 31. So such a member may pass as a stream and not by itself, or the other way round. (To
+ * be as strict as zlib would take a second look at every block, for neither library shows its code lengths: the price
+ * of another inflate, to refuse bytes that their CRC-32 vouches for.)
  *
  * Layouts written:
  *   indexed  every chunk is a member of its own, whose extra field "IG" (4 bytes, little endian) holds the whole

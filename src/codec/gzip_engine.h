@@ -1,10 +1,10 @@
 /*
  * gzip_engine.h - private to src/codec: what a deflate library (RFC 1951) has to offer to be an engine of bm_gzip.h.
  *
- * An engine is a table of functions in gzip_zlib.c, gzip_libdeflate.c, gzip_isal.c or gzip_rows.c; only that file includes
- * the library's header. zlib and rows are always there, the others where the build found them. A state (deflater, inflater) is made
- * by its engine's create, is one thread's at a time, and holds all memory that its calls need. Output of a deflater
- * depends on its level and on the call's arguments alone, not on what the state did before.
+ * An engine is a table of functions in gzip_zlib.c, gzip_libdeflate.c, gzip_isal.c or gzip_rows.c; only that file
+ * includes the library's header. zlib and rows are always there, the others where the build found them. A state
+ * (deflater, inflater) is made by its engine's create, is one thread's at a time, and holds all memory that its calls
+ * need. Output of a deflater depends on its level and on the call's arguments alone, not on what the state did before.
  */
 #ifndef BM_CODEC_GZIP_ENGINE_H
 #define BM_CODEC_GZIP_ENGINE_H

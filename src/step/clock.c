@@ -56,7 +56,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Is one with a small chunk to be measured? Else it is told that it was not. */
+/* Is this call, which has a small chunk, one of those that are not measured? It is counted as one then. */
 static inline bool is_skipped(struct lane *l)
 {
 	if (l->skips == 0)
